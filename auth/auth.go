@@ -1,0 +1,207 @@
+// Package auth finds out who is calling: passwords, sessions, cookies.
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/store"
+)
+
+// Options are what a site decides about its accounts.
+type Options struct {
+	// SessionLifetime is how long a session lives after it was last used.
+	SessionLifetime time.Duration
+	// PasswordMinLength is the shortest new password, in characters.
+	PasswordMinLength int
+	// RegistrationClosed refuses new accounts.
+	RegistrationClosed bool
+}
+
+// Service answers who is calling, for one site.
+type Service struct {
+	store  *store.Store
+	chat   *chat.Service
+	hasher *Hasher
+	opts   Options
+	log    *slog.Logger
+	now    func() time.Time
+}
+
+// New makes a Service.
+func New(s *store.Store, c *chat.Service, h *Hasher, opts Options, log *slog.Logger) *Service {
+	return &Service{store: s, chat: c, hasher: h, opts: opts, log: log, now: time.Now}
+}
+
+// Session is a session as its owner holds it.
+type Session struct {
+	// Token is the secret that names the session.
+	Token []byte
+	// Lifetime is how long it lives from now on.
+	Lifetime time.Duration
+	User     chat.User
+}
+
+// tokenLength is in bytes; 256 bits can't be guessed.
+const tokenLength = 32
+
+// Register makes an account. It does not sign in. It returns Forbidden if
+// registration is closed, Invalid for a username or password that won't do,
+// Conflict if the username is taken, and Unavailable if too many passwords are
+// waiting to be hashed.
+func (s *Service) Register(ctx context.Context, username, password string) (chat.User, error) {
+	if s.opts.RegistrationClosed {
+		return chat.User{}, &chat.Error{
+			Kind: chat.Forbidden, Code: "registration_closed", Message: "This site does not take new accounts.",
+		}
+	}
+	// Before the password is hashed: hashing is what costs.
+	if _, _, err := chat.PrepareUsername(username); err != nil {
+		return chat.User{}, err
+	}
+	if err := s.checkNewPassword(password); err != nil {
+		return chat.User{}, err
+	}
+	hash, err := s.hasher.Hash(ctx, password)
+	if err != nil {
+		return chat.User{}, err
+	}
+	user, err := s.chat.CreateUser(ctx, username, hash)
+	if err != nil {
+		return chat.User{}, err
+	}
+	s.log.InfoContext(ctx, "user registered", "user_id", user.ID, "username", user.Username, "client_ip", RequestOf(ctx).ClientIP)
+	return user, nil
+}
+
+// Login checks a password and opens a session. The session that the caller
+// came with, if any, ends. It returns BadCredentials for a wrong password and
+// for an unknown user, after the same time.
+func (s *Service) Login(ctx context.Context, username, password string, previous []byte) (Session, error) {
+	var user chat.User
+	err := s.store.View(ctx, func(tx *store.Tx) (err error) {
+		user, err = tx.FindUserByKey(chat.UsernameKey(username))
+		return err
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return Session{}, err
+	}
+	// An unknown user has the empty hash, which takes as long to refuse.
+	ok, err := s.hasher.Verify(ctx, user.PasswordHash, password)
+	if err != nil {
+		return Session{}, err
+	}
+	if !ok {
+		// Not what was typed as the username: it may have been a password.
+		s.log.WarnContext(ctx, "login failed", "user_id", user.ID, "client_ip", RequestOf(ctx).ClientIP)
+		return Session{}, &chat.Error{
+			Kind: chat.BadCredentials, Code: "bad_credentials", Message: "The username or the password is wrong.",
+		}
+	}
+	session, err := s.open(ctx, user, previous)
+	if err != nil {
+		return Session{}, err
+	}
+	s.log.InfoContext(ctx, "user logged in", "user_id", user.ID, "client_ip", RequestOf(ctx).ClientIP)
+	return session, nil
+}
+
+func (s *Service) open(ctx context.Context, user chat.User, previous []byte) (Session, error) {
+	token := make([]byte, tokenLength)
+	rand.Read(token)
+	err := s.store.Update(ctx, func(tx *store.Tx) error {
+		now := s.now()
+		// A few a time: as fast as sessions are made, they go.
+		if err := tx.DeleteExpiredSessions(now, 10); err != nil {
+			return err
+		}
+		if err := tx.DeleteSessionByTokenHash(hashToken(previous)); err != nil {
+			return err
+		}
+		return tx.CreateSession(&store.Session{
+			TokenHash: hashToken(token), UserID: user.ID,
+			CreatedAt: now, ExpiresAt: now.Add(s.opts.SessionLifetime),
+		})
+	})
+	return Session{Token: token, Lifetime: s.opts.SessionLifetime, User: user}, err
+}
+
+// Logout ends a session at once.
+func (s *Service) Logout(ctx context.Context, token []byte) error {
+	return s.store.Update(ctx, func(tx *store.Tx) error {
+		return tx.DeleteSessionByTokenHash(hashToken(token))
+	})
+}
+
+// Authenticate finds who holds a session. If it returns a lifetime, the
+// session has been extended, and its cookie should be. It returns
+// Unauthenticated for a session that does not exist, was ended or has expired.
+func (s *Service) Authenticate(ctx context.Context, token []byte) (caller chat.Caller, extended time.Duration, err error) {
+	if len(token) == 0 {
+		return chat.Caller{}, 0, errUnauthenticated()
+	}
+	var session store.Session
+	err = s.store.View(ctx, func(tx *store.Tx) (err error) {
+		session, err = tx.FindSessionByTokenHash(hashToken(token))
+		return err
+	})
+	now := s.now()
+	switch {
+	case errors.Is(err, store.ErrNotFound), err == nil && !now.Before(session.ExpiresAt):
+		return chat.Caller{}, 0, errUnauthenticated()
+	case err != nil:
+		return chat.Caller{}, 0, err
+	}
+	caller = chat.Caller{UserID: session.UserID, Username: session.Username}
+	// Sliding, but a write only once in a hundredth of the lifetime.
+	expires := now.Add(s.opts.SessionLifetime)
+	if expires.Sub(session.ExpiresAt) < s.opts.SessionLifetime/100 {
+		return caller, 0, nil
+	}
+	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		return tx.ExtendSession(session.ID, expires)
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound): // ended meanwhile
+		return chat.Caller{}, 0, errUnauthenticated()
+	case errors.Is(err, store.ErrUnavailable):
+		// Reading still works, and the session is good for now.
+		s.log.WarnContext(ctx, "session not extended", "error", err)
+		return caller, 0, nil
+	}
+	return caller, s.opts.SessionLifetime, err
+}
+
+func errUnauthenticated() *chat.Error {
+	return &chat.Error{Kind: chat.Unauthenticated, Code: "unauthenticated", Message: "Sign in first."}
+}
+
+// hashToken is what the store keeps of a token: whoever reads the database
+// can't sign in with it. The token is random, so a plain hash will do.
+func hashToken(token []byte) []byte {
+	sum := sha256.Sum256(token)
+	return sum[:]
+}
+
+func (s *Service) checkNewPassword(password string) error {
+	refuse := func(code, message string) error {
+		return &chat.Error{Kind: chat.Invalid, Code: code, Field: "password", Message: message}
+	}
+	switch {
+	case password == "":
+		return refuse("password_missing", "A password is required.")
+	case len([]rune(password)) < s.opts.PasswordMinLength:
+		return refuse("password_too_short",
+			"A password has at least "+strconv.Itoa(s.opts.PasswordMinLength)+" characters.")
+	case len(password) > MaxPasswordLength:
+		return refuse("password_too_long",
+			"A password has at most "+strconv.Itoa(MaxPasswordLength)+" bytes.")
+	}
+	return nil
+}

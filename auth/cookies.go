@@ -1,0 +1,80 @@
+package auth
+
+import (
+	"crypto/hkdf"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gorilla/securecookie"
+)
+
+// MinSecretLength is the shortest session secret, in bytes.
+const MinSecretLength = 32
+
+// Cookies carry session tokens, authenticated and encrypted.
+type Cookies struct{ codec *securecookie.SecureCookie }
+
+// NewCookies derives the keys from a secret of at least [MinSecretLength]
+// bytes.
+func NewCookies(secret string) (*Cookies, error) {
+	if len(secret) < MinSecretLength {
+		return nil, fmt.Errorf("the session secret has %d bytes, and needs at least %d", len(secret), MinSecretLength)
+	}
+	keys, err := hkdf.Key(sha256.New, []byte(secret), nil, "caddymsg session cookie", 32+32)
+	if err != nil {
+		return nil, fmt.Errorf("derive cookie keys: %w", err)
+	}
+	codec := securecookie.New(keys[:32], keys[32:])
+	codec.SetSerializer(securecookie.NopEncoder{})
+	// The session's row knows when it ends; a date in the cookie would end a
+	// session that has been extended.
+	codec.MaxAge(0)
+	return &Cookies{codec: codec}, nil
+}
+
+// cookieName is of a cookie that, over TLS, no other host and no plain page
+// can set (RFC 6265bis, __Host- prefix). Browsers refuse that name without TLS.
+func cookieName(secure bool) string {
+	if secure {
+		return "__Host-session"
+	}
+	return "session"
+}
+
+// Token reads the session token of a request, or nil. secure says whether the
+// client came over TLS.
+func (c *Cookies) Token(r *http.Request, secure bool) []byte {
+	cookie, err := r.Cookie(cookieName(secure))
+	if err != nil {
+		return nil
+	}
+	var token []byte
+	if err := c.codec.Decode(cookie.Name, cookie.Value, &token); err != nil {
+		return nil // forged, or made with another secret: nobody is signed in
+	}
+	return token
+}
+
+// Set makes the cookie that carries a token.
+func (c *Cookies) Set(token []byte, lifetime time.Duration, secure bool) (*http.Cookie, error) {
+	name := cookieName(secure)
+	value, err := c.codec.Encode(name, token)
+	if err != nil {
+		return nil, fmt.Errorf("encode session cookie: %w", err)
+	}
+	return newCookie(name, value, int(lifetime.Seconds()), secure), nil
+}
+
+// Clear makes the cookie that removes the session's.
+func (c *Cookies) Clear(secure bool) *http.Cookie {
+	return newCookie(cookieName(secure), "", -1, secure)
+}
+
+func newCookie(name, value string, maxAge int, secure bool) *http.Cookie {
+	return &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: maxAge,
+		Secure: secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+}

@@ -1,0 +1,146 @@
+package caddymsg
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/certmagic"
+
+	"github.com/caddymsg/messaging/auth"
+	"github.com/caddymsg/messaging/store"
+)
+
+// backends are the databases in use, by their identity. They outlive a
+// configuration: the next one takes its backend from here before the one
+// before it gives it back.
+var backends = caddy.NewUsagePool()
+
+// backend is a database and what belongs to it, shared by all handlers that
+// name it.
+type backend struct {
+	path    string
+	hashing *auth.HashQueue
+	metrics *metrics
+
+	// exiting ends shortly after the process was told to end.
+	exiting context.Context
+	exitNow context.CancelFunc
+
+	mu     sync.Mutex
+	users  int  // the pool, and every request that is being answered
+	closed bool // no users are left
+	store  *store.Store
+}
+
+// exitGrace is how long requests may go on when the process ends.
+const exitGrace = time.Second
+
+func newBackend(path string) *backend {
+	b := &backend{path: path, hashing: auth.NewHashQueue(), users: 1}
+	b.exiting, b.exitNow = context.WithCancel(context.Background())
+	b.metrics = newMetrics(b)
+	return b
+}
+
+// open opens the database, if that has not been done.
+func (b *backend) open(ctx context.Context) (*store.Store, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, store.ErrUnavailable
+	}
+	if b.store != nil {
+		return b.store, nil
+	}
+	s, err := store.Open(ctx, store.Options{
+		Path:     b.path,
+		OnCommit: b.metrics.countEvents,
+		OnBatch:  b.metrics.observeBatch,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.store = s
+	return s, nil
+}
+
+// acquire keeps the database open until release. A request may go on after the
+// configuration that it came in with has been cleaned up.
+func (b *backend) acquire() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.users++
+	return true
+}
+
+func (b *backend) release() { b.leave() }
+
+// Destruct is called when no configuration uses the backend any more.
+func (b *backend) Destruct() error { return b.leave() }
+
+func (b *backend) leave() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.users--
+	if b.users > 0 {
+		return nil
+	}
+	b.closed = true
+	b.exitNow()
+	if b.store == nil {
+		return nil
+	}
+	if err := b.store.Close(); err != nil {
+		return fmt.Errorf("close database %s: %w", b.path, err)
+	}
+	return nil
+}
+
+// exit ends the requests that are open after a moment's grace. The timer needs
+// no owner: the process ends.
+func (b *backend) exit() { time.AfterFunc(exitGrace, b.exitNow) }
+
+// stats are of the store, or zero while it is not open.
+func (b *backend) stats() store.Stats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.store == nil || b.closed {
+		return store.Stats{}
+	}
+	return b.store.Stats()
+}
+
+// storedSecret loads the session secret from Caddy's storage, and makes it if
+// there is none. Servers that share a storage share the secret.
+func storedSecret(ctx context.Context, storage certmagic.Storage) (string, error) {
+	const key = "messaging/session_secret"
+	if err := storage.Lock(ctx, key); err != nil {
+		return "", fmt.Errorf("lock storage: %w", err)
+	}
+	// The lock expires by itself, should this fail.
+	defer func() { _ = storage.Unlock(context.WithoutCancel(ctx), key) }()
+	stored, err := storage.Load(ctx, key)
+	if err == nil {
+		return string(stored), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("load from storage: %w", err)
+	}
+	random := make([]byte, auth.MinSecretLength)
+	rand.Read(random)
+	secret := base64.StdEncoding.EncodeToString(random)
+	if err := storage.Store(ctx, key, []byte(secret)); err != nil {
+		return "", fmt.Errorf("keep in storage: %w", err)
+	}
+	return secret, nil
+}

@@ -1,0 +1,93 @@
+package caddymsg
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("messaging", parseCaddyfile)
+	httpcaddyfile.RegisterDirectiveOrder("messaging", httpcaddyfile.Before, "respond")
+}
+
+func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	handler := new(Handler)
+	return handler, handler.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// options are what may stand in a messaging block, each with how it is read.
+var options = map[string]func(h *Handler, value string) error{
+	"api":            func(h *Handler, v string) error { h.API = v; return nil },
+	"database":       func(h *Handler, v string) error { h.Database = v; return nil },
+	"session_secret": func(h *Handler, v string) error { h.SessionSecret = v; return nil },
+	"session_lifetime": func(h *Handler, v string) error {
+		lifetime, err := caddy.ParseDuration(v)
+		h.SessionLifetime = caddy.Duration(lifetime)
+		return err
+	},
+	"password_min_length": func(h *Handler, v string) error { return number(v, &h.PasswordMinLength) },
+	"bcrypt_cost":         func(h *Handler, v string) error { return number(v, &h.BcryptCost) },
+	"registration":        func(h *Handler, v string) error { h.Registration = v; return nil },
+}
+
+// number reads a number that is not 0, which would mean the default.
+func number(s string, into *int) (err error) {
+	if *into, err = strconv.Atoi(s); err != nil || *into == 0 {
+		return fmt.Errorf("%q is not a number from 1", s)
+	}
+	return nil
+}
+
+// UnmarshalCaddyfile sets the handler up from a block:
+//
+//	messaging [<matcher>] {
+//		api                 v1
+//		database            <path>
+//		session_secret      <secret>
+//		session_lifetime    <duration>
+//		password_min_length <characters>
+//		bcrypt_cost         <4-31>
+//		registration        open|closed
+//	}
+//
+// Every option may be left out.
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive's name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	seen := map[string]bool{}
+	for d.NextBlock(0) {
+		name := d.Val()
+		read, ok := options[name]
+		if !ok {
+			names := make([]string, 0, len(options))
+			for name := range options {
+				names = append(names, name)
+			}
+			slices.Sort(names)
+			return d.Errf("messaging has no option %q; it has: %s", name, strings.Join(names, ", "))
+		}
+		if seen[name] {
+			return d.Errf("%s is given twice", name)
+		}
+		seen[name] = true
+		var value string
+		if !d.AllArgs(&value) {
+			return d.Errf("%s takes one value", name)
+		}
+		if err := read(h, value); err != nil {
+			return d.Errf("%s: %v", name, err)
+		}
+	}
+	return nil
+}
+
+var _ caddyfile.Unmarshaler = (*Handler)(nil)

@@ -1,0 +1,94 @@
+package caddymsg
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddymsg/messaging/store"
+)
+
+// metrics are of one backend. Each configuration has a registry of its own;
+// the numbers belong to the backend, and go on through a reload. No label
+// holds a user, a chat or a path that a client chose.
+type metrics struct {
+	requests      *prometheus.CounterVec
+	open          prometheus.Gauge
+	messages      prometheus.Counter
+	commitUpdates prometheus.Histogram
+	commitSeconds prometheus.Histogram
+	all           []prometheus.Collector
+}
+
+func newMetrics(b *backend) *metrics {
+	database := prometheus.Labels{"database": b.path}
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "messaging_requests_total", ConstLabels: database,
+			Help: "Requests that the API has answered, by route and status.",
+		}, []string{"route", "code"}),
+		open: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "messaging_open_connections", ConstLabels: database,
+			Help: "Connections on which a request is being answered.",
+		}),
+		messages: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "messaging_messages_sent_total", ConstLabels: database,
+			Help: "Messages that have been stored.",
+		}),
+		commitUpdates: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "messaging_commit_updates", ConstLabels: database,
+			Help:    "Updates that one commit has stored.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+		}),
+		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "messaging_commit_seconds", ConstLabels: database,
+			Help:    "How long a commit took, from its first statement to the disk.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
+		}),
+	}
+	gauge := func(name, help string, value func() int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: database},
+			func() float64 { return float64(value()) })
+	}
+	m.all = []prometheus.Collector{
+		m.requests, m.open, m.messages, m.commitUpdates, m.commitSeconds,
+		gauge("messaging_hashes_waiting", "Passwords that wait to be hashed.", b.hashing.Waiting),
+		gauge("messaging_updates_waiting", "Updates that wait for their commit.", func() int { return b.stats().Waiting }),
+		gauge("messaging_database_connections", "Connections to the database.", func() int { return b.stats().Connections }),
+	}
+	return m
+}
+
+// register adds the metrics to a configuration's registry, where another
+// handler of it may have added them already.
+func (m *metrics) register(registry *prometheus.Registry) error {
+	for _, collector := range m.all {
+		var already prometheus.AlreadyRegisteredError
+		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *metrics) countEvents(events []store.Event) {
+	for _, e := range events {
+		if e.Type == store.MessageCreated {
+			m.messages.Inc()
+		}
+	}
+}
+
+func (m *metrics) observeBatch(updates int, took time.Duration) {
+	m.commitUpdates.Observe(float64(updates))
+	m.commitSeconds.Observe(took.Seconds())
+}
+
+// routeLabel is a route's pattern, or one word for all paths that are none.
+func routeLabel(pattern string) string {
+	if pattern == "" {
+		return "none"
+	}
+	return pattern
+}

@@ -1,0 +1,314 @@
+// Package caddymsg is the Caddy module: it ties the messaging system to Caddy's
+// configuration, requests, logs, metrics and storage. It is the only package
+// that knows Caddy.
+package caddymsg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/caddymsg/messaging/auth"
+	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/v1"
+)
+
+func init() {
+	caddy.RegisterModule(Handler{})
+	caddy.RegisterModule(App{})
+}
+
+// Handler serves the messaging API of a site. Requests for paths that the API
+// does not have go to the next handler. Handlers that name the same database
+// share its accounts and chats; a configuration reload keeps it open.
+type Handler struct {
+	// The API that the site speaks: `v1` is the only one so far. Default: v1.
+	API string `json:"api,omitempty"`
+
+	// The path of the SQLite database, which is made if it is missing. It may
+	// hold placeholders such as `{env.MESSAGING_DB}`. Default: `messaging.db`
+	// in Caddy's data directory.
+	Database string `json:"database,omitempty"`
+
+	// The secret that session cookies are encrypted with, of at least 32
+	// bytes. Use a placeholder, `{env.NAME}` or `{file./path}`, to keep it out
+	// of the configuration. Default: one that is made once and kept in Caddy's
+	// storage, which is also used where the environment variable is empty.
+	SessionSecret string `json:"session_secret,omitempty"`
+
+	// How long a session lives after it was last used. Default: 30 days.
+	SessionLifetime caddy.Duration `json:"session_lifetime,omitempty"`
+
+	// The shortest password of a new account, in characters. Default: 8.
+	PasswordMinLength int `json:"password_min_length,omitempty"`
+
+	// The cost of hashing a password: one more doubles the time that it takes
+	// to check, and to guess. From 4 to 31. Default: 12.
+	BcryptCost int `json:"bcrypt_cost,omitempty"`
+
+	// Whether anybody may make an account: `open` or `closed`. Default: open.
+	Registration string `json:"registration,omitempty"`
+
+	ctx     caddy.Context
+	path    string // of the database, resolved
+	secret  string // resolved; "" is to be found in the storage
+	backend *backend
+
+	// start opens the database, once, when Caddy really starts.
+	start func() (*v1.API, error)
+}
+
+// CaddyModule returns the Caddy module information.
+func (Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.messaging",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision sets the handler up. It touches no database and no storage: it
+// runs under `caddy validate`, too.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.ctx = ctx
+	h.start = sync.OnceValues(h.open)
+	h.setDefaults()
+	if err := h.resolve(); err != nil {
+		return err
+	}
+	value, _, err := backends.LoadOrNew(h.path, func() (caddy.Destructor, error) { return newBackend(h.path), nil })
+	if err != nil {
+		return err
+	}
+	h.backend = value.(*backend)
+	if err := h.backend.metrics.register(ctx.GetMetricsRegistry()); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	app, err := ctx.App("messaging")
+	if err != nil {
+		return err
+	}
+	app.(*App).handlers = append(app.(*App).handlers, h)
+	return nil
+}
+
+func (h *Handler) setDefaults() {
+	if h.API == "" {
+		h.API = "v1"
+	}
+	if h.Database == "" {
+		h.Database = filepath.Join(caddy.AppDataDir(), "messaging.db")
+	}
+	if h.SessionLifetime == 0 {
+		h.SessionLifetime = caddy.Duration(30 * 24 * time.Hour)
+	}
+	if h.PasswordMinLength == 0 {
+		h.PasswordMinLength = 8
+	}
+	if h.BcryptCost == 0 {
+		h.BcryptCost = 12
+	}
+	if h.Registration == "" {
+		h.Registration = "open"
+	}
+}
+
+// resolve replaces the placeholders. Secrets stay in unexported fields, which
+// the admin API does not show.
+func (h *Handler) resolve() error {
+	repl := caddy.NewReplacer()
+	database, err := repl.ReplaceOrErr(h.Database, true, true)
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	if strings.Contains(database, "://") {
+		return fmt.Errorf("database: %q is not a path; SQLite is the only engine so far", schemeOf(database))
+	}
+	if h.path, err = databaseIdentity(database); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	if h.secret, err = repl.ReplaceOrErr(h.SessionSecret, false, true); err != nil {
+		return fmt.Errorf("session_secret: %w", err)
+	}
+	if h.secret == "" && strings.Contains(h.SessionSecret, "{file.") {
+		return errors.New("session_secret: the file is empty or can't be read")
+	}
+	return nil
+}
+
+// schemeOf is what of an address may be shown: the rest may hold a password.
+func schemeOf(address string) string {
+	scheme, _, _ := strings.Cut(address, "://")
+	return scheme + "://…"
+}
+
+// databaseIdentity is the same for all paths that lead to the same file.
+func databaseIdentity(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	// Neither the file nor its folder need be there yet.
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real, nil
+	}
+	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		return filepath.Join(folder, filepath.Base(path)), nil
+	}
+	return path, nil
+}
+
+// Validate checks what the configuration says.
+func (h *Handler) Validate() error {
+	if h.API != "v1" {
+		return fmt.Errorf("api: %q is unknown; there is: v1", h.API)
+	}
+	if h.secret != "" && len(h.secret) < auth.MinSecretLength {
+		return fmt.Errorf("session_secret: it has %d bytes, and needs at least %d; make one with: openssl rand -base64 32",
+			len(h.secret), auth.MinSecretLength)
+	}
+	if h.SessionLifetime < caddy.Duration(time.Minute) {
+		return fmt.Errorf("session_lifetime: %s is shorter than a minute", time.Duration(h.SessionLifetime))
+	}
+	if h.PasswordMinLength < 1 || h.PasswordMinLength > auth.MaxPasswordLength {
+		return fmt.Errorf("password_min_length: %d is not between 1 and %d", h.PasswordMinLength, auth.MaxPasswordLength)
+	}
+	if h.BcryptCost < bcrypt.MinCost || h.BcryptCost > bcrypt.MaxCost {
+		return fmt.Errorf("bcrypt_cost: %d is not between %d and %d", h.BcryptCost, bcrypt.MinCost, bcrypt.MaxCost)
+	}
+	if h.Registration != "open" && h.Registration != "closed" {
+		return fmt.Errorf("registration: %q is neither open nor closed", h.Registration)
+	}
+	return nil
+}
+
+// open opens the database and makes the API over it.
+func (h *Handler) open() (*v1.API, error) {
+	s, err := h.backend.open(h.ctx)
+	if err != nil {
+		return nil, err
+	}
+	secret := h.secret
+	if secret == "" {
+		if secret, err = storedSecret(h.ctx, h.ctx.Storage()); err != nil {
+			return nil, fmt.Errorf("session secret: %w", err)
+		}
+	}
+	cookies, err := auth.NewCookies(secret)
+	if err != nil {
+		return nil, err
+	}
+	log := h.ctx.Slogger()
+	rules := chat.New(s, log)
+	accounts := auth.New(s, rules, auth.NewHasher(h.backend.hashing, h.BcryptCost), auth.Options{
+		SessionLifetime:    time.Duration(h.SessionLifetime),
+		PasswordMinLength:  h.PasswordMinLength,
+		RegistrationClosed: h.Registration == "closed",
+	}, log)
+	return v1.New(v1.Options{Chat: rules, Auth: accounts, Cookies: cookies, Log: log, Version: version()})
+}
+
+// Cleanup gives the backend back. It also runs after a Provision that failed.
+func (h *Handler) Cleanup() error {
+	if h.backend == nil {
+		return nil
+	}
+	_, err := backends.Delete(h.path)
+	return err
+}
+
+// ServeHTTP answers requests for the API's paths and hands on all others.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !v1.Owns(r.URL.Path) {
+		return next.ServeHTTP(w, r)
+	}
+	// Caddy starts its apps in no certain order: the server may be up first.
+	api, err := h.start()
+	if err != nil {
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
+	if !h.backend.acquire() {
+		return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the database is closed"))
+	}
+	defer h.backend.release()
+
+	ctx, cancel := context.WithCancel(auth.WithRequest(r.Context(), requestFacts(r)))
+	defer cancel()
+	// When the process ends, so do requests that a client reads slowly.
+	defer context.AfterFunc(h.backend.exiting, func() {
+		cancel()
+		// Where the connection has no deadline to set, it is closed anyway.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now())
+	})()
+
+	r = r.WithContext(ctx)
+	response := &statusWriter{ResponseWriter: w}
+	h.backend.metrics.open.Inc()
+	defer func() {
+		h.backend.metrics.open.Dec()
+		h.backend.metrics.requests.WithLabelValues(routeLabel(r.Pattern), strconv.Itoa(response.status)).Inc()
+	}()
+	api.ServeHTTP(response, r)
+	return nil
+}
+
+// requestFacts asks Caddy what it knows of a request.
+func requestFacts(r *http.Request) auth.Request {
+	facts := auth.Request{Secure: r.TLS != nil}
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		facts.ID, _ = repl.GetString("http.request.uuid")
+	}
+	if ip, ok := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string); ok {
+		facts.ClientIP, _ = netip.ParseAddr(ip) // the zero Addr says that it is unknown
+	}
+	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
+		facts.Secure = facts.Secure || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+	}
+	return facts
+}
+
+// statusWriter notes the status of a response. Its Unwrap lets
+// http.ResponseController find Caddy's own writer.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// version is of Caddy's build, which this module is part of.
+func version() string {
+	_, full := caddy.Version()
+	return full
+}
+
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,40 @@
+// Package chat holds the rules: accounts, chats, messages, and who may do
+// what. It knows no HTTP and no SQL. A method of [Service] checks, decides and
+// stores in one transaction; what it refuses it refuses with an [*Error].
+package chat
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/caddymsg/messaging/store"
+)
+
+// What the store keeps is what the APIs show.
+type (
+	User    = store.User
+	Chat    = store.Chat
+	Message = store.Message
+)
+
+// Caller is the person on whose behalf a rule is asked.
+type Caller struct {
+	UserID   int64
+	Username string
+}
+
+// Service answers for all chats of one database.
+type Service struct {
+	store *store.Store
+	log   *slog.Logger
+	now   func() time.Time
+}
+
+// New makes a Service over an open store.
+func New(s *store.Store, log *slog.Logger) *Service {
+	return &Service{store: s, log: log, now: now}
+}
+
+// now is as precise as the store is: what a rule answers first, and what is
+// read back later, are the same.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }

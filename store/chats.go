@@ -1,0 +1,82 @@
+package store
+
+import (
+	"fmt"
+	"time"
+)
+
+// The kinds of chat.
+const (
+	GroupChat  = "group"
+	DirectChat = "direct" // between two people
+	SelfChat   = "self"   // one's notes to oneself
+)
+
+// Chat is a group, a conversation between two people, or one's own notes.
+type Chat struct {
+	ID        int64
+	Kind      string
+	Title     string // of a group; may be empty
+	LastSeq   int64  // how many messages it has had
+	CreatedAt time.Time
+
+	low, high int64 // the two people of a direct chat, the lower id first
+}
+
+// NewDirectChat describes the chat between two people, who may be the same.
+func NewDirectChat(a, b int64, at time.Time) Chat {
+	kind := DirectChat
+	if a == b {
+		kind = SelfChat
+	}
+	return Chat{Kind: kind, CreatedAt: at, low: min(a, b), high: max(a, b)}
+}
+
+// CreateChat stores a chat, without participants, and sets its ID; ErrConflict
+// if the two people have one.
+func (tx *Tx) CreateChat(c *Chat) error {
+	var low, high any
+	if c.Kind != GroupChat {
+		low, high = c.low, c.high
+	}
+	err := tx.one(`
+		INSERT INTO chats (kind, title, direct_low, direct_high, created_at)
+		VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id`,
+		[]any{c.Kind, c.Title, low, high, micros(c.CreatedAt)}, &c.ID)
+	if err != nil {
+		return fmt.Errorf("create chat: %w", err)
+	}
+	return nil
+}
+
+// FindChatByID finds a chat, or ErrNotFound.
+func (tx *Tx) FindChatByID(id int64) (Chat, error) {
+	return tx.chat(`SELECT id, kind, title, last_seq, created_at FROM chats WHERE id = ?1`, id)
+}
+
+// FindDirectChat finds the chat between two people, who may be the same, or
+// ErrNotFound.
+func (tx *Tx) FindDirectChat(a, b int64) (Chat, error) {
+	return tx.chat(`
+		SELECT id, kind, title, last_seq, created_at FROM chats
+		WHERE direct_low = ?1 AND direct_high = ?2`, min(a, b), max(a, b))
+}
+
+// NextSeq takes the next number in a chat and returns the chat with it as its
+// LastSeq; ErrNotFound if there is no such chat. The chat's row is locked
+// until the end of the transaction, so that numbers are given in commit order.
+func (tx *Tx) NextSeq(id int64) (Chat, error) {
+	return tx.chat(`
+		UPDATE chats SET last_seq = last_seq + 1 WHERE id = ?1
+		RETURNING id, kind, title, last_seq, created_at`, id)
+}
+
+func (tx *Tx) chat(query string, args ...any) (Chat, error) {
+	var c Chat
+	var created int64
+	if err := tx.one(query, args, &c.ID, &c.Kind, &c.Title, &c.LastSeq, &created); err != nil {
+		return Chat{}, fmt.Errorf("find chat: %w", err)
+	}
+	c.CreatedAt = fromMicros(created)
+	return c, nil
+}

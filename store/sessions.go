@@ -1,0 +1,76 @@
+package store
+
+import (
+	"fmt"
+	"time"
+)
+
+// Session is a sign-in that has not been ended.
+type Session struct {
+	ID        int64
+	TokenHash []byte // SHA-256 of the token that the client holds
+	UserID    int64
+	Username  string // read only, of the user
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// CreateSession stores a session and sets its ID.
+func (tx *Tx) CreateSession(s *Session) error {
+	err := tx.one(`
+		INSERT INTO sessions (token_hash, user_id, created_at, expires_at)
+		VALUES (?1, ?2, ?3, ?4) RETURNING id`,
+		[]any{s.TokenHash, s.UserID, micros(s.CreatedAt), micros(s.ExpiresAt)}, &s.ID)
+	if err != nil {
+		return fmt.Errorf("create session: %w", err)
+	}
+	return nil
+}
+
+// FindSessionByTokenHash finds a session, expired or not, or ErrNotFound.
+func (tx *Tx) FindSessionByTokenHash(hash []byte) (Session, error) {
+	s := Session{TokenHash: hash}
+	var created, expires int64
+	err := tx.one(`
+		SELECT s.id, s.user_id, u.username, s.created_at, s.expires_at
+		FROM sessions s JOIN users u ON u.id = s.user_id
+		WHERE s.token_hash = ?1`,
+		[]any{hash}, &s.ID, &s.UserID, &s.Username, &created, &expires)
+	if err != nil {
+		return Session{}, fmt.Errorf("find session: %w", err)
+	}
+	s.CreatedAt, s.ExpiresAt = fromMicros(created), fromMicros(expires)
+	return s, nil
+}
+
+// ExtendSession moves a session's end; ErrNotFound if it was ended meanwhile.
+func (tx *Tx) ExtendSession(id int64, expires time.Time) error {
+	n, err := tx.exec(`UPDATE sessions SET expires_at = ?2 WHERE id = ?1`, id, micros(expires))
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("extend session: %w", err)
+	}
+	return nil
+}
+
+// DeleteSessionByTokenHash ends a session, if there is such a one.
+func (tx *Tx) DeleteSessionByTokenHash(hash []byte) error {
+	if _, err := tx.exec(`DELETE FROM sessions WHERE token_hash = ?1`, hash); err != nil {
+		return fmt.Errorf("delete session: %w", err)
+	}
+	return nil
+}
+
+// DeleteExpiredSessions removes up to limit sessions that ended before now.
+func (tx *Tx) DeleteExpiredSessions(now time.Time, limit int) error {
+	_, err := tx.exec(`
+		DELETE FROM sessions WHERE id IN (
+			SELECT id FROM sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)`,
+		micros(now), limit)
+	if err != nil {
+		return fmt.Errorf("delete expired sessions: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/mattn/go-sqlite3"
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// sqlite is the engine for one SQLite file: a pool of connections that read,
+// and one connection that writes and belongs to the writer's goroutine.
+type sqlite struct {
+	readers *sql.DB
+	writing *sql.DB
+	writer  *writer
+}
+
+// Both kinds of connection keep their prepared statements. The writer syncs
+// each commit to the disk (FULL); NORMAL would lose the last ones in a power
+// cut.
+const (
+	commonPragmas = "_busy_timeout=5000&_foreign_keys=1&_stmt_cache_size=128"
+	writerPragmas = commonPragmas + "&_journal_mode=WAL&_synchronous=FULL&_txlock=immediate"
+	readerPragmas = commonPragmas + "&_query_only=1"
+)
+
+func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
+	if err := createFile(opts.Path); err != nil {
+		return nil, err
+	}
+	writing, err := sql.Open("sqlite3", dsn(opts.Path, writerPragmas))
+	if err != nil {
+		return nil, err
+	}
+	writing.SetMaxOpenConns(1)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, writing.Close())
+		}
+	}()
+	if err := probe(ctx, writing); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, writing); err != nil {
+		return nil, err
+	}
+
+	readers, err := sql.Open("sqlite3", dsn(opts.Path, readerPragmas))
+	if err != nil {
+		return nil, err
+	}
+	// More connections than cores, because a reader also waits: for its turn
+	// on the disk, and between the rows that it hands over.
+	pool := 4 * runtime.GOMAXPROCS(0)
+	readers.SetMaxOpenConns(pool)
+	readers.SetMaxIdleConns(pool)
+
+	w, err := startWriter(writing, opts)
+	if err != nil {
+		return nil, errors.Join(err, readers.Close())
+	}
+	return &sqlite{readers: readers, writing: writing, writer: w}, nil
+}
+
+// createFile makes an empty database that only its owner can read; SQLite
+// gives its other files the same mode.
+func createFile(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func dsn(path, pragmas string) string {
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: pragmas}).String()
+}
+
+// probe finds out at start what would otherwise fail with the first message.
+func probe(ctx context.Context, db *sql.DB) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err == nil {
+		return tx.Rollback()
+	}
+	var failure sqlite3.Error
+	switch {
+	case !errors.As(err, &failure):
+		// The stub that go-sqlite3 is without cgo is the usual reason.
+		return fmt.Errorf("%w (SQLite needs a build with CGO_ENABLED=1 and a C compiler)", err)
+	case failure.Code == sqlite3.ErrBusy || failure.Code == sqlite3.ErrLocked:
+		return fmt.Errorf("another program holds a lock on it; end that program and try again: %w", err)
+	case failure.Code == sqlite3.ErrNotADB || failure.Code == sqlite3.ErrCorrupt:
+		return fmt.Errorf("it is damaged or not an SQLite database; move it away or restore a backup: %w", err)
+	case failure.Code == sqlite3.ErrReadonly || failure.Code == sqlite3.ErrCantOpen || failure.Code == sqlite3.ErrPerm:
+		return fmt.Errorf("it can't be written to; its file and its folder must be writable by this user: %w", err)
+	case failure.Code == sqlite3.ErrFull || failure.Code == sqlite3.ErrIoErr:
+		return fmt.Errorf("the disk is full or failing: %w", err)
+	}
+	return err
+}
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	files, err := fs.Sub(migrations, "migrations/sqlite")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files,
+		goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	current, known, err := provider.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read schema version: %w", err)
+	}
+	if current > known {
+		return fmt.Errorf("a newer version made it: its schema is version %d, this program knows up to %d; run the newer program, or restore a backup", current, known)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("bring the schema up to date: %w", err)
+	}
+	return nil
+}
+
+func (s *sqlite) view(ctx context.Context, fn func(*Tx) error) error {
+	snapshot, err := s.readers.BeginTx(ctx, nil)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("%w: begin view: %w", ErrUnavailable, err)
+	}
+	// Nothing was written: there is nothing that a rollback could fail to undo.
+	defer func() { _ = snapshot.Rollback() }()
+	return fn(&Tx{ctx: ctx, conn: snapshot})
+}
+
+func (s *sqlite) update(ctx context.Context, fn func(*Tx) error) error {
+	return s.writer.do(ctx, fn)
+}
+
+func (s *sqlite) stats() Stats {
+	return Stats{
+		Connections: s.readers.Stats().OpenConnections + s.writing.Stats().OpenConnections,
+		Waiting:     len(s.writer.queue),
+	}
+}
+
+func (s *sqlite) close() error {
+	// The writer's connection goes last: it folds the write-ahead log back
+	// into the database.
+	return errors.Join(s.writer.close(), s.readers.Close(), s.writing.Close())
+}
+
+// classify wraps a driver's error in the sentinel that callers know it by.
+func classify(err error) error {
+	if err == nil {
+		return nil
+	}
+	var failure sqlite3.Error
+	if !errors.As(err, &failure) {
+		return err
+	}
+	switch failure.Code {
+	case sqlite3.ErrConstraint:
+		if failure.ExtendedCode == sqlite3.ErrConstraintUnique || failure.ExtendedCode == sqlite3.ErrConstraintPrimaryKey {
+			return fmt.Errorf("%w: %w", ErrConflict, err)
+		}
+	case sqlite3.ErrBusy, sqlite3.ErrLocked, sqlite3.ErrReadonly, sqlite3.ErrIoErr, sqlite3.ErrCorrupt,
+		sqlite3.ErrFull, sqlite3.ErrCantOpen, sqlite3.ErrNotADB, sqlite3.ErrNomem, sqlite3.ErrPerm:
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
+}

@@ -1,0 +1,106 @@
+package v1
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/caddymsg/messaging/auth"
+	"github.com/caddymsg/messaging/chat"
+)
+
+// User is an account as others see it.
+type User struct {
+	ID        int64     `json:"id" example:"1"`
+	Username  string    `json:"username" example:"alice"`
+	CreatedAt timestamp `json:"created_at"`
+}
+
+func newUser(u chat.User) User {
+	return User{ID: u.ID, Username: u.Username, CreatedAt: timestamp(u.CreatedAt)}
+}
+
+type credentials struct {
+	_        struct{} `additionalProperties:"true"`
+	Username string   `json:"username" example:"alice" doc:"Letters, digits and visible ASCII characters but the slash; at most 64. Upper and lower case are the same name."`
+	Password string   `json:"password" example:"correct horse battery" doc:"At most 72 bytes."`
+}
+
+type credentialsInput struct {
+	Body credentials
+}
+
+type userOutput struct {
+	Body User
+}
+
+type loginOutput struct {
+	SetCookie http.Cookie `header:"Set-Cookie"`
+	Body      User
+}
+
+type logoutOutput struct {
+	SetCookie http.Cookie `header:"Set-Cookie"`
+	Body      struct{}
+}
+
+func (a *API) registerAuth() {
+	tag := func(op huma.Operation) huma.Operation {
+		op.Tags = []string{"auth"}
+		return op
+	}
+	register(a, tag(a.operation(http.MethodPost, "/v1/auth/register", "register",
+		"Make an account", 400, 403, 413)), a.registerUser)
+
+	login := tag(a.operation(http.MethodPost, "/v1/auth/login", "login",
+		"Sign in; the answer sets the session cookie", 400, 413))
+	login.Middlewares = huma.Middlewares{a.noteSession}
+	register(a, login, a.login)
+
+	logout := a.signedIn(tag(a.operation(http.MethodPost, "/v1/auth/logout", "logout",
+		"End the session")))
+	logout.Middlewares = append(logout.Middlewares, a.noteSession)
+	register(a, logout, a.logout)
+}
+
+func (a *API) registerUser(ctx context.Context, in *credentialsInput) (*userOutput, error) {
+	user, err := a.auth.Register(ctx, in.Body.Username, in.Body.Password)
+	if err != nil {
+		return nil, err
+	}
+	return &userOutput{Body: newUser(user)}, nil
+}
+
+func (a *API) login(ctx context.Context, in *credentialsInput) (*loginOutput, error) {
+	session, err := a.auth.Login(ctx, in.Body.Username, in.Body.Password, tokenOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	cookie, err := a.cookies.Set(session.Token, session.Lifetime, auth.RequestOf(ctx).Secure)
+	if err != nil {
+		return nil, err
+	}
+	return &loginOutput{SetCookie: *cookie, Body: newUser(session.User)}, nil
+}
+
+func (a *API) logout(ctx context.Context, _ *struct{}) (*logoutOutput, error) {
+	if err := a.auth.Logout(ctx, tokenOf(ctx)); err != nil {
+		return nil, err
+	}
+	return &logoutOutput{SetCookie: *a.cookies.Clear(auth.RequestOf(ctx).Secure)}, nil
+}
+
+type tokenKey struct{}
+
+// noteSession keeps the session token that a request came with, for the
+// controllers that end this session.
+func (a *API) noteSession(ctx huma.Context, next func(huma.Context)) {
+	r, _ := humago.Unwrap(ctx)
+	next(huma.WithValue(ctx, tokenKey{}, a.cookies.Token(r, auth.RequestOf(r.Context()).Secure)))
+}
+
+func tokenOf(ctx context.Context) []byte {
+	return ctx.Value(tokenKey{}).([]byte)
+}

@@ -1,0 +1,236 @@
+// Package v1 is the messaging system's own HTTP API, under /v1. A controller
+// decodes a request, asks one rule of package chat or auth, and encodes the
+// answer; one file an entity.
+package v1
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/caddymsg/messaging/auth"
+	"github.com/caddymsg/messaging/chat"
+)
+
+// maxBodyBytes bounds a request's body where its route does not say otherwise.
+const maxBodyBytes = 64 << 10
+
+// API serves /v1.
+type API struct {
+	chat    *chat.Service
+	auth    *auth.Service
+	cookies *auth.Cookies
+	log     *slog.Logger
+
+	mux     *http.ServeMux
+	handler http.Handler
+	huma    huma.API
+}
+
+// Options are what an API is made of.
+type Options struct {
+	Chat    *chat.Service
+	Auth    *auth.Service
+	Cookies *auth.Cookies
+	Log     *slog.Logger
+	// Version of the program, for the OpenAPI document.
+	Version string
+}
+
+// New makes the API with all its routes.
+func New(opts Options) (*API, error) {
+	a := &API{
+		chat: opts.Chat, auth: opts.Auth, cookies: opts.Cookies, log: opts.Log,
+		mux: http.NewServeMux(),
+	}
+	a.huma = newHuma(a, opts.Version)
+	a.registerAuth()
+	a.registerGroups()
+	a.registerMessages()
+	if err := a.registerDocs(); err != nil {
+		return nil, err
+	}
+
+	crossOrigin := http.NewCrossOriginProtection()
+	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.writeError(w, r, &chat.Error{
+			Kind: chat.Forbidden, Code: "cross_site", Message: "Another site's page sent this request.",
+		})
+	}))
+	a.handler = crossOrigin.Handler(http.HandlerFunc(a.route))
+	return a, nil
+}
+
+// Owns tells whether a path belongs to this API, known or not.
+func Owns(path string) bool {
+	return path == "/v1" || strings.HasPrefix(path, "/v1/")
+}
+
+// ServeHTTP answers a request for a path that the API owns. Its context should
+// carry an [auth.Request].
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			panic(p)
+		}
+		a.writeError(w, r, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+	}()
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	a.handler.ServeHTTP(w, r)
+}
+
+// route is the mux, but for its plain text errors.
+func (a *API) route(w http.ResponseWriter, r *http.Request) {
+	fallback, pattern := a.mux.Handler(r)
+	if pattern != "" {
+		a.mux.ServeHTTP(w, r)
+		return
+	}
+	answer := headerOnly{header: http.Header{}}
+	fallback.ServeHTTP(&answer, r)
+	if answer.status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", answer.header.Get("Allow"))
+		a.writeError(w, r, errMethodNotAllowed)
+		return
+	}
+	a.writeError(w, r, errNoSuchPath)
+}
+
+// headerOnly is a response of which only the status and the header matter.
+type headerOnly struct {
+	header http.Header
+	status int
+}
+
+func (h *headerOnly) Header() http.Header         { return h.header }
+func (h *headerOnly) Write(b []byte) (int, error) { return len(b), nil }
+func (h *headerOnly) WriteHeader(status int)      { h.status = status }
+
+func newHuma(a *API, version string) huma.API {
+	cfg := huma.DefaultConfig("caddymsg", version)
+	cfg.Info.Description = "Accounts, direct and group chats, and history."
+	cfg.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
+	// What huma would serve by itself: pages that load scripts from elsewhere.
+	cfg.DocsPath, cfg.OpenAPIPath, cfg.SchemasPath = "", "", ""
+	cfg.CreateHooks = nil // they add $schema links to every answer
+	format := huma.Format{Marshal: marshal, Unmarshal: unmarshal}
+	cfg.Formats = map[string]huma.Format{"application/json": format, "application/problem+json": format}
+	cfg.DefaultFormat = "application/json"
+	cfg.Transformers = []huma.Transformer{a.explain}
+	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"session": {
+			Type: "apiKey", In: "cookie", Name: "session",
+			Description: "Set by POST /v1/auth/login. Over TLS its name is __Host-session.",
+		},
+	}
+	return jsonAPI{huma.NewAPI(cfg, adapter{humago.NewAdapter(a.mux, "")})}
+}
+
+// jsonAPI takes every body for JSON, whatever its Content-Type says, and always
+// answers JSON (contract 0, "General wire facts"). A form of another site can't
+// make use of this: its request is refused as cross-site.
+type jsonAPI struct{ huma.API }
+
+func (jsonAPI) Unmarshal(_ string, data []byte, v any) error { return unmarshal(data, v) }
+func (jsonAPI) Negotiate(string) (string, error)             { return "application/json", nil }
+
+func marshal(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+func unmarshal(data []byte, v any) error {
+	if !utf8.Valid(data) {
+		return errors.New("the body is not UTF-8") // encoding/json would put U+FFFD in its place
+	}
+	return json.Unmarshal(data, v)
+}
+
+// adapter gives each request a [humaContext].
+type adapter struct{ huma.Adapter }
+
+func (a adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
+	a.Adapter.Handle(op, func(ctx huma.Context) { handler(&humaContext{embedded: ctx}) })
+}
+
+// operation describes a route; errors are the statuses that it may answer
+// beside 200, 500 and 503.
+func (a *API) operation(method, path, id, summary string, errors ...int) huma.Operation {
+	op := huma.Operation{
+		Method: method, Path: path, OperationID: id, Summary: summary,
+		MaxBodyBytes: maxBodyBytes + 1, // huma refuses a body of exactly its limit
+		Responses:    map[string]*huma.Response{},
+	}
+	for _, status := range append(errors, http.StatusInternalServerError, http.StatusServiceUnavailable) {
+		op.Responses[fmt.Sprint(status)] = a.problemResponse(status)
+	}
+	return op
+}
+
+// signedIn makes an operation one that only a signed-in person may ask for.
+func (a *API) signedIn(op huma.Operation) huma.Operation {
+	op.Security = []map[string][]string{{"session": {}}}
+	op.Middlewares = append(huma.Middlewares{a.authenticate}, op.Middlewares...)
+	op.Responses["401"] = a.problemResponse(http.StatusUnauthorized)
+	return op
+}
+
+type callerKey struct{}
+
+// callerOf is who asks for an operation that was made signedIn.
+func callerOf(ctx context.Context) chat.Caller {
+	return ctx.Value(callerKey{}).(chat.Caller)
+}
+
+// authenticate comes before all other checks of a request (contract 0).
+func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
+	r, _ := humago.Unwrap(ctx)
+	secure := auth.RequestOf(r.Context()).Secure
+	token := a.cookies.Token(r, secure)
+	caller, extended, err := a.auth.Authenticate(r.Context(), token)
+	if err != nil {
+		a.writeHumaError(ctx, err)
+		return
+	}
+	if extended > 0 {
+		cookie, err := a.cookies.Set(token, extended, secure)
+		if err != nil {
+			a.writeHumaError(ctx, err)
+			return
+		}
+		ctx.AppendHeader("Set-Cookie", cookie.String())
+	}
+	next(huma.WithValue(ctx, callerKey{}, caller))
+}
+
+// register adds a route whose errors are told as every error of this API is.
+func register[I, O any](a *API, op huma.Operation, controller func(context.Context, *I) (*O, error)) {
+	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := controller(ctx, in)
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		return out, nil
+	})
+}
+
+// empty is the answer of a command that has nothing to tell.
+type empty struct {
+	Body struct{}
+}

@@ -71,13 +71,8 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 
 // append stores a message as the next of its chat.
 func (s *Service) append(tx *store.Tx, caller Caller, chatID int64, d Draft) (Message, error) {
-	c, err := tx.NextSeq(chatID)
+	c, err := tx.NextSeq(caller.UserID, chatID)
 	if err != nil {
-		return Message{}, refuse(err, store.ErrNotFound, errNotParticipant())
-	}
-	// One has read what one has answered to; and who has no mark to move is
-	// not in the chat.
-	if err := tx.MarkRead(chatID, caller.UserID, c.LastSeq); err != nil {
 		return Message{}, refuse(err, store.ErrNotFound, errNotParticipant())
 	}
 	m := Message{

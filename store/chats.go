@@ -34,15 +34,15 @@ func NewDirectChat(a, b int64, at time.Time) Chat {
 
 // CreateChat stores a chat, without participants, and sets its ID; ErrConflict
 // if the two people have one.
-func (tx *Tx) CreateChat(c *Chat) error {
+func (tx *Tx) CreateChat(c *Chat) (err error) {
 	var low, high any
 	if c.Kind != GroupChat {
 		low, high = c.low, c.high
 	}
-	err := tx.one(`
+	c.ID, err = tx.insert(`
 		INSERT INTO chats (kind, title, direct_low, direct_high, created_at)
-		VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id`,
-		[]any{c.Kind, c.Title, low, high, micros(c.CreatedAt)}, &c.ID)
+		VALUES (?1, ?2, ?3, ?4, ?5)`,
+		c.Kind, c.Title, low, high, micros(c.CreatedAt))
 	if err != nil {
 		return fmt.Errorf("create chat: %w", err)
 	}
@@ -62,13 +62,17 @@ func (tx *Tx) FindDirectChat(a, b int64) (Chat, error) {
 		WHERE direct_low = ?1 AND direct_high = ?2`, min(a, b), max(a, b))
 }
 
-// NextSeq takes the next number in a chat and returns the chat with it as its
-// LastSeq; ErrNotFound if there is no such chat. The chat's row is locked
-// until the end of the transaction, so that numbers are given in commit order.
-func (tx *Tx) NextSeq(id int64) (Chat, error) {
-	return tx.chat(`
-		UPDATE chats SET last_seq = last_seq + 1 WHERE id = ?1
-		RETURNING id, kind, title, last_seq, created_at`, id)
+// NextSeq takes the next number in a chat that the user takes part in, and
+// returns the chat with it as its LastSeq. A chat that is not there and a chat
+// of others are the same ErrNotFound. The chat's row is locked until the end of
+// the transaction, so that numbers are given in commit order.
+func (tx *Tx) NextSeq(userID, chatID int64) (Chat, error) {
+	c, err := tx.chat(`
+		UPDATE chats SET last_seq = last_seq + 1
+		WHERE id = ?1 AND EXISTS (SELECT 1 FROM participants WHERE chat_id = ?1 AND user_id = ?2)
+		RETURNING id, kind, title, last_seq, created_at`, chatID, userID)
+	tx.wrote = tx.wrote || err == nil
+	return c, err
 }
 
 func (tx *Tx) chat(query string, args ...any) (Chat, error) {

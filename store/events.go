@@ -26,7 +26,7 @@ type Event struct {
 
 // AppendEvent writes an event to the log and sets its ID. It is handed on to
 // [Options].OnCommit after the commit.
-func (tx *Tx) AppendEvent(e Event) error {
+func (tx *Tx) AppendEvent(e Event) (err error) {
 	var messageID, userID any
 	if e.Message != nil {
 		messageID = e.Message.ID
@@ -34,10 +34,10 @@ func (tx *Tx) AppendEvent(e Event) error {
 	if e.UserID != 0 {
 		userID = e.UserID
 	}
-	err := tx.one(`
+	e.ID, err = tx.insert(`
 		INSERT INTO events (type, chat_id, actor_id, message_id, user_id, created_at)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id`,
-		[]any{e.Type, e.ChatID, e.ActorID, messageID, userID, micros(e.At)}, &e.ID)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6)`,
+		e.Type, e.ChatID, e.ActorID, messageID, userID, micros(e.At))
 	if err != nil {
 		return fmt.Errorf("append event: %w", err)
 	}

@@ -39,15 +39,15 @@ func scanMessage(row scanner, m *Message) error {
 
 // CreateMessage stores a message under the Seq it bears and sets its ID;
 // ErrConflict if the sender has used its ClientID before.
-func (tx *Tx) CreateMessage(m *Message) error {
+func (tx *Tx) CreateMessage(m *Message) (err error) {
 	var clientID any
 	if m.ClientID != "" {
 		clientID = m.ClientID
 	}
-	err := tx.one(`
+	m.ID, err = tx.insert(`
 		INSERT INTO messages (chat_id, seq, sender_id, text, client_id, created_at)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id`,
-		[]any{m.ChatID, m.Seq, m.SenderID, m.Text, clientID, micros(m.CreatedAt)}, &m.ID)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6)`,
+		m.ChatID, m.Seq, m.SenderID, m.Text, clientID, micros(m.CreatedAt))
 	if err != nil {
 		return fmt.Errorf("create message: %w", err)
 	}

@@ -8,13 +8,10 @@ import (
 // AddParticipant puts a user into a chat; ErrConflict if they are in it,
 // ErrNotFound if there is no such chat. Messages from before count as read: they are history, not news.
 func (tx *Tx) AddParticipant(chatID, userID int64, at time.Time) error {
-	n, err := tx.exec(`
-		INSERT INTO participants (chat_id, user_id, read_seq, joined_at)
-		SELECT id, ?2, last_seq, ?3 FROM chats WHERE id = ?1`,
+	err := tx.execOne(`
+		INSERT INTO participants (chat_id, user_id, joined_at)
+		SELECT id, ?2, ?3 FROM chats WHERE id = ?1`,
 		chatID, userID, micros(at))
-	if err == nil && n == 0 {
-		err = ErrNotFound
-	}
 	if err != nil {
 		return fmt.Errorf("add participant: %w", err)
 	}
@@ -24,10 +21,7 @@ func (tx *Tx) AddParticipant(chatID, userID int64, at time.Time) error {
 // RemoveParticipant takes a user out of a chat; ErrNotFound if they are not in
 // it.
 func (tx *Tx) RemoveParticipant(chatID, userID int64) error {
-	n, err := tx.exec(`DELETE FROM participants WHERE chat_id = ?1 AND user_id = ?2`, chatID, userID)
-	if err == nil && n == 0 {
-		err = ErrNotFound
-	}
+	err := tx.execOne(`DELETE FROM participants WHERE chat_id = ?1 AND user_id = ?2`, chatID, userID)
 	if err != nil {
 		return fmt.Errorf("remove participant: %w", err)
 	}
@@ -41,19 +35,4 @@ func (tx *Tx) FindChatOf(userID, chatID int64) (Chat, error) {
 		SELECT c.id, c.kind, c.title, c.last_seq, c.created_at
 		FROM participants p JOIN chats c ON c.id = p.chat_id
 		WHERE p.chat_id = ?1 AND p.user_id = ?2`, chatID, userID)
-}
-
-// MarkRead moves a participant's read mark forward to seq; ErrNotFound if the
-// user is not in the chat.
-func (tx *Tx) MarkRead(chatID, userID, seq int64) error {
-	n, err := tx.exec(`
-		UPDATE participants SET read_seq = CASE WHEN read_seq < ?3 THEN ?3 ELSE read_seq END
-		WHERE chat_id = ?1 AND user_id = ?2`, chatID, userID, seq)
-	if err == nil && n == 0 {
-		err = ErrNotFound
-	}
-	if err != nil {
-		return fmt.Errorf("mark read: %w", err)
-	}
-	return nil
 }

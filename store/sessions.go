@@ -16,11 +16,11 @@ type Session struct {
 }
 
 // CreateSession stores a session and sets its ID.
-func (tx *Tx) CreateSession(s *Session) error {
-	err := tx.one(`
+func (tx *Tx) CreateSession(s *Session) (err error) {
+	s.ID, err = tx.insert(`
 		INSERT INTO sessions (token_hash, user_id, created_at, expires_at)
-		VALUES (?1, ?2, ?3, ?4) RETURNING id`,
-		[]any{s.TokenHash, s.UserID, micros(s.CreatedAt), micros(s.ExpiresAt)}, &s.ID)
+		VALUES (?1, ?2, ?3, ?4)`,
+		s.TokenHash, s.UserID, micros(s.CreatedAt), micros(s.ExpiresAt))
 	if err != nil {
 		return fmt.Errorf("create session: %w", err)
 	}
@@ -45,11 +45,7 @@ func (tx *Tx) FindSessionByTokenHash(hash []byte) (Session, error) {
 
 // ExtendSession moves a session's end; ErrNotFound if it was ended meanwhile.
 func (tx *Tx) ExtendSession(id int64, expires time.Time) error {
-	n, err := tx.exec(`UPDATE sessions SET expires_at = ?2 WHERE id = ?1`, id, micros(expires))
-	if err == nil && n == 0 {
-		err = ErrNotFound
-	}
-	if err != nil {
+	if err := tx.execOne(`UPDATE sessions SET expires_at = ?2 WHERE id = ?1`, id, micros(expires)); err != nil {
 		return fmt.Errorf("extend session: %w", err)
 	}
 	return nil

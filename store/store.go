@@ -99,6 +99,7 @@ type Tx struct {
 	ctx    context.Context
 	conn   querier
 	events []Event
+	wrote  bool // something that would have to be undone
 }
 
 type querier interface {
@@ -109,13 +110,34 @@ type querier interface {
 
 type scanner interface{ Scan(...any) error }
 
-// exec runs a statement and returns how many rows it changed.
+// exec changes rows and returns how many.
 func (tx *Tx) exec(query string, args ...any) (int64, error) {
 	result, err := tx.conn.ExecContext(tx.ctx, query, args...)
 	if err != nil {
 		return 0, classify(err)
 	}
-	return result.RowsAffected()
+	n, err := result.RowsAffected()
+	tx.wrote = tx.wrote || n > 0
+	return n, err
+}
+
+// execOne changes one row; ErrNotFound if there is none.
+func (tx *Tx) execOne(query string, args ...any) error {
+	n, err := tx.exec(query, args...)
+	if err == nil && n == 0 {
+		return ErrNotFound
+	}
+	return err
+}
+
+// insert adds a row and returns its id.
+func (tx *Tx) insert(query string, args ...any) (int64, error) {
+	result, err := tx.conn.ExecContext(tx.ctx, query, args...)
+	if err != nil {
+		return 0, classify(err)
+	}
+	tx.wrote = true
+	return result.LastInsertId()
 }
 
 // one scans the only row of a query into the given places; ErrNotFound if

@@ -17,11 +17,11 @@ type User struct {
 const userColumns = `id, username, username_key, password_hash, created_at`
 
 // CreateUser stores a user and sets its ID; ErrConflict if the key is taken.
-func (tx *Tx) CreateUser(u *User) error {
-	err := tx.one(`
+func (tx *Tx) CreateUser(u *User) (err error) {
+	u.ID, err = tx.insert(`
 		INSERT INTO users (username, username_key, password_hash, created_at)
-		VALUES (?1, ?2, ?3, ?4) RETURNING id`,
-		[]any{u.Username, u.UsernameKey, u.PasswordHash, micros(u.CreatedAt)}, &u.ID)
+		VALUES (?1, ?2, ?3, ?4)`,
+		u.Username, u.UsernameKey, u.PasswordHash, micros(u.CreatedAt))
 	if err != nil {
 		return fmt.Errorf("create user: %w", err)
 	}

@@ -11,8 +11,8 @@ import (
 )
 
 // writer owns the one connection that writes. Its goroutine takes every Update
-// that waits, runs each in a savepoint of its own inside one transaction, and
-// commits once: one sync of the disk serves them all.
+// that waits, runs them all in one transaction, and commits once: one sync of
+// the disk serves them all.
 type writer struct {
 	conn     *sql.Conn
 	queue    chan *update
@@ -142,12 +142,26 @@ func (w *writer) commit(batch []*update) {
 	}
 }
 
-func (w *writer) transaction(batch []*update) (err error) {
+// transaction runs a batch without savepoints, which cost a tenth of a send: an
+// Update that is refused has hardly ever written anything before. Where one
+// has, the batch is rolled back, and run again with a savepoint for each.
+func (w *writer) transaction(batch []*update) error {
+	undo, err := w.attempt(batch, false)
+	if undo {
+		_, err = w.attempt(batch, true)
+	}
+	return err
+}
+
+// attempt runs a batch in a transaction and commits it. If it returns undo,
+// nothing is committed, because what one Update wrote could not be undone by
+// itself.
+func (w *writer) attempt(batch []*update, savepoints bool) (undo bool, err error) {
 	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
-		return err
+		return false, err
 	}
 	defer func() {
-		if err != nil {
+		if undo || err != nil {
 			// SQLite rolls some failures back by itself, and then this one
 			// has nothing to do and fails: the first error is the one to tell.
 			_ = w.exec("ROLLBACK")
@@ -157,45 +171,51 @@ func (w *writer) transaction(batch []*update) (err error) {
 		if u.err = u.ctx.Err(); u.err != nil {
 			continue
 		}
-		if err := w.runOne(u); err != nil {
-			return err
+		if savepoints {
+			if err := w.exec("SAVEPOINT one"); err != nil {
+				return false, err
+			}
+		}
+		wrote := u.run(w.conn)
+		failed := u.err != nil || u.panic != nil
+		switch {
+		case errors.Is(u.err, ErrUnavailable):
+			return false, u.err // the disk, and not this Update, has failed
+		case failed && wrote && !savepoints:
+			return true, nil
+		case failed && savepoints:
+			if err := w.exec("ROLLBACK TO one"); err != nil {
+				return false, err
+			}
+		}
+		if savepoints {
+			if err := w.exec("RELEASE one"); err != nil {
+				return false, err
+			}
 		}
 	}
-	return w.exec("COMMIT")
+	return false, w.exec("COMMIT")
 }
 
-// runOne runs one Update in its savepoint. It returns an error if the whole
-// transaction is lost.
-func (w *writer) runOne(u *update) error {
-	if err := w.exec("SAVEPOINT one"); err != nil {
-		return err
-	}
+// run calls an Update's function, and tells whether it has written anything. It
+// keeps a panic for the caller's goroutine: it must end one request, and not
+// the writer.
+func (u *update) run(conn querier) (wrote bool) {
 	// The context of the caller stays out: to interrupt a statement would
 	// roll back the Updates of others.
-	tx := &Tx{ctx: context.Background(), conn: w.conn}
-	u.call(tx)
-	if u.err == nil && u.panic == nil {
-		u.events = tx.events
-		return w.exec("RELEASE one")
-	}
-	if errors.Is(u.err, ErrUnavailable) {
-		return u.err // the disk, and not this Update, has failed
-	}
-	if err := w.exec("ROLLBACK TO one"); err != nil {
-		return err
-	}
-	return w.exec("RELEASE one")
-}
-
-// call keeps a panic for the caller's goroutine: it must end one request, and
-// not the writer.
-func (u *update) call(tx *Tx) {
+	tx := &Tx{ctx: context.Background(), conn: conn}
+	u.events, u.err, u.panic = nil, nil, nil
 	defer func() {
+		wrote = tx.wrote
 		if p := recover(); p != nil {
 			u.panic = fmt.Sprintf("%v\n\n%s", p, debug.Stack())
 		}
 	}()
 	u.err = u.fn(tx)
+	if u.err == nil {
+		u.events = tx.events
+	}
+	return tx.wrote
 }
 
 func (w *writer) exec(statement string) error {

@@ -85,7 +85,7 @@ func (s *Service) Register(ctx context.Context, username, password string) (chat
 // for an unknown user, after the same time.
 func (s *Service) Login(ctx context.Context, username, password string, previous []byte) (Session, error) {
 	var user chat.User
-	err := s.store.View(ctx, func(tx *store.Tx) (err error) {
+	err := s.store.ViewOne(ctx, func(tx *store.Tx) (err error) {
 		user, err = tx.FindUserByKey(chat.UsernameKey(username))
 		return err
 	})
@@ -147,7 +147,7 @@ func (s *Service) Authenticate(ctx context.Context, token []byte) (caller chat.C
 		return chat.Caller{}, 0, errUnauthenticated()
 	}
 	var session store.Session
-	err = s.store.View(ctx, func(tx *store.Tx) (err error) {
+	err = s.store.ViewOne(ctx, func(tx *store.Tx) (err error) {
 		session, err = tx.FindSessionByTokenHash(hashToken(token))
 		return err
 	})

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"fmt"
@@ -60,7 +61,7 @@ func (c *Cookies) Token(r *http.Request, secure bool) []byte {
 // Set makes the cookie that carries a token.
 func (c *Cookies) Set(token []byte, lifetime time.Duration, secure bool) (*http.Cookie, error) {
 	name := cookieName(secure)
-	value, err := c.codec.Encode(name, token)
+	value, err := c.codec.Encode(name, bytes.Clone(token)) // it encrypts in place
 	if err != nil {
 		return nil, fmt.Errorf("encode session cookie: %w", err)
 	}

@@ -19,7 +19,7 @@ const MaxPasswordLength = 72
 // HashQueue bounds how many passwords are hashed at once, and how many wait
 // for it. Hashing takes a core for a quarter of a second, on purpose; without
 // a bound, a flood of logins would leave no core for messages. All sites of a
-// process should share one.
+// database share one.
 type HashQueue struct {
 	slots   chan struct{}
 	waiting atomic.Int64
@@ -60,6 +60,25 @@ func (q *HashQueue) enter(ctx context.Context) error {
 
 func (q *HashQueue) leave() { <-q.slots }
 
+// run runs a hash in a slot. A hash can't be interrupted: if ctx ends, run
+// returns, and the hash, which keeps its slot, runs out by itself.
+func (q *HashQueue) run(ctx context.Context, hash func() error) error {
+	if err := q.enter(ctx); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer q.leave()
+		done <- hash()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Hasher hashes passwords with bcrypt.
 type Hasher struct {
 	queue *HashQueue
@@ -76,11 +95,11 @@ func NewHasher(queue *HashQueue, cost int) *Hasher {
 
 // Hash hashes a new password of at most [MaxPasswordLength] bytes.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	if err := h.queue.enter(ctx); err != nil {
-		return "", err
-	}
-	defer h.queue.leave()
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), h.cost)
+	var hash []byte
+	err := h.queue.run(ctx, func() (err error) {
+		hash, err = bcrypt.GenerateFromPassword([]byte(password), h.cost)
+		return err
+	})
 	if err != nil {
 		return "", fmt.Errorf("hash password: %w", err)
 	}
@@ -94,11 +113,9 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string) (bool, error
 	if hash == "" || len(password) > MaxPasswordLength {
 		hash = h.nobody
 	}
-	if err := h.queue.enter(ctx); err != nil {
-		return false, err
-	}
-	defer h.queue.leave()
-	err := bcrypt.CompareHashAndPassword([]byte(hash), []byte(password))
+	err := h.queue.run(ctx, func() error {
+		return bcrypt.CompareHashAndPassword([]byte(hash), []byte(password))
+	})
 	if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 		return false, nil
 	}

@@ -2,6 +2,7 @@ package caddymsg
 
 import (
 	"context"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
@@ -39,9 +40,7 @@ func (a *App) Handle(context.Context, caddy.Event) error {
 	if !caddy.Exiting() {
 		return nil // a reload: open requests go on
 	}
-	for _, h := range a.handlers {
-		h.backend.exit()
-	}
+	time.AfterFunc(exitGrace, endRequests) // no owner: the process ends
 	return nil
 }
 

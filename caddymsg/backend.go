@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
@@ -29,22 +28,14 @@ type backend struct {
 	hashing *auth.HashQueue
 	metrics *metrics
 
-	// exiting ends shortly after the process was told to end.
-	exiting context.Context
-	exitNow context.CancelFunc
-
 	mu     sync.Mutex
 	users  int  // the pool, and every request that is being answered
 	closed bool // no users are left
 	store  *store.Store
 }
 
-// exitGrace is how long requests may go on when the process ends.
-const exitGrace = time.Second
-
 func newBackend(path string) *backend {
 	b := &backend{path: path, hashing: auth.NewHashQueue(), users: 1}
-	b.exiting, b.exitNow = context.WithCancel(context.Background())
 	b.metrics = newMetrics(b)
 	return b
 }
@@ -83,12 +74,11 @@ func (b *backend) acquire() bool {
 	return true
 }
 
-func (b *backend) release() { b.leave() }
-
 // Destruct is called when no configuration uses the backend any more.
-func (b *backend) Destruct() error { return b.leave() }
+func (b *backend) Destruct() error { return b.release() }
 
-func (b *backend) leave() error {
+// release gives back what acquire gave. Whoever is last closes the database.
+func (b *backend) release() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.users--
@@ -96,7 +86,6 @@ func (b *backend) leave() error {
 		return nil
 	}
 	b.closed = true
-	b.exitNow()
 	if b.store == nil {
 		return nil
 	}
@@ -105,10 +94,6 @@ func (b *backend) leave() error {
 	}
 	return nil
 }
-
-// exit ends the requests that are open after a moment's grace. The timer needs
-// no owner: the process ends.
-func (b *backend) exit() { time.AfterFunc(exitGrace, b.exitNow) }
 
 // stats are of the store, or zero while it is not open.
 func (b *backend) stats() store.Stats {

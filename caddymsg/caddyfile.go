@@ -1,6 +1,7 @@
 package caddymsg
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -29,6 +30,9 @@ var options = map[string]func(h *Handler, value string) error{
 	"session_secret": func(h *Handler, v string) error { h.SessionSecret = v; return nil },
 	"session_lifetime": func(h *Handler, v string) error {
 		lifetime, err := caddy.ParseDuration(v)
+		if err == nil && lifetime == 0 {
+			err = errors.New("0 is no lifetime") // it would mean the default
+		}
 		h.SessionLifetime = caddy.Duration(lifetime)
 		return err
 	},

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -21,7 +22,7 @@ import (
 
 	"github.com/caddymsg/messaging/auth"
 	"github.com/caddymsg/messaging/chat"
-	"github.com/caddymsg/messaging/v1"
+	v1 "github.com/caddymsg/messaging/v1"
 )
 
 func init() {
@@ -152,20 +153,34 @@ func schemeOf(address string) string {
 	return scheme + "://…"
 }
 
-// databaseIdentity is the same for all paths that lead to the same file.
+// databaseIdentity is the same for all paths that lead to the same file, and
+// stays so when the file, or its folder, is made.
 func databaseIdentity(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
-	// Neither the file nor its folder need be there yet.
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real, nil
+	// A link may lead to a file that is not there yet. (Linux follows as many.)
+	for range 40 {
+		target, err := os.Readlink(path)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		path = target
 	}
-	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		return filepath.Join(folder, filepath.Base(path)), nil
+	missing := ""
+	for there := path; ; there = filepath.Dir(there) {
+		if resolved, err := filepath.EvalSymlinks(there); err == nil {
+			return filepath.Join(resolved, missing), nil
+		}
+		if there == filepath.Dir(there) {
+			return path, nil
+		}
+		missing = filepath.Join(filepath.Base(there), missing)
 	}
-	return path, nil
 }
 
 // Validate checks what the configuration says.
@@ -215,7 +230,7 @@ func (h *Handler) open() (*v1.API, error) {
 		PasswordMinLength:  h.PasswordMinLength,
 		RegistrationClosed: h.Registration == "closed",
 	}, log)
-	return v1.New(v1.Options{Chat: rules, Auth: accounts, Cookies: cookies, Log: log, Version: version()})
+	return v1.New(v1.Options{Chat: rules, Auth: accounts, Cookies: cookies, Log: log})
 }
 
 // Cleanup gives the backend back. It also runs after a Provision that failed.
@@ -240,16 +255,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if !h.backend.acquire() {
 		return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the database is closed"))
 	}
-	defer h.backend.release()
+	defer func() {
+		if err := h.backend.release(); err != nil {
+			h.ctx.Slogger().Error("release database", "error", err)
+		}
+	}()
 
 	ctx, cancel := context.WithCancel(auth.WithRequest(r.Context(), requestFacts(r)))
 	defer cancel()
-	// When the process ends, so do requests that a client reads slowly.
-	defer context.AfterFunc(h.backend.exiting, func() {
-		cancel()
-		// Where the connection has no deadline to set, it is closed anyway.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now())
-	})()
+	defer endAtExit(w, cancel)()
 
 	r = r.WithContext(ctx)
 	response := &statusWriter{ResponseWriter: w}
@@ -298,12 +312,6 @@ func (w *statusWriter) Write(p []byte) (int, error) {
 		w.status = http.StatusOK
 	}
 	return w.ResponseWriter.Write(p)
-}
-
-// version is of Caddy's build, which this module is part of.
-func version() string {
-	_, full := caddy.Version()
-	return full
 }
 
 var (

@@ -9,7 +9,7 @@ import (
 // RequireParticipant returns Forbidden unless the caller takes part in the
 // chat.
 func (s *Service) RequireParticipant(ctx context.Context, caller Caller, chatID int64) error {
-	return s.store.View(ctx, func(tx *store.Tx) error {
+	return s.store.ViewOne(ctx, func(tx *store.Tx) error {
 		_, err := chatOf(tx, caller, chatID)
 		return err
 	})

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/cases"
+	"golang.org/x/text/language"
 	"golang.org/x/text/secure/precis"
 	"golang.org/x/text/unicode/norm"
 
@@ -47,8 +48,9 @@ func UsernameKey(typed string) string {
 	if err != nil {
 		return ""
 	}
-	// Folding, where PRECIS only lowers: σ and ς, ß and SS are one name.
-	return norm.NFC.String(cases.Fold().String(prepared))
+	// Folding, where PRECIS only lowers: σ and ς, ß and SS are one name. Lowered
+	// first, because this Fold turns Cherokee letters the other way.
+	return norm.NFC.String(cases.Fold().String(cases.Lower(language.Und).String(prepared)))
 }
 
 // findUser finds the user that a path or a body names, by username or, if

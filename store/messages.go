@@ -57,7 +57,7 @@ func (tx *Tx) CreateMessage(m *Message) (err error) {
 // FindMessageByClientID finds what a sender sent under an idempotency key, or
 // ErrNotFound.
 func (tx *Tx) FindMessageByClientID(senderID int64, clientID string) (Message, error) {
-	found, err := list(tx, scanMessage, selectMessages+`
+	found, err := list(tx, 1, scanMessage, selectMessages+`
 		WHERE m.sender_id = ?1 AND m.client_id = ?2`, senderID, clientID)
 	if err == nil && len(found) == 0 {
 		err = ErrNotFound
@@ -103,7 +103,7 @@ func (tx *Tx) listMessages(query string, of int64, in Span, limit int) ([]Messag
 	if in.FromEnd {
 		order = ` ORDER BY m.id DESC LIMIT ?4`
 	}
-	found, err := list(tx, scanMessage, query+order, of, in.After, in.Before, limit)
+	found, err := list(tx, min(limit, 64), scanMessage, query+order, of, in.After, in.Before, limit)
 	if in.FromEnd {
 		slices.Reverse(found)
 	}

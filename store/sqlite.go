@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
+	"time"
 
 	"github.com/mattn/go-sqlite3"
 	"github.com/pressly/goose/v3"
@@ -25,18 +27,25 @@ type sqlite struct {
 	readers *sql.DB
 	writing *sql.DB
 	writer  *writer
+	closed  atomic.Bool
 }
+
+// lockTimeout is how long to wait for a lock that another program holds.
+const lockTimeout = 5 * time.Second
 
 // Both kinds of connection keep their prepared statements. The writer syncs
 // each commit to the disk (FULL); NORMAL would lose the last ones in a power
-// cut.
+// cut. The writer waits for a lock a little at a time, so that it can stop.
 const (
-	commonPragmas = "_busy_timeout=5000&_foreign_keys=1&_stmt_cache_size=128"
-	writerPragmas = commonPragmas + "&_journal_mode=WAL&_synchronous=FULL&_txlock=immediate"
-	readerPragmas = commonPragmas + "&_query_only=1"
+	commonPragmas = "_foreign_keys=1&_stmt_cache_size=128"
+	writerPragmas = commonPragmas + "&_busy_timeout=100&_journal_mode=WAL&_synchronous=FULL&_txlock=immediate"
+	readerPragmas = commonPragmas + "&_busy_timeout=5000&_query_only=1"
 )
 
 func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
+	if opts.Path, err = filepath.Abs(opts.Path); err != nil {
+		return nil, err
+	}
 	if err := createFile(opts.Path); err != nil {
 		return nil, err
 	}
@@ -80,7 +89,7 @@ func createFile(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
@@ -93,22 +102,51 @@ func dsn(path, pragmas string) string {
 
 // probe finds out at start what would otherwise fail with the first message.
 func probe(ctx context.Context, db *sql.DB) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err == nil {
-		return tx.Rollback()
+	var tx *sql.Tx
+	var err error
+	for deadline := time.Now().Add(lockTimeout); ; {
+		tx, err = db.BeginTx(ctx, nil)
+		if !isLocked(err) || time.Now().After(deadline) || ctx.Err() != nil {
+			break
+		}
 	}
+	if err != nil {
+		return explain(err)
+	}
+	defer func() { _ = tx.Rollback() }() // it has written nothing
+	var tables int
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE name = 'goose_db_version'`).Scan(&tables); err != nil {
+		return explain(err)
+	}
+	if tables > 0 {
+		var version sql.NullInt64
+		if err := tx.QueryRowContext(ctx, `SELECT max(version_id) FROM goose_db_version`).Scan(&version); err != nil {
+			return explain(err)
+		}
+	}
+	return nil
+}
+
+func isLocked(err error) bool {
 	var failure sqlite3.Error
-	switch {
-	case !errors.As(err, &failure):
+	return errors.As(err, &failure) && (failure.Code == sqlite3.ErrBusy || failure.Code == sqlite3.ErrLocked)
+}
+
+// explain adds to an error what a person can do about it.
+func explain(err error) error {
+	var failure sqlite3.Error
+	if !errors.As(err, &failure) {
 		// The stub that go-sqlite3 is without cgo is the usual reason.
 		return fmt.Errorf("%w (SQLite needs a build with CGO_ENABLED=1 and a C compiler)", err)
-	case failure.Code == sqlite3.ErrBusy || failure.Code == sqlite3.ErrLocked:
+	}
+	switch failure.Code {
+	case sqlite3.ErrBusy, sqlite3.ErrLocked:
 		return fmt.Errorf("another program holds a lock on it; end that program and try again: %w", err)
-	case failure.Code == sqlite3.ErrNotADB || failure.Code == sqlite3.ErrCorrupt:
+	case sqlite3.ErrNotADB, sqlite3.ErrCorrupt:
 		return fmt.Errorf("it is damaged or not an SQLite database; move it away or restore a backup: %w", err)
-	case failure.Code == sqlite3.ErrReadonly || failure.Code == sqlite3.ErrCantOpen || failure.Code == sqlite3.ErrPerm:
+	case sqlite3.ErrReadonly, sqlite3.ErrCantOpen, sqlite3.ErrPerm:
 		return fmt.Errorf("it can't be written to; its file and its folder must be writable by this user: %w", err)
-	case failure.Code == sqlite3.ErrFull || failure.Code == sqlite3.ErrIoErr:
+	case sqlite3.ErrFull, sqlite3.ErrIoErr:
 		return fmt.Errorf("the disk is full or failing: %w", err)
 	}
 	return err
@@ -150,6 +188,13 @@ func (s *sqlite) view(ctx context.Context, fn func(*Tx) error) error {
 	return fn(&Tx{ctx: ctx, conn: snapshot})
 }
 
+func (s *sqlite) viewOne(ctx context.Context, fn func(*Tx) error) error {
+	if s.closed.Load() {
+		return fmt.Errorf("%w: it is closed", ErrUnavailable)
+	}
+	return fn(&Tx{ctx: ctx, conn: s.readers})
+}
+
 func (s *sqlite) update(ctx context.Context, fn func(*Tx) error) error {
 	return s.writer.do(ctx, fn)
 }
@@ -162,6 +207,9 @@ func (s *sqlite) stats() Stats {
 }
 
 func (s *sqlite) close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
 	// The writer's connection goes last: it folds the write-ahead log back
 	// into the database.
 	return errors.Join(s.writer.close(), s.readers.Close(), s.writing.Close())

@@ -68,6 +68,12 @@ func (s *Store) View(ctx context.Context, fn func(*Tx) error) error {
 	return s.engine.view(ctx, fn)
 }
 
+// ViewOne is View for a function that makes a single query: that is a snapshot
+// by itself, and the transaction around it is saved.
+func (s *Store) ViewOne(ctx context.Context, fn func(*Tx) error) error {
+	return s.engine.viewOne(ctx, fn)
+}
+
 // Update calls fn with a transaction and returns nil after what it wrote is
 // durable. If fn fails, nothing of it is stored, and Update returns its error.
 //
@@ -150,8 +156,8 @@ func (tx *Tx) one(query string, args []any, into ...any) error {
 	return classify(err)
 }
 
-// list scans the rows of a query.
-func list[T any](tx *Tx, scan func(scanner, *T) error, query string, args ...any) ([]T, error) {
+// list scans the rows of a query, of which about expect will come.
+func list[T any](tx *Tx, expect int, scan func(scanner, *T) error, query string, args ...any) ([]T, error) {
 	rows, err := tx.conn.QueryContext(tx.ctx, query, args...)
 	if err != nil {
 		return nil, classify(err)
@@ -159,6 +165,9 @@ func list[T any](tx *Tx, scan func(scanner, *T) error, query string, args ...any
 	defer rows.Close()
 	var found []T
 	for rows.Next() {
+		if found == nil {
+			found = make([]T, 0, expect)
+		}
 		var row T
 		if err := scan(rows, &row); err != nil {
 			return nil, classify(err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 )
@@ -120,6 +121,16 @@ func (w *writer) run() {
 // transaction as a whole fails: then every one of them fails.
 func (w *writer) commit(batch []*update) {
 	start := time.Now()
+	live := make([]*update, 0, len(batch))
+	for _, u := range batch {
+		if u.err = u.ctx.Err(); u.err == nil {
+			live = append(live, u)
+		}
+	}
+	batch = live
+	if len(batch) == 0 {
+		return
+	}
 	if err := w.transaction(batch); err != nil {
 		for _, u := range batch {
 			if u.err == nil && u.panic == nil {
@@ -157,7 +168,7 @@ func (w *writer) transaction(batch []*update) error {
 // nothing is committed, because what one Update wrote could not be undone by
 // itself.
 func (w *writer) attempt(batch []*update, savepoints bool) (undo bool, err error) {
-	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
+	if err := w.begin(batch); err != nil {
 		return false, err
 	}
 	defer func() {
@@ -168,9 +179,6 @@ func (w *writer) attempt(batch []*update, savepoints bool) (undo bool, err error
 		}
 	}()
 	for _, u := range batch {
-		if u.err = u.ctx.Err(); u.err != nil {
-			continue
-		}
 		if savepoints {
 			if err := w.exec("SAVEPOINT one"); err != nil {
 				return false, err
@@ -195,6 +203,23 @@ func (w *writer) attempt(batch []*update, savepoints bool) (undo bool, err error
 		}
 	}
 	return false, w.exec("COMMIT")
+}
+
+// begin waits for a lock that another program holds, at most for lockTimeout,
+// and no longer than somebody waits for the batch.
+func (w *writer) begin(batch []*update) error {
+	deadline := time.Now().Add(lockTimeout)
+	for {
+		err := w.exec("BEGIN IMMEDIATE") // which waits a moment by itself
+		if err == nil || !isLocked(err) || time.Now().After(deadline) || !awaited(batch) {
+			return err
+		}
+	}
+}
+
+// awaited tells whether a caller of the batch has not given up.
+func awaited(batch []*update) bool {
+	return slices.ContainsFunc(batch, func(u *update) bool { return u.ctx.Err() == nil })
 }
 
 // run calls an Update's function, and tells whether it has written anything. It

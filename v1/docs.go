@@ -30,7 +30,9 @@ const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'uns
 // Swagger UI to read it with.
 func (a *API) registerDocs() error {
 	components := a.huma.OpenAPI().Components.Schemas.Map()
-	delete(components, "ErrorModel") // huma's own, which no answer has
+	// huma's own, which no answer has.
+	delete(components, "ErrorModel")
+	delete(components, "ErrorDetail")
 	document, err := json.Marshal(a.huma.OpenAPI())
 	if err != nil {
 		return fmt.Errorf("encode the OpenAPI document: %w", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"reflect"
 	"strings"
@@ -98,9 +99,7 @@ func (a *API) problem(ctx context.Context, err error) *Problem {
 // writeError answers with a problem outside of huma.
 func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	p := a.problem(r.Context(), err)
-	for name, values := range p.GetHeaders() {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), p.GetHeaders())
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
 	// A client that has gone is none of our failures.

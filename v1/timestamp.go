@@ -19,5 +19,9 @@ func (timestamp) Schema(huma.Registry) *huma.Schema {
 
 // MarshalJSON writes the time in RFC 3339.
 func (t timestamp) MarshalJSON() ([]byte, error) {
-	return time.Time(t).UTC().AppendFormat(make([]byte, 0, len(timestampLayout)+2), `"`+timestampLayout+`"`), nil
+	return t.appendJSON(nil), nil
+}
+
+func (t timestamp) appendJSON(b []byte) []byte {
+	return time.Time(t).UTC().AppendFormat(b, `"`+timestampLayout+`"`)
 }

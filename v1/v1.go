@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"strings"
 	"unicode/utf8"
@@ -43,8 +44,6 @@ type Options struct {
 	Auth    *auth.Service
 	Cookies *auth.Cookies
 	Log     *slog.Logger
-	// Version of the program, for the OpenAPI document.
-	Version string
 }
 
 // New makes the API with all its routes.
@@ -53,7 +52,7 @@ func New(opts Options) (*API, error) {
 		chat: opts.Chat, auth: opts.Auth, cookies: opts.Cookies, log: opts.Log,
 		mux: http.NewServeMux(),
 	}
-	a.huma = newHuma(a, opts.Version)
+	a.huma = newHuma(a)
 	a.registerAuth()
 	a.registerGroups()
 	a.registerMessages()
@@ -96,6 +95,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // route is the mux, but for its plain text errors.
 func (a *API) route(w http.ResponseWriter, r *http.Request) {
+	// The mux would redirect to the clean path, in HTML, and past the folder
+	// that the site may have put the API in.
+	if p := r.URL.EscapedPath(); path.Clean(p) != p {
+		a.writeError(w, r, errNoSuchPath)
+		return
+	}
 	fallback, pattern := a.mux.Handler(r)
 	if pattern != "" {
 		a.mux.ServeHTTP(w, r)
@@ -121,8 +126,13 @@ func (h *headerOnly) Header() http.Header         { return h.header }
 func (h *headerOnly) Write(b []byte) (int, error) { return len(b), nil }
 func (h *headerOnly) WriteHeader(status int)      { h.status = status }
 
-func newHuma(a *API, version string) huma.API {
+// version is of the API, for its document: the second number counts additions.
+const version = "1.0"
+
+func newHuma(a *API) huma.API {
 	cfg := huma.DefaultConfig("caddymsg", version)
+	// Beside the document, wherever the site has put it.
+	cfg.Servers = []*huma.Server{{URL: ".."}}
 	cfg.Info.Description = "Accounts, direct and group chats, and history."
 	cfg.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	// What huma would serve by itself: pages that load scripts from elsewhere.
@@ -176,6 +186,9 @@ func (a *API) operation(method, path, id, summary string, errors ...int) huma.Op
 		Method: method, Path: path, OperationID: id, Summary: summary,
 		MaxBodyBytes: maxBodyBytes + 1, // huma refuses a body of exactly its limit
 		Responses:    map[string]*huma.Response{},
+	}
+	if method != http.MethodGet {
+		errors = append(errors, http.StatusForbidden) // to a page of another site
 	}
 	for _, status := range append(errors, http.StatusInternalServerError, http.StatusServiceUnavailable) {
 		op.Responses[fmt.Sprint(status)] = a.problemResponse(status)

@@ -134,7 +134,7 @@ func Run(ctx context.Context, opts Options) (*Server, error) {
 
 func (s *Server) awaitStart(ctx context.Context, address string) error {
 	for {
-		conn, err := net.Dial("tcp", address)
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 		if err == nil {
 			return conn.Close()
 		}

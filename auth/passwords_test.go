@@ -1,0 +1,203 @@
+package auth
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/caddymsg/messaging/chat"
+)
+
+func newQueue(slots int) *HashQueue { return &HashQueue{slots: make(chan struct{}, slots)} }
+
+// takeAll takes every slot of a queue, so that whoever comes next waits.
+func takeAll(tb testing.TB, q *HashQueue) (giveBack func()) {
+	tb.Helper()
+	for range cap(q.slots) {
+		require.NoError(tb, q.enter(context.Background()))
+	}
+	return func() {
+		for range cap(q.slots) {
+			q.leave()
+		}
+	}
+}
+
+// awaitWaiting waits until n wait in the queue.
+func awaitWaiting(tb testing.TB, q *HashQueue, n int) {
+	tb.Helper()
+	require.Eventually(tb, func() bool { return q.Waiting() == n }, 10*time.Second, time.Millisecond,
+		"%d should wait", n)
+}
+
+var tooManyLogins = refusal{chat.Unavailable, "too_many_logins", ""}
+
+func TestHashAndVerify(t *testing.T) {
+	t.Parallel()
+	h := NewHasher(NewHashQueue(), bcrypt.MinCost)
+	for name, password := range map[string]string{
+		"plain":               "correct horse",
+		"one letter":          "x",
+		"72 bytes":            strings.Repeat("x", 72),
+		"72 bytes of letters": strings.Repeat("ß", 36),
+		"any bytes":           "a\x00b\xff\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hash, err := h.Hash(t.Context(), password)
+			require.NoError(t, err)
+			require.NotEqual(t, password, hash)
+			again, err := h.Hash(t.Context(), password)
+			require.NoError(t, err)
+			require.NotEqual(t, hash, again, "salted")
+
+			ok, err := h.Verify(t.Context(), hash, password)
+			require.NoError(t, err)
+			require.True(t, ok)
+			for _, other := range []string{"", password + "x", password[:len(password)-1], "X" + password[1:], password + password} {
+				ok, err := h.Verify(t.Context(), hash, other)
+				require.NoError(t, err)
+				require.False(t, ok, "%q", other)
+			}
+		})
+	}
+}
+
+// bcrypt looks at 72 bytes alone: a longer password must not pass for the one
+// that it begins with.
+func TestNoPasswordBeyond72Bytes(t *testing.T) {
+	t.Parallel()
+	h := NewHasher(NewHashQueue(), bcrypt.MinCost)
+	longest := strings.Repeat("x", MaxPasswordLength)
+	hash, err := h.Hash(t.Context(), longest)
+	require.NoError(t, err)
+	require.NoError(t, bcrypt.CompareHashAndPassword([]byte(hash), []byte(longest+"y")), "or else this proves nothing")
+
+	for _, tail := range []string{"x", "y", "\x00", strings.Repeat("x", 1000)} {
+		ok, err := h.Verify(t.Context(), hash, longest+tail)
+		require.NoError(t, err)
+		require.False(t, ok)
+	}
+	_, err = h.Hash(t.Context(), longest+"x")
+	require.Error(t, err)
+}
+
+func TestNobodysHash(t *testing.T) {
+	t.Parallel()
+	for _, cost := range []int{bcrypt.MinCost, bcrypt.MinCost + 1, 12, bcrypt.MaxCost} {
+		got, err := bcrypt.Cost([]byte(NewHasher(NewHashQueue(), cost).nobody))
+		require.NoError(t, err)
+		require.Equal(t, cost, got, "to refuse nobody takes as long as to refuse somebody")
+	}
+	h := NewHasher(NewHashQueue(), bcrypt.MinCost)
+	for _, password := range []string{"", "x", ".", h.nobody, strings.Repeat(".", 53), strings.Repeat("x", 73)} {
+		ok, err := h.Verify(t.Context(), "", password)
+		require.NoError(t, err)
+		require.False(t, ok, "%q", password)
+	}
+}
+
+// The cost is of new hashes: what was hashed at another is still good.
+func TestVerifyHashOfAnotherCost(t *testing.T) {
+	t.Parallel()
+	hash, err := NewHasher(NewHashQueue(), bcrypt.MinCost+1).Hash(t.Context(), "password")
+	require.NoError(t, err)
+	h := NewHasher(NewHashQueue(), bcrypt.MinCost)
+	ok, err := h.Verify(t.Context(), hash, "password")
+	require.NoError(t, err)
+	require.True(t, ok)
+	ok, err = h.Verify(t.Context(), hash, "passwort")
+	require.NoError(t, err)
+	require.False(t, ok)
+}
+
+// A damaged hash is a defect to be logged, and no wrong password.
+func TestVerifyDamagedHash(t *testing.T) {
+	t.Parallel()
+	h := NewHasher(NewHashQueue(), bcrypt.MinCost)
+	for _, hash := range []string{"x", "$2a$04$short", "$9z$04$" + strings.Repeat(".", 53), strings.Repeat("x", 60)} {
+		ok, err := h.Verify(t.Context(), hash, "password")
+		require.Error(t, err, hash)
+		require.Nil(t, chat.AsError(err))
+		require.False(t, ok)
+	}
+	require.Empty(t, h.queue.slots, "slots are given back after an error")
+}
+
+func TestHashQueueLeavesACore(t *testing.T) {
+	t.Parallel()
+	require.Positive(t, cap(NewHashQueue().slots))
+}
+
+func TestHashQueueIsBounded(t *testing.T) {
+	t.Parallel()
+	const slots = 1
+	q := newQueue(slots)
+	h := NewHasher(q, bcrypt.MinCost)
+	giveBack := takeAll(t, q)
+	require.Zero(t, q.Waiting(), "who has a slot does not wait")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	const bound = slots * waitingPerSlot
+	hashed := make(chan error, bound)
+	for range bound - 1 {
+		go func() {
+			_, err := h.Hash(t.Context(), "password")
+			hashed <- err
+		}()
+	}
+	verified := make(chan error, 1)
+	go func() {
+		_, err := h.Verify(ctx, "", "password")
+		verified <- err
+	}()
+	awaitWaiting(t, q, bound)
+
+	// One more is one too many, to hash and to verify.
+	soon, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	_, err := h.Hash(soon, "password")
+	requireRefusal(t, tooManyLogins, err)
+	_, err = h.Verify(soon, "", "password")
+	requireRefusal(t, tooManyLogins, err)
+	require.Equal(t, bound, q.Waiting(), "who was refused does not wait")
+
+	// Whoever gives up makes room.
+	cancel()
+	require.ErrorIs(t, <-verified, context.Canceled)
+	awaitWaiting(t, q, bound-1)
+	go func() {
+		_, err := h.Hash(t.Context(), "password")
+		hashed <- err
+	}()
+	awaitWaiting(t, q, bound)
+
+	giveBack()
+	for range bound {
+		require.NoError(t, <-hashed)
+	}
+	require.Zero(t, q.Waiting())
+	require.Empty(t, q.slots, "all slots have been given back")
+}
+
+// As many as there are slots hash at once, and no more.
+func TestHashQueueSlots(t *testing.T) {
+	t.Parallel()
+	q := newQueue(2)
+	require.NoError(t, q.enter(t.Context()))
+	require.NoError(t, q.enter(t.Context()))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, q.enter(ctx), context.Canceled)
+	require.Zero(t, q.Waiting())
+	q.leave()
+	require.NoError(t, q.enter(t.Context()))
+	q.leave()
+	q.leave()
+	require.Empty(t, q.slots)
+}

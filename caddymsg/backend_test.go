@@ -1,0 +1,219 @@
+package caddymsg
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+	"github.com/caddyserver/certmagic"
+	"github.com/stretchr/testify/require"
+
+	"github.com/caddymsg/messaging/auth"
+	"github.com/caddymsg/messaging/store"
+)
+
+// site runs Caddy in this process: one site with a handler for each given
+// configuration.
+type site struct {
+	t       *testing.T
+	folder  string
+	address string
+}
+
+func newSite(t *testing.T) *site {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	t.Cleanup(func() { require.NoError(t, caddy.Stop()) })
+	return &site{t: t, folder: t.TempDir(), address: l.Addr().String()}
+}
+
+func (s *site) load(handlers ...Handler) error {
+	s.t.Helper()
+	type object = map[string]any
+	var routes []object
+	for i, h := range handlers {
+		var fields object
+		encoded, err := json.Marshal(h)
+		require.NoError(s.t, err)
+		require.NoError(s.t, json.Unmarshal(encoded, &fields))
+		fields["handler"] = "messaging"
+		routes = append(routes, object{
+			"match":  []object{{"header": object{"X-Handler": []string{strconv.Itoa(i)}}}},
+			"handle": []object{fields},
+		})
+	}
+	config, err := json.Marshal(object{
+		"admin":   object{"disabled": true, "config": object{"persist": false}},
+		"logging": object{"logs": object{"default": object{"writer": object{"output": "discard"}}}},
+		"storage": object{"module": "file_system", "root": s.folder},
+		"apps": object{"http": object{"servers": object{"site": object{
+			"listen": []string{s.address}, "routes": routes, "automatic_https": object{"disable": true},
+		}}}},
+	})
+	require.NoError(s.t, err)
+	return caddy.Load(config, true)
+}
+
+// status asks a handler for the messages of nobody.
+func (s *site) status(handler int) int {
+	s.t.Helper()
+	r, err := http.NewRequest(http.MethodGet, "http://"+s.address+"/v1/messages", nil)
+	require.NoError(s.t, err)
+	r.Header.Set("X-Handler", strconv.Itoa(handler))
+	r.Close = true
+	// Caddy's listener of the configuration before may be about to close.
+	response, err := http.DefaultClient.Do(r)
+	for attempt := 0; err != nil && attempt < 10; attempt++ {
+		response, err = http.DefaultClient.Do(r)
+	}
+	require.NoError(s.t, err)
+	require.NoError(s.t, response.Body.Close())
+	return response.StatusCode
+}
+
+// requireReferences checks how many handlers hold each backend; there must be
+// no others.
+func requireReferences(t *testing.T, want map[string]int) {
+	t.Helper()
+	got := map[string]int{}
+	backends.Range(func(key, _ any) bool {
+		got[key.(string)], _ = backends.References(key)
+		return true
+	})
+	require.Equal(t, want, got)
+}
+
+// Reloads, those that fail too, leave as many references as there are
+// handlers.
+func TestPoolReferences(t *testing.T) {
+	s := newSite(t)
+	folder, err := filepath.EvalSymlinks(s.folder)
+	require.NoError(t, err)
+	one, two := filepath.Join(folder, "one.db"), filepath.Join(folder, "two.db")
+	garbage := filepath.Join(folder, "garbage.db")
+	require.NoError(t, os.WriteFile(garbage, []byte(strings.Repeat("no database ", 1000)), 0o600))
+	running := map[string]int{one: 2, two: 1}
+
+	for range 10 {
+		require.NoError(t, s.load(Handler{Database: one}, Handler{Database: one, Registration: "closed"}, Handler{Database: two}))
+		requireReferences(t, running)
+		for handler := range 3 {
+			require.Equal(t, http.StatusUnauthorized, s.status(handler))
+		}
+	}
+	for name, handlers := range map[string][]Handler{
+		"provision": {{Database: one}, {Database: two}, {Database: one, SessionSecret: "{env.NOT_SET_ANYWHERE.}{nothing}"}},
+		"validate":  {{Database: one}, {Database: filepath.Join(folder, "three.db")}, {Database: two, API: "v9"}},
+		"start":     {{Database: one}, {Database: garbage}},
+	} {
+		require.Error(t, s.load(handlers...), name)
+		requireReferences(t, running)
+		require.Equal(t, http.StatusUnauthorized, s.status(0), name)
+	}
+	require.NoFileExists(t, filepath.Join(folder, "three.db"))
+
+	require.NoError(t, s.load(Handler{Database: two}))
+	requireReferences(t, map[string]int{two: 1})
+	require.NoError(t, caddy.Stop())
+	requireReferences(t, map[string]int{})
+}
+
+// A backend stays open as long as a request needs it, and no longer.
+func TestBackendLeaves(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "messaging.db")
+	b := newBackend(path)
+	s, err := b.open(t.Context())
+	require.NoError(t, err)
+	again, err := b.open(t.Context())
+	require.NoError(t, err)
+	require.Same(t, s, again)
+
+	require.True(t, b.acquire())
+	require.NoError(t, b.Destruct()) // the request goes on
+	require.NoError(t, s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.LastMessageID(); return err }))
+	require.Positive(t, b.stats().Connections)
+
+	b.release()
+	require.False(t, b.acquire())
+	require.Zero(t, b.stats().Connections)
+	require.ErrorIs(t, s.View(t.Context(), func(*store.Tx) error { return nil }), store.ErrUnavailable)
+	_, err = b.open(t.Context())
+	require.ErrorIs(t, err, store.ErrUnavailable)
+}
+
+// A backend that was never opened makes no file when it goes.
+func TestBackendNeverOpened(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "messaging.db")
+	require.NoError(t, newBackend(path).Destruct())
+	require.NoFileExists(t, path)
+}
+
+func TestDatabaseIdentity(t *testing.T) {
+	folder, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "data"), 0o700))
+	require.NoError(t, os.Symlink("data", filepath.Join(folder, "link")))
+	require.NoError(t, os.Symlink(filepath.Join("data", "chat.db"), filepath.Join(folder, "alias.db")))
+	t.Chdir(folder)
+
+	// Before the file is there, and after: a reload must find its backend.
+	for _, made := range []bool{false, true} {
+		if made {
+			require.NoError(t, os.WriteFile(filepath.Join("data", "chat.db"), nil, 0o600))
+			require.NoError(t, os.Mkdir(filepath.Join("data", "deep"), 0o700))
+			require.NoError(t, os.WriteFile(filepath.Join("data", "deep", "chat.db"), nil, 0o600))
+		}
+		for path, want := range map[string]string{
+			"data/chat.db":                           "data/chat.db",
+			"./data/../data//chat.db":                "data/chat.db",
+			filepath.Join(folder, "data", "chat.db"): "data/chat.db",
+			"link/chat.db":                           "data/chat.db",
+			"alias.db":                               "data/chat.db",
+			"data/deep/chat.db":                      "data/deep/chat.db",
+			"link/deep/chat.db":                      "data/deep/chat.db", // its folder is not there at first
+			"data/other.db":                          "data/other.db",
+		} {
+			got, err := databaseIdentity(path)
+			require.NoError(t, err)
+			require.Equal(t, filepath.Join(folder, want), got, "%s, made: %v", path, made)
+		}
+	}
+}
+
+// Servers that start at the same time, over one storage, agree on the secret.
+func TestStoredSecret(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	var wg sync.WaitGroup
+	secrets := make([]string, 3)
+	for i := range secrets {
+		wg.Go(func() {
+			storage := &certmagic.FileStorage{Path: folder}
+			secret, err := storedSecret(t.Context(), storage)
+			if err == nil {
+				secrets[i] = secret
+			}
+		})
+	}
+	wg.Wait()
+	require.GreaterOrEqual(t, len(secrets[0]), auth.MinSecretLength)
+	for _, secret := range secrets {
+		require.Equal(t, secrets[0], secret)
+	}
+
+	elsewhere, err := storedSecret(t.Context(), &certmagic.FileStorage{Path: t.TempDir()})
+	require.NoError(t, err)
+	require.NotEqual(t, secrets[0], elsewhere)
+
+	_, err = storedSecret(t.Context(), &certmagic.FileStorage{Path: "/proc/nowhere"})
+	require.Error(t, err)
+}

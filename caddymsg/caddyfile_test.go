@@ -1,0 +1,288 @@
+package caddymsg_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/stretchr/testify/require"
+
+	"github.com/caddymsg/messaging/internal/frontdoor"
+)
+
+// Each file in testdata is a Caddyfile, a line of dashes, and the JSON that it
+// is adapted to.
+func TestCaddyfileGoldens(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.caddyfiletest")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".caddyfiletest"), func(t *testing.T) {
+			content, err := os.ReadFile(file)
+			require.NoError(t, err)
+			caddyfile, want, found := strings.Cut(string(content), "----------\n")
+			require.True(t, found, "no line of dashes")
+			require.JSONEq(t, want, string(lifeAdapt(t, caddyfile)))
+		})
+	}
+}
+
+// lifeAdapt adapts a Caddyfile that must be in order and well formatted.
+func lifeAdapt(t *testing.T, caddyfile string) []byte {
+	t.Helper()
+	config, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), nil)
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	return config
+}
+
+func TestCaddyfileErrors(t *testing.T) {
+	for name, test := range map[string]struct {
+		block string
+		want  []string // parts of the message
+	}{
+		"unknown option": {"messaging {\n sesion_secret x\n}", []string{
+			"sesion_secret",
+			"api", "database", "session_secret", "session_lifetime", "password_min_length", "bcrypt_cost", "registration",
+		}},
+		"doubled option":            {"messaging {\n api v1\n database a.db\n api v1\n}", []string{"api", "twice"}},
+		"missing value":             {"messaging {\n database\n}", []string{"database"}},
+		"unset variable as a value": {"messaging {\n database {$LIFE_NOT_SET}\n}", []string{"database"}},
+		"too many values":           {"messaging {\n session_secret a b\n}", []string{"session_secret"}},
+		"block as a value":          {"messaging {\n database a.db {\n  api v1\n }\n}", nil},
+		"argument on the line":      {"messaging v1", []string{"messaging"}},
+		"argument behind a matcher": {"messaging /v1/* v1 {\n}", []string{"messaging"}},
+
+		"password_min_length no number": {"messaging {\n password_min_length eight\n}", []string{"password_min_length", "eight"}},
+		"password_min_length fraction":  {"messaging {\n password_min_length 8.5\n}", []string{"password_min_length", "8.5"}},
+		"password_min_length 0":         {"messaging {\n password_min_length 0\n}", []string{"password_min_length"}},
+		"bcrypt_cost no number":         {"messaging {\n bcrypt_cost high\n}", []string{"bcrypt_cost", "high"}},
+		"bcrypt_cost 0":                 {"messaging {\n bcrypt_cost 0\n}", []string{"bcrypt_cost"}},
+		"bcrypt_cost too big a number":  {"messaging {\n bcrypt_cost 99999999999999999999\n}", []string{"bcrypt_cost"}},
+		"session_lifetime no unit":      {"messaging {\n session_lifetime 30\n}", []string{"session_lifetime", "30"}},
+		"session_lifetime no duration":  {"messaging {\n session_lifetime long\n}", []string{"session_lifetime", "long"}},
+		// In the JSON, 0 is what stands for the default.
+		"session_lifetime 0": {"messaging {\n session_lifetime 0s\n}", []string{"session_lifetime"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(
+				[]byte("http://localhost:12000 {\n"+test.block+"\n}\n"), map[string]any{"filename": "Caddyfile"})
+			require.ErrorContains(t, err, "Caddyfile:", "it does not say where")
+			for _, part := range test.want {
+				require.ErrorContains(t, err, part)
+			}
+		})
+	}
+}
+
+// What an option may hold is checked by `caddy validate`.
+func TestValidationErrors(t *testing.T) {
+	for name, test := range map[string]struct {
+		option string
+		want   []string // parts of the output
+		secret string   // must not be in the output
+	}{
+		"session_secret of 31 bytes":     {"session_secret 0123456789abcdefghijklmnopqrstu", []string{"session_secret", "32", "openssl rand"}, "0123456789abcdefghijklmnopqrstu"},
+		"session_secret of no file":      {"session_secret {file./nowhere/session_secret}", []string{"session_secret"}, ""},
+		"session_secret of a folder":     {"session_secret {file./}", []string{"session_secret"}, ""},
+		"session_secret no placeholder":  {"session_secret {session_secret}", []string{"session_secret"}, ""},
+		"short secret in the variable":   {"session_secret {env.LIFE_SHORT}", []string{"session_secret", "openssl rand"}, "tooshort"},
+		"api unknown":                    {"api v2", []string{"api", "v2", "v1"}, ""},
+		"registration neither":           {"registration maybe", []string{"registration", "maybe", "open", "closed"}, ""},
+		"bcrypt_cost 3":                  {"bcrypt_cost 3", []string{"bcrypt_cost", "4", "31"}, ""},
+		"bcrypt_cost 32":                 {"bcrypt_cost 32", []string{"bcrypt_cost", "4", "31"}, ""},
+		"bcrypt_cost negative":           {"bcrypt_cost -1", []string{"bcrypt_cost", "4", "31"}, ""},
+		"password_min_length 73":         {"password_min_length 73", []string{"password_min_length", "72"}, ""},
+		"password_min_length negative":   {"password_min_length -1", []string{"password_min_length", "72"}, ""},
+		"session_lifetime 10s":           {"session_lifetime 10s", []string{"session_lifetime", "10s"}, ""},
+		"session_lifetime negative":      {"session_lifetime -1h", []string{"session_lifetime"}, ""},
+		"database of another engine":     {"database postgres://chat:opensesame@db.example.com/chat", []string{"database", "postgres://", "SQLite"}, "opensesame"},
+		"another engine in the variable": {"database {env.LIFE_POSTGRES}", []string{"database", "postgres://"}, "opensesame"},
+		"database in no variable":        {"database {env.LIFE_NOT_SET}", []string{"database", "LIFE_NOT_SET"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ok, output := lifeValidate(t, t.TempDir(), lifeSite("{$PORT}", test.option),
+				"LIFE_SHORT=tooshort", "LIFE_POSTGRES=postgres://chat:opensesame@db.example.com/chat")
+			require.False(t, ok, output)
+			for _, part := range test.want {
+				require.Contains(t, output, part)
+			}
+			if test.secret != "" {
+				require.NotContains(t, output, test.secret)
+			}
+		})
+	}
+}
+
+// lifeValidate runs `caddy validate` and tells whether it is content.
+func lifeValidate(t *testing.T, dir, caddyfile string, env ...string) (ok bool, output string) {
+	t.Helper()
+	path := filepath.Join(dir, "Caddyfile")
+	require.NoError(t, os.WriteFile(path, []byte(caddyfile), 0o600))
+	env = append([]string{"PORT=12000"}, env...)
+	cmd, err := frontdoor.Command(t.Context(), frontdoor.Options{Dir: dir, Env: env}, "validate", "--config", path, "--adapter", "caddyfile")
+	require.NoError(t, err)
+	out, err := cmd.CombinedOutput()
+	require.NotContains(t, string(out), "DATA RACE")
+	return err == nil, string(out)
+}
+
+// The JSON of a configuration can do what the Caddyfile can.
+func TestJSONConfig(t *testing.T) {
+	t.Parallel()
+	s := frontdoor.Start(t, frontdoor.Options{Caddyfile: `
+http://127.0.0.1:{$PORT} {
+	respond "before"
+}
+`})
+	load := func(handler map[string]any) *frontdoor.Response {
+		handler["handler"] = "messaging"
+		answer := frontdoor.NewClient(t, s.Admin).Do(http.MethodPost, "/load", frontdoor.JSON(t, map[string]any{
+			"admin": map[string]any{"listen": strings.TrimPrefix(s.Admin, "http://")},
+			"apps": map[string]any{"http": map[string]any{"servers": map[string]any{"chat": map[string]any{
+				"listen": []string{strings.TrimPrefix(s.URL, "http://")},
+				"routes": []any{map[string]any{"handle": []any{handler}}},
+			}}}},
+		}))
+		lifeAwaitListeners(t, s)
+		return answer
+	}
+	database := filepath.Join(s.Dir, "json.db")
+
+	// Nothing but the handler's name is a site, and null is no option at all.
+	load(map[string]any{"session_secret": nil}).Want(http.StatusOK)
+	frontdoor.NewClient(t, s.URL).Get("/v1/messages").Want(http.StatusUnauthorized)
+	require.FileExists(t, filepath.Join(s.Dir, "caddy", "messaging.db"))
+
+	// A duration is a string or nanoseconds, as everywhere in Caddy.
+	load(map[string]any{
+		"api": "v1", "database": database, "session_secret": strings.Repeat("s", 32), "session_lifetime": "2h",
+		"password_min_length": 4, "bcrypt_cost": 5, "registration": "open",
+	}).Want(http.StatusOK)
+	bob := frontdoor.NewClient(t, s.URL)
+	bob.Post("/v1/auth/register", `{"username":"bob","password":"four"}`).Want(http.StatusOK)
+	login := bob.Post("/v1/auth/login", `{"username":"bob","password":"four"}`).Want(http.StatusOK)
+	require.Equal(t, 2*60*60, login.Cookies()[0].MaxAge)
+	bob.Post("/v1/messages", `{"dest_username":"bob","message":"hi"}`).Want(http.StatusOK)
+	require.FileExists(t, database)
+
+	load(map[string]any{"database": database, "registration": "closed"}).Want(http.StatusOK)
+	bob.HTTP.CloseIdleConnections()
+	closed := bob.Post("/v1/auth/register", `{"username":"carol","password":"password"}`).Want(http.StatusForbidden)
+	require.Equal(t, "registration_closed", closed.Field("code"))
+
+	for name, handler := range map[string]map[string]any{
+		"unknown field":  {"databse": database},
+		"wrong type":     {"bcrypt_cost": "twelve"},
+		"out of range":   {"bcrypt_cost": 3},
+		"below a minute": {"session_lifetime": int64(10 * time.Second)},
+		"short secret":   {"session_secret": "short"},
+	} {
+		require.NotEqual(t, http.StatusOK, load(handler).StatusCode, name)
+	}
+	bob.Get("/v1/messages").Want(http.StatusUnauthorized) // the third's secret, and no later one
+	bob.Post("/v1/auth/login", `{"username":"bob","password":"four"}`).Want(http.StatusOK)
+}
+
+const lifeOwnCaddyfile = "../Caddyfile"
+
+// The Caddyfile of this repository, as a newcomer and as a production site use
+// it.
+func TestOwnCaddyfile(t *testing.T) {
+	content, err := os.ReadFile(lifeOwnCaddyfile)
+	require.NoError(t, err)
+
+	type config struct {
+		Apps struct {
+			HTTP struct {
+				Servers map[string]struct {
+					Listen []string
+					Routes []struct {
+						Match []struct{ Host []string }
+					}
+					AutomaticHTTPS json.RawMessage `json:"automatic_https"`
+				}
+			}
+		}
+	}
+	adapted := func(t *testing.T) (c config) {
+		require.NoError(t, json.Unmarshal(lifeAdapt(t, string(content)), &c))
+		require.Len(t, c.Apps.HTTP.Servers, 1)
+		return c
+	}
+
+	t.Run("out of the box", func(t *testing.T) {
+		t.Setenv("MESSAGING_SITE", "")
+		require.NoError(t, os.Unsetenv("MESSAGING_SITE"))
+		server := adapted(t).Apps.HTTP.Servers["srv0"]
+		require.Equal(t, []string{":12000"}, server.Listen)
+		require.Equal(t, []string{"localhost"}, server.Routes[0].Match[0].Host)
+	})
+
+	t.Run("a real domain", func(t *testing.T) {
+		t.Setenv("MESSAGING_SITE", "chat.example.com")
+		server := adapted(t).Apps.HTTP.Servers["srv0"]
+		require.Equal(t, []string{":443"}, server.Listen)
+		require.Equal(t, []string{"chat.example.com"}, server.Routes[0].Match[0].Host)
+		require.Empty(t, server.AutomaticHTTPS, "automatic HTTPS is not as Caddy has it")
+	})
+}
+
+// It serves as it is.
+func TestOwnCaddyfileServes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	site, admin := lifeFreeAddress(t), lifeFreeAddress(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd, err := frontdoor.Command(ctx, frontdoor.Options{Dir: dir, Env: []string{
+		"MESSAGING_SITE=http://" + site, "CADDY_ADMIN=" + admin, "SESSION_SECRET=",
+	}}, "run", "--config", lifeAbs(t, lifeOwnCaddyfile))
+	require.NoError(t, err)
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	require.NoError(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	defer func() {
+		require.NoError(t, cmd.Process.Signal(os.Interrupt))
+		require.NoError(t, <-ended, output.String())
+	}()
+
+	visitor := frontdoor.NewClient(t, "http://"+site)
+	lifeEventually(t, "the site answers", func() bool {
+		r, err := visitor.Try(ctx, http.MethodGet, "/v1/openapi.json", "")
+		return err == nil && r.StatusCode == http.StatusOK
+	})
+	home := visitor.Get("/").Want(http.StatusOK) // the redirect to the documentation is followed
+	require.Equal(t, "/v1/docs", home.Request.URL.Path)
+	alice := frontdoor.SignUp(t, "http://"+site, "alice")
+	alice.Post("/v1/messages", `{"dest_username":"alice","message":"out of the box"}`).Want(http.StatusOK)
+	require.Equal(t, []string{"out of the box"}, lifeTexts(lifeMessages(alice, "/v1/messages")))
+	require.FileExists(t, filepath.Join(dir, "caddy", "messaging.db"))
+}
+
+func lifeAbs(t *testing.T, path string) string {
+	t.Helper()
+	path, err := filepath.Abs(path)
+	require.NoError(t, err)
+	return path
+}
+
+// lifeFreeAddress is one that nobody listens on.
+func lifeFreeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}

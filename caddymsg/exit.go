@@ -1,0 +1,58 @@
+package caddymsg
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// exiting ends a moment after the process was told to end; endRequests ends it.
+// It is the process's, as [caddy.Exiting] is: a request may outlive the
+// configuration, and the database, that it came in with.
+var exiting, endRequests = context.WithCancel(context.Background())
+
+// exitGrace is how long requests may go on when the process ends.
+const exitGrace = time.Second
+
+// endAtExit ends a request when the process does: it cancels its context, and
+// lets go of a client that reads or writes slowly. The returned function must
+// be called before the handler returns.
+func endAtExit(w http.ResponseWriter, cancel context.CancelFunc) (stop func()) {
+	returning, done := make(chan struct{}), make(chan struct{})
+	unneeded := context.AfterFunc(exiting, func() {
+		defer close(done)
+		cancel()
+		// net/http's own writer, whose deadlines may be set from beside the
+		// handler; Caddy's around it may not, and moves them, with each write,
+		// to where its timeouts are. Hence again and again.
+		control := http.NewResponseController(innermost(w))
+		again := time.NewTicker(50 * time.Millisecond)
+		defer again.Stop()
+		for {
+			// A writer without deadlines has no client to wait for.
+			_ = control.SetReadDeadline(time.Now())
+			_ = control.SetWriteDeadline(time.Now())
+			select {
+			case <-returning:
+				return
+			case <-again.C:
+			}
+		}
+	})
+	return func() {
+		if !unneeded() {
+			close(returning)
+			<-done
+		}
+	}
+}
+
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = outer.Unwrap()
+	}
+}

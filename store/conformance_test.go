@@ -1,0 +1,1062 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/caddymsg/messaging/store"
+)
+
+// opener opens a new, empty database and closes it after the test.
+type opener func(tb testing.TB, opts store.Options) *store.Store
+
+// conformance is what every engine must do.
+func conformance(t *testing.T, open opener) {
+	for _, part := range []struct {
+		name string
+		test func(*testing.T, opener)
+	}{
+		{"users", users},
+		{"sessions", sessions},
+		{"expired sessions", expiredSessions},
+		{"chats", chats},
+		{"participants", participants},
+		{"messages", messages},
+		{"refusals", refusals},
+		{"lists of messages", lists},
+		{"seq", seq},
+		{"View", views},
+		{"writes", writes},
+		{"Update", updates},
+		{"Update that panics", panics},
+		{"contexts", contexts},
+		{"events", commitOrder},
+		{"Close", closing},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			t.Parallel()
+			part.test(t, open)
+		})
+	}
+}
+
+func users(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	ada := store.User{
+		Username: "Ada", UsernameKey: "ada", PasswordHash: "$2a$…",
+		CreatedAt: noon.Add(999).In(time.FixedZone("", 3600)),
+	}
+	update(t, s, func(tx *store.Tx) error { return tx.CreateUser(&ada) })
+	bob := newUser(t, s, "bob")
+	require.Positive(t, ada.ID)
+	require.Greater(t, bob.ID, ada.ID)
+
+	view(t, s, func(tx *store.Tx) error {
+		byKey, err := tx.FindUserByKey("ada")
+		require.NoError(t, err)
+		byID, err := tx.FindUserByID(ada.ID)
+		require.NoError(t, err)
+		require.Equal(t, byKey, byID)
+		// Times are in UTC, to the microsecond.
+		ada.CreatedAt = noon
+		require.Equal(t, ada, byID)
+		return nil
+	})
+}
+
+func sessions(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	ada := newUser(t, s, "ada")
+	find := func(token string) (found store.Session, err error) {
+		err = s.View(t.Context(), func(tx *store.Tx) error {
+			found, err = tx.FindSessionByTokenHash(hash(token))
+			return err
+		})
+		return found, err
+	}
+	first := newSession(t, s, ada, "first", noon.Add(time.Hour))
+	second := newSession(t, s, ada, "second", noon.Add(-time.Hour))
+
+	found, err := find("first")
+	require.NoError(t, err)
+	require.Equal(t, first, found)
+	found, err = find("second")
+	require.NoError(t, err, "an expired one is found, too")
+	require.Equal(t, second, found)
+
+	second.ExpiresAt = noon.Add(time.Microsecond)
+	update(t, s, func(tx *store.Tx) error { return tx.ExtendSession(second.ID, second.ExpiresAt) })
+	found, err = find("second")
+	require.NoError(t, err)
+	require.Equal(t, second, found)
+
+	for range 2 { // to end what has ended is no error
+		update(t, s, func(tx *store.Tx) error { return tx.DeleteSessionByTokenHash(hash("second")) })
+		_, err = find("second")
+		require.ErrorIs(t, err, store.ErrNotFound)
+	}
+	_, err = find("first")
+	require.NoError(t, err, "another session lives on")
+}
+
+func expiredSessions(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	ada := newUser(t, s, "ada")
+	// Not in the order in which they end.
+	for _, minutes := range []int{3, -1, -4, 0, -2, 1, -3} {
+		newSession(t, s, ada, fmt.Sprint(minutes), noon.Add(time.Duration(minutes)*time.Minute))
+	}
+	alive := func() []int {
+		var found []int
+		view(t, s, func(tx *store.Tx) error {
+			for minutes := -4; minutes <= 3; minutes++ {
+				_, err := tx.FindSessionByTokenHash(hash(fmt.Sprint(minutes)))
+				if err == nil {
+					found = append(found, minutes)
+				} else if !errors.Is(err, store.ErrNotFound) {
+					return err
+				}
+			}
+			return nil
+		})
+		return found
+	}
+	for _, step := range []struct {
+		now   time.Time
+		limit int
+		want  []int
+	}{
+		{noon, 0, []int{-4, -3, -2, -1, 0, 1, 3}},
+		{noon, 2, []int{-2, -1, 0, 1, 3}},
+		{noon.Add(-time.Microsecond), 10, []int{0, 1, 3}},
+		{noon, 10, []int{1, 3}},
+		{noon, 10, []int{1, 3}},
+	} {
+		update(t, s, func(tx *store.Tx) error { return tx.DeleteExpiredSessions(step.now, step.limit) })
+		require.Equal(t, step.want, alive())
+	}
+}
+
+func chats(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	ada, bob := newUser(t, s, "ada"), newUser(t, s, "bob")
+	create := func(c store.Chat) store.Chat {
+		t.Helper()
+		update(t, s, func(tx *store.Tx) error { return tx.CreateChat(&c) })
+		return c
+	}
+	direct := create(store.NewDirectChat(bob.ID, ada.ID, noon))
+	self := create(store.NewDirectChat(ada.ID, ada.ID, noon))
+	group := create(store.Chat{Kind: store.GroupChat, Title: "Ünïcode 🙂", CreatedAt: noon})
+	namesake := create(store.Chat{Kind: store.GroupChat, Title: "Ünïcode 🙂", CreatedAt: noon})
+	require.NotEqual(t, group.ID, namesake.ID)
+
+	require.Equal(t, store.DirectChat, direct.Kind)
+	require.Equal(t, store.SelfChat, self.Kind)
+	view(t, s, func(tx *store.Tx) error {
+		for _, people := range [][2]int64{{ada.ID, bob.ID}, {bob.ID, ada.ID}} {
+			found, err := tx.FindDirectChat(people[0], people[1])
+			require.NoError(t, err)
+			require.Equal(t, direct.ID, found.ID)
+			require.Equal(t, store.DirectChat, found.Kind)
+			require.Equal(t, noon, found.CreatedAt)
+		}
+		found, err := tx.FindDirectChat(ada.ID, ada.ID)
+		require.NoError(t, err)
+		require.Equal(t, self.ID, found.ID)
+		require.Equal(t, store.SelfChat, found.Kind)
+		found, err = tx.FindChatByID(group.ID)
+		require.NoError(t, err)
+		require.Equal(t, group, found)
+		return nil
+	})
+}
+
+func participants(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	ada, bob := newUser(t, s, "ada"), newUser(t, s, "bob")
+	group, other := newGroup(t, s, ada), newGroup(t, s, bob)
+	isIn := func(u store.User, c store.Chat) bool {
+		t.Helper()
+		var found store.Chat
+		err := s.View(t.Context(), func(tx *store.Tx) (err error) {
+			found, err = tx.FindChatOf(u.ID, c.ID)
+			return err
+		})
+		if err != nil {
+			require.ErrorIs(t, err, store.ErrNotFound)
+			return false
+		}
+		require.Equal(t, c, found)
+		return true
+	}
+	require.True(t, isIn(ada, group))
+	require.False(t, isIn(bob, group))
+	require.False(t, isIn(ada, other))
+
+	update(t, s, func(tx *store.Tx) error { return tx.AddParticipant(group.ID, bob.ID, noon) })
+	require.True(t, isIn(bob, group))
+	update(t, s, func(tx *store.Tx) error { return tx.RemoveParticipant(group.ID, ada.ID) })
+	require.False(t, isIn(ada, group))
+	require.True(t, isIn(bob, group))
+	update(t, s, func(tx *store.Tx) error { return tx.RemoveParticipant(group.ID, bob.ID) })
+	require.True(t, isIn(bob, other), "to leave one chat is to stay in the others")
+	update(t, s, func(tx *store.Tx) error { return tx.AddParticipant(group.ID, ada.ID, noon) })
+	require.True(t, isIn(ada, group), "who has left may come back")
+}
+
+func messages(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	lastID := func() (id int64) {
+		t.Helper()
+		view(t, s, func(tx *store.Tx) (err error) {
+			id, err = tx.LastMessageID()
+			return err
+		})
+		return id
+	}
+	require.Zero(t, lastID())
+
+	ada, bob := newUser(t, s, "ada"), newUser(t, s, "bob")
+	group := newGroup(t, s, ada, bob)
+	m := store.Message{
+		ChatID: group.ID, Seq: 1, SenderID: ada.ID, Text: "hello\n\t'\"\u2028 🙂", ClientID: "a key", CreatedAt: noon,
+	}
+	update(t, s, func(tx *store.Tx) error { return tx.CreateMessage(&m) })
+	require.Equal(t, m.ID, lastID())
+
+	want := m
+	want.ChatKind, want.SenderUsername = store.GroupChat, "ada"
+	require.Equal(t, []store.Message{want}, messagesOf(t, s, group.ID))
+	view(t, s, func(tx *store.Tx) error {
+		found, err := tx.FindMessageByClientID(ada.ID, "a key")
+		require.NoError(t, err)
+		require.Equal(t, want, found)
+		return nil
+	})
+
+	// The key is a sender's own, and no key is no key.
+	for _, m := range []store.Message{
+		{Seq: 2, SenderID: bob.ID, ClientID: "a key"},
+		{Seq: 3, SenderID: ada.ID, ClientID: "another key"},
+		{Seq: 4, SenderID: ada.ID},
+		{Seq: 5, SenderID: ada.ID},
+	} {
+		m.ChatID, m.Text, m.CreatedAt = group.ID, "text", noon
+		before := lastID()
+		update(t, s, func(tx *store.Tx) error { return tx.CreateMessage(&m) })
+		require.Greater(t, m.ID, before)
+		require.Equal(t, m.ID, lastID())
+	}
+	require.Len(t, messagesOf(t, s, group.ID), 5)
+}
+
+// refusals states what each repository fails with; and that nothing is stored
+// then, although the same Update has stored something before.
+func refusals(t *testing.T, open opener) {
+	handed := &events{}
+	s := open(t, store.Options{OnCommit: handed.add})
+	ada, bob := newUser(t, s, "ada"), newUser(t, s, "bob")
+	group := newGroup(t, s, ada)
+	newSession(t, s, ada, "token", noon)
+	update(t, s, func(tx *store.Tx) error {
+		for _, other := range []int64{ada.ID, bob.ID} {
+			c := store.NewDirectChat(ada.ID, other, noon)
+			if err := tx.CreateChat(&c); err != nil {
+				return err
+			}
+		}
+		return tx.CreateMessage(&store.Message{
+			ChatID: group.ID, Seq: 1, SenderID: ada.ID, Text: "text", ClientID: "key", CreatedAt: noon,
+		})
+	})
+	const nobody, nowhere = 1 << 40, 1 << 41
+	createDirect := func(a, b int64) func(*store.Tx) error {
+		return func(tx *store.Tx) error {
+			c := store.NewDirectChat(a, b, noon)
+			return tx.CreateChat(&c)
+		}
+	}
+	nextSeq := func(userID, chatID int64) func(*store.Tx) error {
+		return func(tx *store.Tx) error {
+			_, err := tx.NextSeq(userID, chatID)
+			return err
+		}
+	}
+	for _, c := range []struct {
+		name string
+		fn   func(*store.Tx) error
+		want error
+	}{
+		{"CreateUser, key taken", func(tx *store.Tx) error {
+			return tx.CreateUser(&store.User{Username: "ADA", UsernameKey: "ada", CreatedAt: noon})
+		}, store.ErrConflict},
+		{"FindUserByKey", func(tx *store.Tx) error {
+			_, err := tx.FindUserByKey("ADA") // keys are compared as they are
+			return err
+		}, store.ErrNotFound},
+		{"FindUserByID", func(tx *store.Tx) error {
+			_, err := tx.FindUserByID(nobody)
+			return err
+		}, store.ErrNotFound},
+		{"CreateSession, token taken", func(tx *store.Tx) error {
+			return tx.CreateSession(&store.Session{TokenHash: hash("token"), UserID: bob.ID, CreatedAt: noon, ExpiresAt: noon})
+		}, store.ErrConflict},
+		{"FindSessionByTokenHash", func(tx *store.Tx) error {
+			_, err := tx.FindSessionByTokenHash(hash("another token"))
+			return err
+		}, store.ErrNotFound},
+		{"ExtendSession", func(tx *store.Tx) error { return tx.ExtendSession(nobody, noon) }, store.ErrNotFound},
+		{"CreateChat, of two who have one", createDirect(ada.ID, bob.ID), store.ErrConflict},
+		{"CreateChat, the other way round", createDirect(bob.ID, ada.ID), store.ErrConflict},
+		{"CreateChat, second with oneself", createDirect(ada.ID, ada.ID), store.ErrConflict},
+		{"FindChatByID", func(tx *store.Tx) error {
+			_, err := tx.FindChatByID(nowhere)
+			return err
+		}, store.ErrNotFound},
+		{"FindDirectChat", func(tx *store.Tx) error {
+			_, err := tx.FindDirectChat(bob.ID, bob.ID)
+			return err
+		}, store.ErrNotFound},
+		{"FindChatOf, of others", func(tx *store.Tx) error {
+			_, err := tx.FindChatOf(bob.ID, group.ID)
+			return err
+		}, store.ErrNotFound},
+		{"FindChatOf, no such chat", func(tx *store.Tx) error {
+			_, err := tx.FindChatOf(bob.ID, nowhere)
+			return err
+		}, store.ErrNotFound},
+		{"NextSeq, of others", nextSeq(bob.ID, group.ID), store.ErrNotFound},
+		{"NextSeq, no such chat", nextSeq(ada.ID, nowhere), store.ErrNotFound},
+		{"AddParticipant, is in it", func(tx *store.Tx) error {
+			return tx.AddParticipant(group.ID, ada.ID, noon)
+		}, store.ErrConflict},
+		{"AddParticipant, no such chat", func(tx *store.Tx) error {
+			return tx.AddParticipant(nowhere, ada.ID, noon)
+		}, store.ErrNotFound},
+		{"RemoveParticipant, is not in it", func(tx *store.Tx) error {
+			return tx.RemoveParticipant(group.ID, bob.ID)
+		}, store.ErrNotFound},
+		{"RemoveParticipant, no such chat", func(tx *store.Tx) error {
+			return tx.RemoveParticipant(nowhere, ada.ID)
+		}, store.ErrNotFound},
+		{"CreateMessage, client id used", func(tx *store.Tx) error {
+			return tx.CreateMessage(&store.Message{
+				ChatID: group.ID, Seq: 2, SenderID: ada.ID, Text: "other text", ClientID: "key", CreatedAt: noon,
+			})
+		}, store.ErrConflict},
+		{"FindMessageByClientID, of another", func(tx *store.Tx) error {
+			_, err := tx.FindMessageByClientID(bob.ID, "key")
+			return err
+		}, store.ErrNotFound},
+		{"FindMessageByClientID, no such", func(tx *store.Tx) error {
+			_, err := tx.FindMessageByClientID(ada.ID, "another key")
+			return err
+		}, store.ErrNotFound},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			require.ErrorIs(t, s.Update(t.Context(), c.fn), c.want)
+			err := s.Update(t.Context(), func(tx *store.Tx) error {
+				u := store.User{Username: "written", UsernameKey: "written", CreatedAt: noon}
+				if err := tx.CreateUser(&u); err != nil {
+					return err
+				}
+				if err := tx.AppendEvent(store.Event{Type: store.ChatCreated, At: noon}); err != nil {
+					return err
+				}
+				return c.fn(tx)
+			})
+			require.ErrorIs(t, err, c.want)
+			err = s.View(t.Context(), func(tx *store.Tx) error {
+				_, err := tx.FindUserByKey("written")
+				return err
+			})
+			require.ErrorIs(t, err, store.ErrNotFound)
+		})
+	}
+
+	// What points nowhere is a defect of the caller's, and is not stored either.
+	for name, fn := range map[string]func(*store.Tx) error{
+		"AddParticipant, no such user": func(tx *store.Tx) error { return tx.AddParticipant(group.ID, nobody, noon) },
+		"CreateSession, no such user": func(tx *store.Tx) error {
+			return tx.CreateSession(&store.Session{TokenHash: hash("stray"), UserID: nobody, CreatedAt: noon, ExpiresAt: noon})
+		},
+		"CreateMessage, no such chat": func(tx *store.Tx) error {
+			return tx.CreateMessage(&store.Message{ChatID: nowhere, Seq: 1, SenderID: ada.ID, CreatedAt: noon})
+		},
+		"CreateMessage, no such sender": func(tx *store.Tx) error {
+			return tx.CreateMessage(&store.Message{ChatID: group.ID, Seq: 2, SenderID: nobody, CreatedAt: noon})
+		},
+		"CreateChat, no such kind": func(tx *store.Tx) error {
+			return tx.CreateChat(&store.Chat{Kind: "channel", CreatedAt: noon})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := s.Update(t.Context(), fn)
+			require.Error(t, err)
+			require.NotErrorIs(t, err, store.ErrConflict)
+			require.NotErrorIs(t, err, store.ErrUnavailable)
+		})
+	}
+	require.Len(t, messagesOf(t, s, group.ID), 1)
+
+	update(t, s, func(tx *store.Tx) error {
+		return tx.AppendEvent(store.Event{Type: store.ChatCreated, ChatID: group.ID, ActorID: ada.ID, At: noon})
+	})
+	require.Len(t, handed.wait(t, 1), 1, "no event of a refused Update was handed on")
+}
+
+// lists holds the two lists of messages to a model: random people in random
+// chats who talk, and then leave.
+func lists(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	var people []store.User
+	for i := range 3 {
+		people = append(people, newUser(t, s, fmt.Sprintf("user %d", i)))
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		// Each case has chats of its own; what the cases before it have left
+		// are messages of other chats.
+		chatCount := rapid.IntRange(1, 4).Draw(t, "chats")
+		type saying struct{ chat, sender int }
+		var sayings []saying
+		for range rapid.IntRange(0, 40).Draw(t, "messages") {
+			sayings = append(sayings, saying{
+				chat:   rapid.IntRange(0, chatCount-1).Draw(t, "chat"),
+				sender: rapid.IntRange(0, len(people)-1).Draw(t, "sender"),
+			})
+		}
+		stays := make([][]bool, chatCount)
+		for chat := range stays {
+			stays[chat] = rapid.SliceOfN(rapid.Bool(), len(people), len(people)).Draw(t, "who stays")
+		}
+
+		var chats []store.Chat
+		var sent []store.Message
+		leave := func(tx *store.Tx, who func(chat, user int) bool) error {
+			for chat, c := range chats {
+				for user, u := range people {
+					if !who(chat, user) {
+						continue
+					}
+					if err := tx.RemoveParticipant(c.ID, u.ID); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		}
+		err := s.Update(context.Background(), func(tx *store.Tx) error {
+			chats, sent = nil, nil
+			for range chatCount {
+				c := store.Chat{Kind: store.GroupChat, CreatedAt: noon}
+				if err := tx.CreateChat(&c); err != nil {
+					return err
+				}
+				for _, u := range people {
+					if err := tx.AddParticipant(c.ID, u.ID, noon); err != nil {
+						return err
+					}
+				}
+				chats = append(chats, c)
+			}
+			for i, said := range sayings {
+				sender := people[said.sender]
+				c, err := tx.NextSeq(sender.ID, chats[said.chat].ID)
+				if err != nil {
+					return err
+				}
+				m := store.Message{
+					ChatID: c.ID, ChatKind: store.GroupChat, Seq: c.LastSeq,
+					SenderID: sender.ID, SenderUsername: sender.Username,
+					// The order is that of the ids, whatever the clock says.
+					Text: fmt.Sprint("message ", i), CreatedAt: noon.Add(-time.Duration(i) * time.Hour),
+				}
+				if err := tx.CreateMessage(&m); err != nil {
+					return err
+				}
+				sent = append(sent, m)
+			}
+			return leave(tx, func(chat, user int) bool { return !stays[chat][user] })
+		})
+		require.NoError(t, err)
+		defer func() { // nobody takes their chats into the next case
+			err := s.Update(context.Background(), func(tx *store.Tx) error {
+				return leave(tx, func(chat, user int) bool { return stays[chat][user] })
+			})
+			require.NoError(t, err)
+		}()
+
+		bound := func(label string) int64 {
+			if len(sent) == 0 {
+				return rapid.Int64Range(0, 2).Draw(t, label)
+			}
+			return rapid.SampledFrom(sent).Draw(t, label).ID + rapid.Int64Range(-1, 1).Draw(t, label+" moved")
+		}
+		for range 5 {
+			span := store.Span{Before: math.MaxInt64, FromEnd: rapid.Bool().Draw(t, "from end")}
+			if rapid.Bool().Draw(t, "after") {
+				span.After = bound("after id")
+			}
+			if rapid.Bool().Draw(t, "before") {
+				span.Before = bound("before id")
+			}
+			limit := rapid.IntRange(1, 50).Draw(t, "limit")
+			want := func(sees func(store.Message) bool) (page []store.Message) {
+				for _, m := range sent {
+					if sees(m) && m.ID > span.After && m.ID < span.Before {
+						page = append(page, m)
+					}
+				}
+				switch {
+				case len(page) <= limit:
+					return page
+				case span.FromEnd:
+					return page[len(page)-limit:]
+				default:
+					return page[:limit]
+				}
+			}
+			chat := rapid.IntRange(0, chatCount-1).Draw(t, "list of chat")
+			user := rapid.IntRange(0, len(people)-1).Draw(t, "list of user")
+			var ofChat, ofUser []store.Message
+			err := s.View(context.Background(), func(tx *store.Tx) (err error) {
+				if ofChat, err = tx.ListChatMessages(chats[chat].ID, span, limit); err != nil {
+					return err
+				}
+				ofUser, err = tx.ListMessagesOf(people[user].ID, span, limit)
+				return err
+			})
+			require.NoError(t, err)
+			require.Equal(t, want(func(m store.Message) bool { return m.ChatID == chats[chat].ID }), ofChat)
+			require.Equal(t, want(func(m store.Message) bool {
+				return stays[slices.IndexFunc(chats, func(c store.Chat) bool { return c.ID == m.ChatID })][user]
+			}), ofUser)
+		}
+	})
+}
+
+// seq counts 1, 2, 3… in each chat, whoever talks at once and whatever fails
+// in between.
+func seq(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	ada, bob := newUser(t, s, "ada"), newUser(t, s, "bob")
+	groups := []store.Chat{newGroup(t, s, ada, bob), newGroup(t, s, ada, bob)}
+	const talkers, each = 16, 24
+	const stored int64 = talkers * each / 2 * 3 / 4 // of a group
+	var wg sync.WaitGroup
+	failures := make(chan error, talkers*each)
+	for talker := range talkers {
+		wg.Go(func() {
+			for i := range each {
+				group := groups[(talker+i/4)%2]
+				fails := i%4 == 3
+				err := s.Update(t.Context(), func(tx *store.Tx) error {
+					if _, err := post(tx, group.ID, ada.ID, "text"); err != nil {
+						return err
+					}
+					if fails {
+						return errOwn
+					}
+					return nil
+				})
+				if fails != errors.Is(err, errOwn) || !fails && err != nil {
+					failures <- fmt.Errorf("talker %d, message %d: %w", talker, i, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(failures)
+	for err := range failures {
+		require.NoError(t, err)
+	}
+	for _, group := range groups {
+		all := messagesOf(t, s, group.ID)
+		require.Len(t, all, int(stored))
+		for i, m := range all {
+			require.EqualValues(t, i+1, m.Seq, "in the order of their ids")
+		}
+		view(t, s, func(tx *store.Tx) error {
+			c, err := tx.FindChatByID(group.ID)
+			require.NoError(t, err)
+			require.Equal(t, stored, c.LastSeq)
+			return nil
+		})
+	}
+
+	// NextSeq answers with the chat as it is then.
+	var next store.Chat
+	update(t, s, func(tx *store.Tx) (err error) {
+		next, err = tx.NextSeq(bob.ID, groups[0].ID)
+		return err
+	})
+	want := groups[0]
+	want.LastSeq = stored + 1
+	require.Equal(t, want, next)
+}
+
+func views(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	ada := newUser(t, s, "ada")
+	group := newGroup(t, s, ada)
+	postOne := func(text string) {
+		update(t, s, func(tx *store.Tx) error {
+			_, err := post(tx, group.ID, ada.ID, text)
+			return err
+		})
+	}
+	postOne("before")
+
+	t.Run("is a snapshot", func(t *testing.T) {
+		view(t, s, func(tx *store.Tx) error {
+			list := func() []string {
+				found, err := tx.ListMessagesOf(ada.ID, store.Span{Before: math.MaxInt64}, 10)
+				require.NoError(t, err)
+				return texts(found)
+			}
+			require.Equal(t, []string{"before"}, list())
+			postOne("meanwhile") // a View holds no Update up
+			require.Equal(t, []string{"before"}, list())
+			c, err := tx.FindChatOf(ada.ID, group.ID)
+			require.NoError(t, err)
+			require.EqualValues(t, 1, c.LastSeq)
+			return nil
+		})
+		require.Equal(t, []string{"before", "meanwhile"}, texts(messagesOf(t, s, group.ID)))
+	})
+	for name, view := range map[string]func(context.Context, func(*store.Tx) error) error{
+		"View": s.View, "ViewOne": s.ViewOne,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Run("returns the error of its function", func(t *testing.T) {
+				require.Equal(t, errOwn, view(t.Context(), func(*store.Tx) error { return errOwn }))
+			})
+			t.Run("lets a panic through", func(t *testing.T) {
+				for range 100 { // more than there are connections
+					require.PanicsWithValue(t, "boom", func() {
+						_ = view(t.Context(), func(*store.Tx) error { panic("boom") })
+					})
+				}
+				require.Len(t, messagesOf(t, s, group.ID), 2)
+			})
+			t.Run("of a context that has ended", func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				err := view(ctx, func(tx *store.Tx) error {
+					_, err := tx.FindUserByID(ada.ID)
+					return err
+				})
+				require.ErrorIs(t, err, context.Canceled)
+			})
+			t.Run("whose context ends in the middle", func(t *testing.T) {
+				// At any moment: the client has gone, and that is no defect.
+				for range 100 {
+					ctx, cancel := context.WithCancel(t.Context())
+					go cancel()
+					err := view(ctx, func(tx *store.Tx) error {
+						for range 10_000 {
+							if _, err := tx.ListMessagesOf(ada.ID, store.Span{Before: math.MaxInt64}, 10); err != nil {
+								return err
+							}
+						}
+						return nil
+					})
+					require.ErrorIs(t, err, context.Canceled)
+				}
+			})
+		})
+	}
+}
+
+// writes tries every method that writes: alone in an Update that fails, and in
+// a View.
+func writes(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	ada, bob := newUser(t, s, "ada"), newUser(t, s, "bob")
+	group := newGroup(t, s, ada)
+	session := newSession(t, s, ada, "token", noon)
+	type state struct {
+		user, stray, direct, bobIn string
+		session                    store.Session
+		chat                       store.Chat
+		last                       int64
+	}
+	look := func() (found state) {
+		t.Helper()
+		view(t, s, func(tx *store.Tx) (err error) {
+			_, err = tx.FindUserByKey("written")
+			found.user = fmt.Sprint(err)
+			_, err = tx.FindSessionByTokenHash(hash("written"))
+			found.stray = fmt.Sprint(err)
+			_, err = tx.FindDirectChat(ada.ID, bob.ID)
+			found.direct = fmt.Sprint(err)
+			_, err = tx.FindChatOf(bob.ID, group.ID)
+			found.bobIn = fmt.Sprint(err)
+			if found.session, err = tx.FindSessionByTokenHash(hash("token")); err != nil {
+				return err
+			}
+			if found.chat, err = tx.FindChatOf(ada.ID, group.ID); err != nil {
+				return err
+			}
+			found.last, err = tx.LastMessageID()
+			return err
+		})
+		return found
+	}
+	before := look()
+	for name, fn := range map[string]func(*store.Tx) error{
+		"CreateUser": func(tx *store.Tx) error {
+			return tx.CreateUser(&store.User{Username: "written", UsernameKey: "written", CreatedAt: noon})
+		},
+		"CreateSession": func(tx *store.Tx) error {
+			return tx.CreateSession(&store.Session{TokenHash: hash("written"), UserID: ada.ID, CreatedAt: noon, ExpiresAt: noon})
+		},
+		"ExtendSession":            func(tx *store.Tx) error { return tx.ExtendSession(session.ID, noon.Add(time.Hour)) },
+		"DeleteSessionByTokenHash": func(tx *store.Tx) error { return tx.DeleteSessionByTokenHash(hash("token")) },
+		"DeleteExpiredSessions":    func(tx *store.Tx) error { return tx.DeleteExpiredSessions(noon, 10) },
+		"CreateChat": func(tx *store.Tx) error {
+			c := store.NewDirectChat(ada.ID, bob.ID, noon)
+			return tx.CreateChat(&c)
+		},
+		"AddParticipant":    func(tx *store.Tx) error { return tx.AddParticipant(group.ID, bob.ID, noon) },
+		"RemoveParticipant": func(tx *store.Tx) error { return tx.RemoveParticipant(group.ID, ada.ID) },
+		"NextSeq": func(tx *store.Tx) error {
+			_, err := tx.NextSeq(ada.ID, group.ID)
+			return err
+		},
+		"CreateMessage": func(tx *store.Tx) error {
+			return tx.CreateMessage(&store.Message{ChatID: group.ID, Seq: 1, SenderID: ada.ID, CreatedAt: noon})
+		},
+		"AppendEvent": func(tx *store.Tx) error {
+			return tx.AppendEvent(store.Event{Type: store.ChatCreated, At: noon})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := s.Update(t.Context(), func(tx *store.Tx) error {
+				if err := fn(tx); err != nil {
+					return err
+				}
+				return errOwn
+			})
+			require.Equal(t, errOwn, err)
+			require.Equal(t, before, look())
+			require.Error(t, s.View(t.Context(), fn))
+			require.Equal(t, before, look())
+			require.Error(t, s.ViewOne(t.Context(), fn))
+			require.Equal(t, before, look())
+		})
+	}
+}
+
+func updates(t *testing.T, open opener) {
+	handed := &events{}
+	s := open(t, store.Options{OnCommit: handed.add})
+	ada := newUser(t, s, "ada")
+	group := newGroup(t, s, ada)
+
+	t.Run("sees what it has written", func(t *testing.T) {
+		var found []store.Message
+		update(t, s, func(tx *store.Tx) error {
+			if _, err := post(tx, group.ID, ada.ID, "one"); err != nil {
+				return err
+			}
+			if _, err := post(tx, group.ID, ada.ID, "two"); err != nil {
+				return err
+			}
+			var err error
+			found, err = tx.ListMessagesOf(ada.ID, store.Span{Before: math.MaxInt64}, 10)
+			return err
+		})
+		require.Equal(t, []string{"one", "two"}, texts(found))
+	})
+	t.Run("that fails stores nothing", func(t *testing.T) {
+		err := s.Update(t.Context(), func(tx *store.Tx) error {
+			if _, err := post(tx, group.ID, ada.ID, "three"); err != nil {
+				return err
+			}
+			if err := tx.RemoveParticipant(group.ID, ada.ID); err != nil {
+				return err
+			}
+			return errOwn
+		})
+		require.Equal(t, errOwn, err)
+		require.Equal(t, []string{"one", "two"}, texts(messagesOf(t, s, group.ID)))
+	})
+	t.Run("with nothing to write", func(t *testing.T) {
+		require.NoError(t, s.Update(t.Context(), func(*store.Tx) error { return nil }))
+		require.Equal(t, errOwn, s.Update(t.Context(), func(*store.Tx) error { return errOwn }))
+	})
+	t.Run("is seen by the next View", func(t *testing.T) {
+		for i := range 20 {
+			text := fmt.Sprint(i)
+			update(t, s, func(tx *store.Tx) error {
+				_, err := post(tx, group.ID, ada.ID, text)
+				return err
+			})
+			all := texts(messagesOf(t, s, group.ID))
+			require.Equal(t, text, all[len(all)-1])
+		}
+	})
+	t.Run("hands on its events as they were appended", func(t *testing.T) {
+		all := handed.wait(t, 22)
+		require.Len(t, all, 22)
+		stored := messagesOf(t, s, group.ID)
+		for i, e := range all {
+			m := stored[i]
+			m.ChatKind, m.SenderUsername = "", "" // read only
+			require.Equal(t, store.Event{
+				ID: e.ID, Type: store.MessageCreated, ChatID: group.ID, ActorID: ada.ID, Message: &m, At: noon,
+			}, e)
+		}
+	})
+}
+
+// panics belong to the goroutine that asked, and cost nobody else anything.
+func panics(t *testing.T, open opener) {
+	handed := &events{}
+	s := open(t, store.Options{OnCommit: handed.add})
+	ada := newUser(t, s, "ada")
+	group := newGroup(t, s, ada)
+	for name, fn := range map[string]func(*store.Tx) error{
+		"at once": func(*store.Tx) error { panic("boom") },
+		"after it has written": func(tx *store.Tx) error {
+			if _, err := post(tx, group.ID, ada.ID, "lost"); err != nil {
+				return err
+			}
+			panic("boom")
+		},
+		"with an error": func(*store.Tx) error { panic(fmt.Errorf("boom: %w", errOwn)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var recovered any
+			func() {
+				defer func() { recovered = recover() }()
+				_ = s.Update(t.Context(), fn)
+			}()
+			require.Contains(t, fmt.Sprint(recovered), "boom")
+		})
+	}
+	update(t, s, func(tx *store.Tx) error {
+		_, err := post(tx, group.ID, ada.ID, "kept")
+		return err
+	})
+	require.Equal(t, []string{"kept"}, texts(messagesOf(t, s, group.ID)))
+	require.Len(t, handed.wait(t, 1), 1)
+}
+
+func contexts(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	ada := newUser(t, s, "ada")
+	group := newGroup(t, s, ada)
+
+	t.Run("ended before", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := s.Update(ctx, func(tx *store.Tx) error {
+			_, err := post(tx, group.ID, ada.ID, "not run")
+			return err
+		})
+		require.ErrorIs(t, err, context.Canceled)
+		require.Empty(t, messagesOf(t, s, group.ID))
+	})
+	t.Run("ends while it runs", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		err := s.Update(ctx, func(tx *store.Tx) error {
+			if _, err := post(tx, group.ID, ada.ID, "one"); err != nil {
+				return err
+			}
+			cancel()
+			_, err := post(tx, group.ID, ada.ID, "two")
+			return err
+		})
+		require.NoError(t, err)
+		require.Equal(t, []string{"one", "two"}, texts(messagesOf(t, s, group.ID)))
+	})
+}
+
+// commitOrder has many write at once, of whom some fail, panic, or lose
+// interest: the events that are handed on are those of what was stored, in the
+// order in which it was.
+func commitOrder(t *testing.T, open opener) {
+	handed := &events{}
+	s := open(t, store.Options{OnCommit: handed.add})
+	ada := newUser(t, s, "ada")
+	group := newGroup(t, s, ada)
+
+	const writers, each = 32, 24
+	const ok, fails, panics, twoEvents, gone, goes = 0, 1, 2, 3, 4, 5
+	attempt := func(text string, outcome int) (err error) {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		switch outcome {
+		case panics:
+			defer func() {
+				if p := recover(); p != nil {
+					err = errPanicked
+				}
+			}()
+		case gone:
+			cancel()
+		case goes:
+			go cancel()
+		}
+		return s.Update(ctx, func(tx *store.Tx) error {
+			m, err := post(tx, group.ID, ada.ID, text)
+			if err != nil {
+				return err
+			}
+			switch outcome {
+			case fails:
+				return errOwn
+			case panics:
+				panic("boom")
+			case twoEvents:
+				return tx.AppendEvent(store.Event{
+					Type: store.ParticipantAdded, ChatID: group.ID, ActorID: ada.ID, UserID: m.Seq, At: noon,
+				})
+			}
+			return nil
+		})
+	}
+	var mu sync.Mutex
+	var stored []string
+	var unexpected []error
+	wantEvents := 0
+	var wg sync.WaitGroup
+	for writer := range writers {
+		wg.Go(func() {
+			for i := range each {
+				outcome := i % 8
+				text := fmt.Sprint(writer, ".", i)
+				err := attempt(text, outcome)
+				var want error
+				switch {
+				case outcome == fails:
+					want = errOwn
+				case outcome == panics:
+					want = errPanicked
+				case outcome == gone, outcome == goes && err != nil:
+					want = context.Canceled
+				}
+				mu.Lock()
+				if !errors.Is(err, want) {
+					unexpected = append(unexpected, fmt.Errorf("outcome %d: %w", outcome, err))
+				}
+				if err == nil {
+					stored = append(stored, text)
+					wantEvents++
+					if outcome == twoEvents {
+						wantEvents++
+					}
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	require.Empty(t, unexpected)
+	require.GreaterOrEqual(t, len(stored), writers*each/2, "outcomes %d, %d, 6 and 7", ok, twoEvents)
+
+	all := handed.wait(t, wantEvents)
+	require.Len(t, all, wantEvents)
+	var announced []string
+	for i, e := range all {
+		if i > 0 {
+			require.Greater(t, e.ID, all[i-1].ID)
+		}
+		if e.Type == store.MessageCreated {
+			announced = append(announced, e.Message.Text)
+			require.EqualValues(t, len(announced), e.Message.Seq)
+		} else {
+			require.Equal(t, all[i-1].Message.Seq, e.UserID, "the events of an Update stay together")
+		}
+	}
+	require.ElementsMatch(t, stored, announced)
+	require.Equal(t, announced, texts(messagesOf(t, s, group.ID)))
+}
+
+// closing a store that is in use.
+func closing(t *testing.T, open opener) {
+	handed := &events{}
+	s := open(t, store.Options{OnCommit: handed.add})
+	ada := newUser(t, s, "ada")
+	group := newGroup(t, s, ada)
+
+	var mu sync.Mutex
+	var answered []string
+	var refused []error
+	enough := make(chan struct{})
+	var wg sync.WaitGroup
+	for writer := range 16 {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				text := fmt.Sprint(writer, ".", i)
+				err := s.Update(context.Background(), func(tx *store.Tx) error {
+					_, err := post(tx, group.ID, ada.ID, text)
+					return err
+				})
+				mu.Lock()
+				if err == nil {
+					if answered = append(answered, text); len(answered) == 64 {
+						close(enough)
+					}
+				} else {
+					refused = append(refused, err)
+				}
+				mu.Unlock()
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	receive(t, enough)
+
+	reading, goOn := make(chan struct{}), make(chan struct{})
+	viewed, closed := make(chan error, 1), make(chan error, 1)
+	go func() {
+		viewed <- s.View(context.Background(), func(tx *store.Tx) error {
+			if _, err := tx.FindUserByID(ada.ID); err != nil {
+				return err
+			}
+			close(reading)
+			<-goOn
+			_, err := tx.FindChatOf(ada.ID, group.ID)
+			return err
+		})
+	}()
+	receive(t, reading)
+	go func() { closed <- s.Close() }()
+	wg.Wait() // for all writers to be refused
+	for _, err := range refused {
+		require.ErrorIs(t, err, store.ErrUnavailable)
+	}
+	close(goOn)
+	require.NoError(t, receive(t, viewed), "a View that has begun is finished")
+	require.NoError(t, receive(t, closed))
+
+	// What was answered was stored and handed on, and nothing else.
+	announced := []string{}
+	for _, e := range handed.wait(t, len(answered)) {
+		announced = append(announced, e.Message.Text)
+	}
+	require.ElementsMatch(t, answered, announced)
+
+	look := func(tx *store.Tx) error {
+		_, err := tx.LastMessageID()
+		return err
+	}
+	require.ErrorIs(t, s.Update(t.Context(), look), store.ErrUnavailable)
+	require.ErrorIs(t, s.View(t.Context(), look), store.ErrUnavailable)
+	require.ErrorIs(t, s.ViewOne(t.Context(), look), store.ErrUnavailable)
+}

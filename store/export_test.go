@@ -1,0 +1,19 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+)
+
+// Ask runs a query that no repository has, and scans its only row.
+func (tx *Tx) Ask(query string, into ...any) error { return tx.one(query, nil, into...) }
+
+// Connection is what a Tx asks.
+type Connection interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// NewTx makes a Tx outside of any View or Update.
+func NewTx(ctx context.Context, conn Connection) *Tx { return &Tx{ctx: ctx, conn: conn} }

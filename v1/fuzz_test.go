@@ -1,0 +1,291 @@
+package v1_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/caddymsg/messaging/auth"
+	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/store"
+	"github.com/caddymsg/messaging/v1"
+)
+
+// server is an API in this process, and alice, who has a group, a chat with
+// bob, and a session.
+type server struct {
+	api    *v1.API
+	cookie string // alice's
+	group  int64
+	direct int64
+}
+
+func newServer(tb testing.TB) *server {
+	tb.Helper()
+	s, err := store.Open(tb.Context(), store.Options{Path: filepath.Join(tb.TempDir(), "messaging.db")})
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, s.Close()) })
+	cookies, err := auth.NewCookies(strings.Repeat("s", auth.MinSecretLength))
+	require.NoError(tb, err)
+	log := slog.New(slog.DiscardHandler)
+	rules := chat.New(s, log)
+	accounts := auth.New(s, rules, auth.NewHasher(auth.NewHashQueue(), 4),
+		auth.Options{SessionLifetime: 24 * time.Hour, PasswordMinLength: 8}, log)
+	api, err := v1.New(v1.Options{Chat: rules, Auth: accounts, Cookies: cookies, Log: log, Version: "test"})
+	require.NoError(tb, err)
+
+	srv := &server{api: api}
+	for _, name := range []string{"alice", "bob"} {
+		srv.want200(tb, "POST", "/v1/auth/register", fmt.Sprintf(`{"username":%q,"password":"password"}`, name))
+	}
+	login := srv.want200(tb, "POST", "/v1/auth/login", `{"username":"alice","password":"password"}`)
+	srv.cookie = strings.SplitN(login.Header().Get("Set-Cookie"), ";", 2)[0]
+	id := func(answer *httptest.ResponseRecorder) int64 {
+		var body struct {
+			ChatID int64 `json:"chat_id"`
+		}
+		require.NoError(tb, json.Unmarshal(answer.Body.Bytes(), &body))
+		return body.ChatID
+	}
+	srv.group = id(srv.want200(tb, "POST", "/v1/group_chat", ""))
+	srv.direct = id(srv.want200(tb, "POST", "/v1/messages", `{"dest_username":"bob","message":"hi"}`))
+	srv.want200(tb, "POST", "/v1/messages", fmt.Sprintf(`{"group_chat_id":%d,"message":"hi all"}`, srv.group))
+	return srv
+}
+
+func (s *server) want200(tb testing.TB, method, path, body string) *httptest.ResponseRecorder {
+	tb.Helper()
+	answer := s.ask(tb, request(method, path, "", []byte(body)))
+	require.Equal(tb, http.StatusOK, answer.Code, answer.Body)
+	return answer
+}
+
+// request is one as a server would make it. path is escaped; the fuzzer's input
+// must be, too, and it returns nil for what can't be in a request line.
+func request(method, path, query string, body []byte) *http.Request {
+	u, err := url.ParseRequestURI(path + "?" + query)
+	if err != nil {
+		return nil
+	}
+	r := httptest.NewRequest(method, "/", bytes.NewReader(body))
+	r.URL, r.RequestURI = u, u.RequestURI()
+	return r
+}
+
+// ask sends a request, as alice unless it has a cookie of its own, and fails
+// the test unless the answer is one that this API may give.
+func (s *server) ask(tb testing.TB, r *http.Request) *httptest.ResponseRecorder {
+	tb.Helper()
+	if r.Header["Cookie"] == nil && s.cookie != "" {
+		r.Header.Set("Cookie", s.cookie)
+	}
+	w := httptest.NewRecorder()
+	s.api.ServeHTTP(w, r.WithContext(auth.WithRequest(tb.Context(), auth.Request{ID: "request-1"})))
+	body := w.Body.Bytes()
+	require.True(tb, json.Valid(body), "%d: %q", w.Code, body)
+	if w.Code == http.StatusOK {
+		require.Equal(tb, "application/json", w.Header().Get("Content-Type"))
+		return w
+	}
+	require.Equal(tb, "application/problem+json", w.Header().Get("Content-Type"))
+	require.True(tb, 400 <= w.Code && w.Code < 500, "%d: %s", w.Code, body)
+	var p v1.Problem
+	require.NoError(tb, json.Unmarshal(body, &p))
+	require.Equal(tb, w.Code, p.Status)
+	require.NotEmpty(tb, p.Code)
+	require.NotEmpty(tb, p.Detail)
+	require.Equal(tb, "request-1", p.RequestID)
+	return w
+}
+
+// shapes are bodies that are wrong for every route.
+var shapes = []string{
+	"", "{", "{}", "[]", "null", "true", `"text"`, "1", "1e999", "{}{}", `{"":null}`, "\xff", "\x00", "\ufeff{}", "[[[[[[[[[[[[",
+	`{"a":1,"a":2}`, strings.Repeat("[", 20_000), strings.Repeat(" ", 64<<10+1),
+}
+
+// values are put in place of a field's.
+var values = []string{
+	`"alice"`, `"bob"`, `"nobody"`, `""`, `"a/b"`, `".."`, `"a\u0000b"`, `"\ud800"`, `"\u202e"`, `"ＡＬＩＣＥ"`, `"ß"`, `"` + strings.Repeat("名", 65) + `"`,
+	`"1"`, `1`, `0`, `-1`, `1.0`, `1.5`, `1e3`, `1e-3`, `1e999`, `99999999999999999999`, `"99999999999999999999"`, "null", "true", "[]", "{}", `[null]`,
+	`"` + strings.Repeat("x", 10_001) + `"`, `"` + strings.Repeat("\U0001F600", 10_000) + `"`, "\"\xff\"",
+}
+
+func addBodies(f *testing.F, templates ...string) {
+	for _, body := range shapes {
+		f.Add([]byte(body))
+	}
+	for _, template := range templates {
+		for _, value := range values {
+			f.Add([]byte(strings.ReplaceAll(template, "?", value)))
+		}
+	}
+}
+
+func FuzzRegister(f *testing.F) {
+	addBodies(f, `{"username":?,"password":"password"}`, `{"username":"new","password":?}`, `{"username":?}`, `{"USERNAME":?,"password":"password"}`)
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		s.ask(t, request("POST", "/v1/auth/register", "", body))
+	})
+}
+
+func FuzzLogin(f *testing.F) {
+	addBodies(f, `{"username":?,"password":"password"}`, `{"username":"alice","password":?}`)
+	f.Add([]byte(`{"username":"bob","password":"password"}`))
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r := request("POST", "/v1/auth/login", "", body)
+		r.Header.Set("Cookie", "session=none") // alice's would end with a login
+		s.ask(t, r)
+	})
+}
+
+func FuzzCreateGroup(f *testing.F) {
+	addBodies(f, `{"title":?}`)
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		s.ask(t, request("POST", "/v1/group_chat", "", body))
+	})
+}
+
+// segments are what may stand between two slashes of a path.
+var segments = []string{
+	"0", "1", "2", "3", "-1", "01", "1.0", "x", "", ".", "..", "%2E%2E", "%2F", "%00", "%FF", "%", "%zz", "a b", "bob", "BOB", "nobody", "%E5%90%8D",
+	"9223372036854775807", "9223372036854775808", "99999999999999999999999", "{group_chat_id}", "{$}", "bob;x", "%F0%9F%98%80", strings.Repeat("x", 8000),
+}
+
+func FuzzAddParticipant(f *testing.F) {
+	for _, id := range segments {
+		f.Add(id, []byte(`{"username":"bob"}`))
+	}
+	for _, id := range []string{"1", "2"} { // the group, and the chat with bob
+		for _, body := range shapes {
+			f.Add(id, []byte(body))
+		}
+		for _, value := range values {
+			f.Add(id, []byte(`{"username":`+value+`}`))
+		}
+	}
+	s := newServer(f)
+	require.Equal(f, [2]int64{1, 2}, [2]int64{s.group, s.direct})
+	f.Fuzz(func(t *testing.T, id string, body []byte) {
+		if r := request("POST", "/v1/group_chat/"+id+"/participants", "", body); r != nil {
+			s.ask(t, r)
+		}
+	})
+}
+
+func FuzzRemoveParticipant(f *testing.F) {
+	for _, segment := range segments {
+		f.Add(segment, "bob")
+		f.Add("1", segment)
+		f.Add("2", segment)
+	}
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, id, user string) {
+		if r := request("DELETE", "/v1/group_chat/"+id+"/participants/"+user, "", nil); r != nil {
+			s.ask(t, r)
+		}
+	})
+}
+
+func FuzzSendMessage(f *testing.F) {
+	for _, body := range shapes {
+		f.Add([]byte(body), "")
+	}
+	for _, template := range []string{
+		`{"group_chat_id":?,"message":"hi"}`, `{"dest_username":?,"message":"hi"}`, `{"group_chat_id":1,"message":?}`,
+		`{"dest_username":"bob","message":?}`, `{"group_chat_id":?,"dest_username":"bob","message":"hi"}`,
+		`{"group_chat_id":null,"dest_username":?,"message":"hi"}`, `{"dest_username":"bob","message":"hi","client_id":?}`,
+	} {
+		for _, value := range values {
+			f.Add([]byte(strings.ReplaceAll(template, "?", value)), "")
+		}
+	}
+	for _, key := range []string{"key", "a\tb", "\xff", "名", " ", strings.Repeat("k", 129)} {
+		f.Add([]byte(`{"group_chat_id":1,"message":"hi"}`), key)
+		f.Add([]byte(`{"group_chat_id":1,"message":"hi","client_id":"other"}`), key)
+	}
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, body []byte, key string) {
+		r := request("POST", "/v1/messages", "", body)
+		r.Header.Set("Idempotency-Key", key)
+		s.ask(t, r)
+	})
+}
+
+// queries page a history, well or badly.
+var queries = []string{
+	"", "limit=1", "limit=500", "limit=501", "limit=0", "limit=-1", "limit=x", "limit=", "limit", "limit=1&limit=2", "limit=%00", "limit=%", "limit=1;after=1",
+	"before=1", "before=0", "before=-1", "before=9223372036854775807", "before=9223372036854775808", "after=1", "after=9223372036854775807",
+	"after=-9223372036854775808", "after=5&before=2", "limit=2&after=1&before=3", "limit=1e3", "limit=0x1", "limit=+1", "limit=%31", "LIMIT=0", "a[]=b", "&&&", "%=%",
+}
+
+func FuzzListMessages(f *testing.F) {
+	for _, query := range queries {
+		f.Add(query)
+	}
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, query string) {
+		for _, path := range []string{"/v1/messages", "/v1/group_chat/messages"} {
+			if r := request("GET", path, query, nil); r != nil {
+				s.ask(t, r)
+			}
+		}
+	})
+}
+
+func FuzzListGroupMessages(f *testing.F) { fuzzList(f, "group", "1") }
+
+func FuzzListDirectMessages(f *testing.F) { fuzzList(f, "p2p", "bob") }
+
+func fuzzList(f *testing.F, of, good string) {
+	for _, query := range queries {
+		f.Add(good, query)
+	}
+	for _, segment := range segments {
+		f.Add(segment, "")
+	}
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, segment, query string) {
+		for _, prefix := range []string{"/v1/messages/", "/v1/group_chat/messages/"} {
+			if r := request("GET", prefix+of+"/"+segment, query, nil); r != nil {
+				s.ask(t, r)
+			}
+		}
+	})
+}
+
+func FuzzCookie(f *testing.F) {
+	s := newServer(f)
+	name, value, _ := strings.Cut(s.cookie, "=")
+	require.Equal(f, "session", name)
+	for _, cookie := range []string{
+		"", "session", "session=", "session=x", "session=%%%", "=", ";", "session=a; session=b", `session="quoted"`, "\xff", "__Host-session=" + value,
+		s.cookie, s.cookie + "; session=x", "session=x; " + s.cookie, s.cookie[:40], s.cookie + "A", s.cookie + value, "session=" + strings.Repeat("A", 9000),
+		strings.Repeat("a=b; ", 3500), "session=\x00", "$Version=1; " + s.cookie,
+	} {
+		f.Add(cookie)
+	}
+	f.Fuzz(func(t *testing.T, cookie string) {
+		for method, path := range map[string]string{"GET": "/v1/messages", "DELETE": "/v1/group_chat/1/participants/nobody"} {
+			r := request(method, path, "", nil)
+			r.Header["Cookie"] = []string{cookie}
+			s.ask(t, r)
+		}
+		r := request("POST", "/v1/auth/login", "", []byte(`{"username":"alice","password":"passwordx"}`))
+		r.Header["Cookie"] = []string{cookie}
+		require.Equal(t, http.StatusBadRequest, s.ask(t, r).Code)
+	})
+}

@@ -117,7 +117,7 @@ func TestCookieToken(t *testing.T) {
 			t.Parallel()
 			got := newCookies(t, secret).Token(requestWith(c.cookies...), c.overTLS)
 			if c.wantSignedIn {
-				require.EqualValues(t, token, got)
+				require.Equal(t, token, got)
 			} else {
 				require.Nil(t, got)
 			}
@@ -166,7 +166,7 @@ func FuzzCookieToken(f *testing.F) {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header["Cookie"] = []string{"__Host-session=" + value}
 		if got := c.Token(r, true); got != nil {
-			require.EqualValues(t, token, got, "a forged cookie was accepted")
+			require.Equal(t, token, got, "a forged cookie was accepted")
 		}
 	})
 }

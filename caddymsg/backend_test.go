@@ -142,7 +142,7 @@ func TestBackendLeaves(t *testing.T) {
 	require.NoError(t, s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.LastMessageID(); return err }))
 	require.Positive(t, b.stats().Connections)
 
-	b.release()
+	require.NoError(t, b.release())
 	require.False(t, b.acquire())
 	require.Zero(t, b.stats().Connections)
 	require.ErrorIs(t, s.View(t.Context(), func(*store.Tx) error { return nil }), store.ErrUnavailable)

@@ -12,20 +12,21 @@ import (
 var exiting, endRequests = context.WithCancel(context.Background())
 
 // exitGrace is how long requests may go on when the process ends.
-const exitGrace = time.Second
+const exitGrace = 500 * time.Millisecond
 
 // endAtExit ends a request when the process does: it cancels its context, and
 // lets go of a client that reads or writes slowly. The returned function must
-// be called before the handler returns.
+// be called when the handler returns. It does not return if the process has
+// ended the request.
 func endAtExit(w http.ResponseWriter, cancel context.CancelFunc) (stop func()) {
 	returning, done := make(chan struct{}), make(chan struct{})
+	// net/http's own writer, whose deadlines may be set from beside the handler;
+	// Caddy's around it may not, and moves them, with each write, to where its
+	// timeouts are. Hence again and again.
+	control := http.NewResponseController(innermost(w))
 	unneeded := context.AfterFunc(exiting, func() {
 		defer close(done)
 		cancel()
-		// net/http's own writer, whose deadlines may be set from beside the
-		// handler; Caddy's around it may not, and moves them, with each write,
-		// to where its timeouts are. Hence again and again.
-		control := http.NewResponseController(innermost(w))
 		again := time.NewTicker(50 * time.Millisecond)
 		defer again.Stop()
 		for {
@@ -43,6 +44,13 @@ func endAtExit(w http.ResponseWriter, cancel context.CancelFunc) (stop func()) {
 		if !unneeded() {
 			close(returning)
 			<-done
+			// Taken from net/http, which would clear the deadline and wait for
+			// the rest of the client's body. HTTP/2 has no connection to take,
+			// and does not wait.
+			if conn, _, err := control.Hijack(); err == nil {
+				_ = conn.Close()
+			}
+			panic(http.ErrAbortHandler)
 		}
 	}
 }

@@ -257,7 +257,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	defer func() {
 		if err := h.backend.release(); err != nil {
-			h.ctx.Slogger().Error("release database", "error", err)
+			h.ctx.Slogger().ErrorContext(r.Context(), "release database", "error", err)
 		}
 	}()
 

@@ -206,7 +206,7 @@ func documentedSchemas(t *testing.T, s *frontdoor.Server) {
 // resolve follows a reference within the document; nil if it leads nowhere.
 func (d document) resolve(ref string) any {
 	var at any = d.raw
-	for _, name := range strings.Split(strings.TrimPrefix(ref, "#/"), "/") {
+	for name := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
 		inner, ok := at.(object)
 		if !ok {
 			return nil
@@ -515,7 +515,7 @@ func docsPage(t *testing.T, s *frontdoor.Server) {
 func requireStrictPolicy(t *testing.T, policy string) {
 	t.Helper()
 	directives := map[string]string{}
-	for _, directive := range strings.Split(policy, ";") {
+	for directive := range strings.SplitSeq(policy, ";") {
 		name, sources, _ := strings.Cut(strings.TrimSpace(directive), " ")
 		directives[name] = sources
 	}

@@ -122,7 +122,7 @@ func TestStartErrors(t *testing.T) {
 			require.NoError(t, os.Mkdir(path, 0o700))
 			return path
 		}, []string{"directory"}},
-		"in a folder that can't be made": {func(t *testing.T, _ string) string {
+		"in a folder that can't be made": {func(_ *testing.T, _ string) string {
 			return "/proc/messaging/messaging.db"
 		}, []string{"mkdir /proc/messaging"}},
 		"in a folder that is a file": {func(t *testing.T, dir string) string {
@@ -130,7 +130,7 @@ func TestStartErrors(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, nil, 0o600))
 			return filepath.Join(path, "messaging.db")
 		}, []string{"not a directory"}},
-		"in a folder that takes no file": {func(t *testing.T, _ string) string {
+		"in a folder that takes no file": {func(_ *testing.T, _ string) string {
 			return "/proc/messaging.db"
 		}, []string{"open /proc/messaging.db"}},
 		"read-only": {func(t *testing.T, dir string) string {

@@ -6,7 +6,7 @@ import (
 )
 
 // AddParticipant puts a user into a chat; ErrConflict if they are in it,
-// ErrNotFound if there is no such chat. Messages from before count as read: they are history, not news.
+// ErrNotFound if there is no such chat.
 func (tx *Tx) AddParticipant(chatID, userID int64, at time.Time) error {
 	err := tx.execOne(`
 		INSERT INTO participants (chat_id, user_id, joined_at)

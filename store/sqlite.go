@@ -11,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -87,11 +89,11 @@ func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
 // gives its other files the same mode.
 func createFile(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
+		return explain(err)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return explain(err)
 	}
 	return f.Close()
 }
@@ -135,18 +137,18 @@ func isLocked(err error) bool {
 // explain adds to an error what a person can do about it.
 func explain(err error) error {
 	var failure sqlite3.Error
-	if !errors.As(err, &failure) {
-		// The stub that go-sqlite3 is without cgo is the usual reason.
-		return fmt.Errorf("%w (SQLite needs a build with CGO_ENABLED=1 and a C compiler)", err)
-	}
-	switch failure.Code {
-	case sqlite3.ErrBusy, sqlite3.ErrLocked:
+	_ = errors.As(err, &failure) // else its Code is none of these
+	switch code := failure.Code; {
+	case strings.Contains(err.Error(), "requires cgo"):
+		return fmt.Errorf("%w; build with CGO_ENABLED=1 and a C compiler", err) // xcaddy does not by itself
+	case code == sqlite3.ErrBusy, code == sqlite3.ErrLocked:
 		return fmt.Errorf("another program holds a lock on it; end that program and try again: %w", err)
-	case sqlite3.ErrNotADB, sqlite3.ErrCorrupt:
+	case code == sqlite3.ErrNotADB, code == sqlite3.ErrCorrupt:
 		return fmt.Errorf("it is damaged or not an SQLite database; move it away or restore a backup: %w", err)
-	case sqlite3.ErrReadonly, sqlite3.ErrCantOpen, sqlite3.ErrPerm:
+	case code == sqlite3.ErrReadonly, code == sqlite3.ErrCantOpen, code == sqlite3.ErrPerm,
+		errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("it can't be written to; its file and its folder must be writable by this user: %w", err)
-	case sqlite3.ErrFull, sqlite3.ErrIoErr:
+	case code == sqlite3.ErrFull, code == sqlite3.ErrIoErr, errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("the disk is full or failing: %w", err)
 	}
 	return err
@@ -192,7 +194,11 @@ func (s *sqlite) viewOne(ctx context.Context, fn func(*Tx) error) error {
 	if s.closed.Load() {
 		return fmt.Errorf("%w: it is closed", ErrUnavailable)
 	}
-	return fn(&Tx{ctx: ctx, conn: s.readers})
+	err := fn(&Tx{ctx: ctx, conn: s.readers})
+	if err != nil && s.closed.Load() {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err) // closed under it
+	}
+	return err
 }
 
 func (s *sqlite) update(ctx context.Context, fn func(*Tx) error) error {
@@ -215,7 +221,7 @@ func (s *sqlite) close() error {
 	return errors.Join(s.writer.close(), s.readers.Close(), s.writing.Close())
 }
 
-// classify wraps a driver's error in the sentinel that callers know it by.
+// classify knows SQLite's errors.
 func classify(err error) error {
 	if err == nil {
 		return nil

@@ -79,9 +79,9 @@ func (s *Store) ViewOne(ctx context.Context, fn func(*Tx) error) error {
 //
 // fn runs beside no other Update that it could disturb, and may run more than
 // once: it must only write through its Tx and to variables that it sets anew
-// each time, and once a method of the Tx has failed it must return. A context
-// that ends while the Update waits takes it out of the queue; once fn has begun
-// it is carried through.
+// each time, and it must return when a method of the Tx has failed, but for
+// ErrNotFound. A context that ends while the Update waits takes it out; once fn
+// has begun it is carried through.
 func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 	return s.engine.update(ctx, fn)
 }
@@ -105,7 +105,8 @@ type Tx struct {
 	ctx    context.Context
 	conn   querier
 	events []Event
-	wrote  bool // something that would have to be undone
+	wrote  bool  // something that would have to be undone
+	lost   error // what went wrong with the database itself
 }
 
 type querier interface {
@@ -114,13 +115,22 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
+// classify wraps a driver's error in the sentinel that callers know it by.
+func (tx *Tx) classify(err error) error {
+	err = classify(err)
+	if errors.Is(err, ErrUnavailable) {
+		tx.lost = err
+	}
+	return err
+}
+
 type scanner interface{ Scan(...any) error }
 
 // exec changes rows and returns how many.
 func (tx *Tx) exec(query string, args ...any) (int64, error) {
 	result, err := tx.conn.ExecContext(tx.ctx, query, args...)
 	if err != nil {
-		return 0, classify(err)
+		return 0, tx.classify(err)
 	}
 	n, err := result.RowsAffected()
 	tx.wrote = tx.wrote || n > 0
@@ -140,7 +150,7 @@ func (tx *Tx) execOne(query string, args ...any) error {
 func (tx *Tx) insert(query string, args ...any) (int64, error) {
 	result, err := tx.conn.ExecContext(tx.ctx, query, args...)
 	if err != nil {
-		return 0, classify(err)
+		return 0, tx.classify(err)
 	}
 	tx.wrote = true
 	return result.LastInsertId()
@@ -153,14 +163,14 @@ func (tx *Tx) one(query string, args []any, into ...any) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
 	}
-	return classify(err)
+	return tx.classify(err)
 }
 
 // list scans the rows of a query, of which about expect will come.
 func list[T any](tx *Tx, expect int, scan func(scanner, *T) error, query string, args ...any) ([]T, error) {
 	rows, err := tx.conn.QueryContext(tx.ctx, query, args...)
 	if err != nil {
-		return nil, classify(err)
+		return nil, tx.classify(err)
 	}
 	defer rows.Close()
 	var found []T
@@ -170,11 +180,11 @@ func list[T any](tx *Tx, expect int, scan func(scanner, *T) error, query string,
 		}
 		var row T
 		if err := scan(rows, &row); err != nil {
-			return nil, classify(err)
+			return nil, tx.classify(err)
 		}
 		found = append(found, row)
 	}
-	return found, classify(rows.Err())
+	return found, tx.classify(rows.Err())
 }
 
 // Times are stored as microseconds since 1970.

@@ -237,6 +237,9 @@ func (u *update) run(conn querier) (wrote bool) {
 		}
 	}()
 	u.err = u.fn(tx)
+	if tx.lost != nil {
+		u.err = tx.lost // whatever the function made of it
+	}
 	if u.err == nil {
 		u.events = tx.events
 	}

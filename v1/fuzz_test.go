@@ -18,7 +18,7 @@ import (
 	"github.com/caddymsg/messaging/auth"
 	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/store"
-	"github.com/caddymsg/messaging/v1"
+	v1 "github.com/caddymsg/messaging/v1"
 )
 
 // server is an API in this process, and alice, who has a group, a chat with
@@ -41,7 +41,7 @@ func newServer(tb testing.TB) *server {
 	rules := chat.New(s, log)
 	accounts := auth.New(s, rules, auth.NewHasher(auth.NewHashQueue(), 4),
 		auth.Options{SessionLifetime: 24 * time.Hour, PasswordMinLength: 8}, log)
-	api, err := v1.New(v1.Options{Chat: rules, Auth: accounts, Cookies: cookies, Log: log, Version: "test"})
+	api, err := v1.New(v1.Options{Chat: rules, Auth: accounts, Cookies: cookies, Log: log})
 	require.NoError(tb, err)
 
 	srv := &server{api: api}

@@ -1,6 +1,6 @@
 # Caddy with the messaging module, for production:
 #
-#	docker build -f xcaddy.Dockerfile -t caddymsg .
+#	docker build -f xcaddy.Dockerfile -t caddymsg:local .
 #
 # .ci/xcaddy runs the same xcaddy command, taken from this file.
 

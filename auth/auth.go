@@ -82,7 +82,8 @@ func (s *Service) Register(ctx context.Context, username, password string) (chat
 
 // Login checks a password and opens a session. The session that the caller
 // came with, if any, ends. It returns BadCredentials for a wrong password and
-// for an unknown user, after the same time.
+// for an unknown user, after the same time: that of the site's bcrypt cost. (A
+// hash that was made at another cost takes another time.)
 func (s *Service) Login(ctx context.Context, username, password string, previous []byte) (Session, error) {
 	var user chat.User
 	err := s.store.ViewOne(ctx, func(tx *store.Tx) (err error) {

@@ -53,14 +53,20 @@ func main() {
 	defer stop()
 	fmt.Println("| what | against | ratio | what/s | against/s | p50 | p99 |")
 	fmt.Println("| --- | --- | --- | --- | --- | --- | --- |")
+	found := false
 	for _, s := range scenarios {
 		if *only != "" && s.name != *only {
 			continue
 		}
+		found = true
 		if err := s.run(ctx, b); err != nil {
 			fmt.Fprintf(os.Stderr, "bench %s: %v\n", s.name, err)
 			os.Exit(1)
 		}
+	}
+	if !found {
+		fmt.Fprintf(os.Stderr, "bench: there is no scenario %q\n", *only)
+		os.Exit(2)
 	}
 }
 

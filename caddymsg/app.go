@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // App starts and stops what the messaging handlers of a configuration need. It
@@ -14,6 +15,7 @@ import (
 // A handler is not told when Caddy starts, only when it is provisioned, and
 // that happens under `caddy validate` as well. An app is told.
 type App struct {
+	ctx      caddy.Context
 	handlers []*Handler
 }
 
@@ -28,6 +30,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 // Provision asks to be told when Caddy stops. It is told before the HTTP app
 // begins to wait for its requests to end.
 func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
 	events, err := ctx.App("events")
 	if err != nil {
 		return err
@@ -40,7 +43,15 @@ func (a *App) Handle(context.Context, caddy.Event) error {
 	if !caddy.Exiting() {
 		return nil // a reload: open requests go on
 	}
-	time.AfterFunc(exitGrace, endRequests) // no owner: the process ends
+	grace := exitGrace
+	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
+		server := app.(*caddyhttp.App)
+		if server.GracePeriod > 0 {
+			grace = time.Duration(server.GracePeriod)
+		}
+		grace += time.Duration(server.ShutdownDelay) // in which it still takes requests
+	}
+	time.AfterFunc(grace, endRequests) // no owner: the process ends
 	return nil
 }
 

@@ -103,7 +103,7 @@ func TestPoolReferences(t *testing.T) {
 	require.NoError(t, os.WriteFile(garbage, []byte(strings.Repeat("no database ", 1000)), 0o600))
 	running := map[string]int{one: 2, two: 1}
 
-	for range 10 {
+	for range 100 {
 		require.NoError(t, s.load(Handler{Database: one}, Handler{Database: one, Registration: "closed"}, Handler{Database: two}))
 		requireReferences(t, running)
 		for handler := range 3 {

@@ -11,7 +11,8 @@ import (
 // configuration, and the database, that it came in with.
 var exiting, endRequests = context.WithCancel(context.Background())
 
-// exitGrace is how long requests may go on when the process ends.
+// exitGrace is how long requests may go on when the process ends, where the
+// configuration has no grace_period.
 const exitGrace = 500 * time.Millisecond
 
 // endAtExit ends a request when the process does: it cancels its context, and

@@ -2,6 +2,7 @@ package caddymsg
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,7 +31,7 @@ func newMetrics(b *backend) *metrics {
 		}, []string{"route", "code"}),
 		open: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "messaging_open_connections", ConstLabels: database,
-			Help: "Connections on which a request is being answered.",
+			Help: "Requests that are being answered; over HTTP/1, each has a connection of its own.",
 		}),
 		messages: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "messaging_messages_sent_total", ConstLabels: database,
@@ -83,6 +84,15 @@ func (m *metrics) countEvents(events []store.Event) {
 func (m *metrics) observeBatch(updates int, took time.Duration) {
 	m.commitUpdates.Observe(float64(updates))
 	m.commitSeconds.Observe(took.Seconds())
+}
+
+// statusLabel is a response's status, or a word for a request that was broken
+// off before it had one.
+func statusLabel(status int) string {
+	if status == 0 {
+		return "aborted"
+	}
+	return strconv.Itoa(status)
 }
 
 // routeLabel is a route's pattern, or one word for all paths that are none.

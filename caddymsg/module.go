@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/caddymsg/messaging/auth"
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/store"
 	v1 "github.com/caddymsg/messaging/v1"
 )
 
@@ -250,10 +250,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	// Caddy starts its apps in no certain order: the server may be up first.
 	api, err := h.start()
 	if err != nil {
-		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+		v1.WriteError(w, r, h.ctx.Slogger(), fmt.Errorf("%w: %w", store.ErrUnavailable, err))
+		return nil
 	}
 	if !h.backend.acquire() {
-		return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the database is closed"))
+		v1.WriteError(w, r, h.ctx.Slogger(), fmt.Errorf("%w: it is closed", store.ErrUnavailable))
+		return nil
 	}
 	defer func() {
 		if err := h.backend.release(); err != nil {
@@ -270,7 +272,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	h.backend.metrics.open.Inc()
 	defer func() {
 		h.backend.metrics.open.Dec()
-		h.backend.metrics.requests.WithLabelValues(routeLabel(r.Pattern), strconv.Itoa(response.status)).Inc()
+		h.backend.metrics.requests.WithLabelValues(routeLabel(r.Pattern), statusLabel(response.status)).Inc()
 	}()
 	api.ServeHTTP(response, r)
 	return nil

@@ -124,14 +124,12 @@ func (s *Service) open(ctx context.Context, page Page, read reader) (*History, e
 		After: page.After, Before: page.Before, FromEnd: page.Limit > 0 && page.After == 0,
 	}}
 	err := s.store.View(ctx, func(tx *store.Tx) error {
-		if page.Limit == 0 || page.Before == 0 { // else, the page ends by itself
-			last, err := tx.LastMessageID()
-			if err != nil {
-				return err
-			}
-			if h.span.Before == 0 || h.span.Before > last {
-				h.span.Before = last + 1
-			}
+		last, err := tx.LastMessageID()
+		if err != nil {
+			return err
+		}
+		if h.span.Before == 0 || h.span.Before > last {
+			h.span.Before = last + 1
 		}
 		return h.next(tx)
 	})

@@ -330,3 +330,28 @@ func TestSparseMessages(t *testing.T) {
 	}
 	require.Equal(t, 3+7000+batch+12_000+1000, n)
 }
+
+// A Before beyond all ids must not make the search run over its bounds.
+func TestPageBeforeTheEndOfTime(t *testing.T) {
+	t.Parallel()
+	r := newRules(t)
+	alice := r.user(t, "alice")
+	group := r.group(t, alice)
+	for range 10 {
+		r.send(t, alice, chat.Draft{ChatID: group.ID, Text: "hi"})
+	}
+	for after := range int64(11) {
+		h, err := r.Messages(t.Context(), alice, chat.Page{After: after, Before: math.MaxInt64, Limit: 50})
+		require.NoError(t, err)
+		var ids []int64
+		for m, err := range h.All(t.Context()) {
+			require.NoError(t, err)
+			ids = append(ids, m.ID)
+		}
+		var want []int64
+		for id := after + 1; id <= 10; id++ {
+			want = append(want, id)
+		}
+		require.Equal(t, want, ids)
+	}
+}

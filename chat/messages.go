@@ -39,10 +39,11 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 		return Message{}, err
 	}
 	var sent Message
+	var replayed bool
 	err := s.store.Update(ctx, func(tx *store.Tx) (err error) {
 		if d.ClientID != "" {
 			sent, err = tx.FindMessageByClientID(caller.UserID, d.ClientID)
-			if !errors.Is(err, store.ErrNotFound) {
+			if replayed = err == nil; !errors.Is(err, store.ErrNotFound) {
 				return err
 			}
 		}
@@ -61,8 +62,8 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 		sent, err = s.append(tx, caller, chatID, d)
 		return err
 	})
-	if err != nil {
-		return Message{}, err
+	if err != nil || replayed {
+		return sent, err
 	}
 	s.log.LogAttrs(ctx, slog.LevelDebug, "message sent",
 		slog.Int64("message_id", sent.ID), slog.Int64("chat_id", sent.ChatID), slog.Int64("user_id", caller.UserID))

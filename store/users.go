@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -10,8 +11,13 @@ type User struct {
 	ID           int64
 	Username     string // as typed
 	UsernameKey  string // folded: unique
-	PasswordHash string
+	PasswordHash string `json:"-"`
 	CreatedAt    time.Time
+}
+
+// LogValue keeps the hash out of logs.
+func (u User) LogValue() slog.Value {
+	return slog.GroupValue(slog.Int64("id", u.ID), slog.String("username", u.Username))
 }
 
 const userColumns = `id, username, username_key, password_hash, created_at`

@@ -133,8 +133,8 @@ func (w *writer) commit(batch []*update) {
 	}
 	if err := w.transaction(batch); err != nil {
 		for _, u := range batch {
-			if u.err == nil && u.panic == nil {
-				u.err = err
+			if u.panic == nil {
+				u.err = err // a refusal, too, may be due to what is not stored
 			}
 		}
 		return

@@ -8,19 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/caddymsg/messaging/auth"
-	"github.com/caddymsg/messaging/chat"
 )
-
-// User is an account as others see it.
-type User struct {
-	ID        int64     `json:"id" example:"1"`
-	Username  string    `json:"username" example:"alice"`
-	CreatedAt timestamp `json:"created_at"`
-}
-
-func newUser(u chat.User) User {
-	return User{ID: u.ID, Username: u.Username, CreatedAt: timestamp(u.CreatedAt)}
-}
 
 type credentials struct {
 	_        struct{} `additionalProperties:"true"`

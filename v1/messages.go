@@ -1,12 +1,13 @@
 package v1
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
 	"reflect"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -54,12 +55,13 @@ func (m Message) appendJSON(b []byte) []byte {
 // stored.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
-			quoted, err := json.Marshal(s)
-			if err != nil {
+		// Also what starts U+2028 and U+2029, line ends to JavaScript alone.
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c == 0xe2 || c == 0x7f {
+			w := bytes.NewBuffer(b)
+			if err := marshal(w, s); err != nil {
 				panic(err) // a string can always be encoded
 			}
-			return append(b, quoted...)
+			return bytes.TrimSuffix(w.Bytes(), []byte("\n"))
 		}
 	}
 	return append(append(append(b, '"'), s...), '"')
@@ -181,6 +183,15 @@ func (a *API) stream(history *chat.History, err error) (*huma.StreamResponse, er
 		ctx.SetHeader("Content-Type", "application/json")
 		w := ctx.BodyWriter()
 		buf, sent := []byte{'['}, false
+		defer func() {
+			if p := recover(); p != nil {
+				if sent { // an error document can't follow
+					_ = a.problem(ctx.Context(), fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+					p = http.ErrAbortHandler
+				}
+				panic(p)
+			}
+		}()
 		for m, err := range history.All(ctx.Context()) {
 			if err != nil {
 				_ = a.problem(ctx.Context(), fmt.Errorf("stream messages: %w", err)) // for the log

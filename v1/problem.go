@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"reflect"
@@ -52,6 +53,10 @@ var (
 	errMethodNotAllowed = &Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "This path does not take this method."}
 )
 
+// statusClientGone is what Caddy's access log has for a client that did not
+// wait for its answer.
+const statusClientGone = 499
+
 // status is what this API answers to each kind of refusal. Its classic routes
 // know 400, 401 and 403 alone (contract 0), and the others follow their style.
 func status(refusal *chat.Error) int {
@@ -84,8 +89,9 @@ func (a *API) problem(ctx context.Context, err error) *Problem {
 		p = *told
 	}
 	switch {
-	case ctx.Err() != nil:
-		// The client has gone, and the error is most likely this.
+	case ctx.Err() != nil && p.Status >= http.StatusInternalServerError:
+		// The client has gone, or the process ends: nobody's failure.
+		p.Status = statusClientGone
 	case p.Status == http.StatusInternalServerError:
 		a.log.ErrorContext(ctx, "request failed", "request_id", id, "error", err)
 	case p.Status == http.StatusServiceUnavailable:
@@ -94,6 +100,11 @@ func (a *API) problem(ctx context.Context, err error) *Problem {
 	p.Title = http.StatusText(p.Status)
 	p.RequestID = id
 	return &p
+}
+
+// WriteError answers with a problem where there is no API to do it.
+func WriteError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
+	(&API{log: log}).writeError(w, r, err)
 }
 
 // writeError answers with a problem outside of huma.

@@ -54,7 +54,8 @@ func New(opts Options) (*API, error) {
 	}
 	a.huma = newHuma(a)
 	a.registerAuth()
-	a.registerGroups()
+	a.registerChats()
+	a.registerParticipants()
 	a.registerMessages()
 	if err := a.registerDocs(); err != nil {
 		return nil, err

@@ -78,8 +78,7 @@ type Server struct {
 	err  error // how the process ended; read it after done
 }
 
-// Command is a Caddy command, such as validate, in a folder and with {$PORT}
-// and {$PORT2} to listen on.
+// Command is a Caddy command, such as validate, that runs in {$DIR}.
 func Command(ctx context.Context, opts Options, args ...string) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -93,7 +92,7 @@ func Command(ctx context.Context, opts Options, args ...string) (*exec.Cmd, erro
 	return cmd, nil
 }
 
-// Run starts Caddy and returns when it answers. The caller ends it.
+// Run starts Caddy and returns when it listens. The caller ends it.
 func Run(ctx context.Context, opts Options) (*Server, error) {
 	if opts.Caddyfile == "" {
 		opts.Caddyfile = DefaultCaddyfile

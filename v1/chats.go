@@ -49,9 +49,6 @@ func chatID(s string) (int64, error) {
 	if s == "" || strings.Trim(s, "0123456789") != "" {
 		return 0, errNoSuchPath
 	}
-	id, err := strconv.ParseInt(s, 10, 64)
-	if err != nil {
-		return noChat, nil
-	}
+	id, _ := strconv.ParseInt(s, 10, 64) // noChat, if the number is too large
 	return id, nil
 }

@@ -27,7 +27,7 @@ func chatOf(tx *store.Tx, caller Caller, chatID int64) (Chat, error) {
 func (s *Service) AddParticipant(ctx context.Context, caller Caller, chatID int64, username string) (User, error) {
 	var user User
 	err := s.store.Update(ctx, func(tx *store.Tx) (err error) {
-		if user, err = groupAndUser(tx, caller, chatID, username); err != nil {
+		if user, err = groupAndUser(tx, caller, chatID, findUser, username); err != nil {
 			return err
 		}
 		now := s.now()
@@ -43,13 +43,13 @@ func (s *Service) AddParticipant(ctx context.Context, caller Caller, chatID int6
 	return user, err
 }
 
-// RemoveParticipant takes the named user out of a group. Any participant may
+// RemoveParticipant takes the user of that username or id out of a group. Any participant may
 // remove any, and leave by removing themselves (contract 0). It returns
 // Forbidden to others, then NotFound for the user, then Invalid for a chat that
 // is no group, then NotFound if the user is not in it.
 func (s *Service) RemoveParticipant(ctx context.Context, caller Caller, chatID int64, username string) error {
 	return s.store.Update(ctx, func(tx *store.Tx) error {
-		user, err := groupAndUser(tx, caller, chatID, username)
+		user, err := groupAndUser(tx, caller, chatID, findUserOrID, username)
 		if err != nil {
 			return err
 		}
@@ -66,12 +66,12 @@ func (s *Service) RemoveParticipant(ctx context.Context, caller Caller, chatID i
 
 // groupAndUser makes the checks that adding and removing share, in the order
 // of contract 0.
-func groupAndUser(tx *store.Tx, caller Caller, chatID int64, username string) (User, error) {
+func groupAndUser(tx *store.Tx, caller Caller, chatID int64, find func(*store.Tx, string, string) (User, error), username string) (User, error) {
 	c, err := chatOf(tx, caller, chatID)
 	if err != nil {
 		return User{}, err
 	}
-	user, err := findUser(tx, username, "username")
+	user, err := find(tx, username, "username")
 	if err != nil {
 		return User{}, err
 	}

@@ -53,9 +53,16 @@ func UsernameKey(typed string) string {
 	return norm.NFC.String(cases.Fold().String(cases.Lower(language.Und).String(prepared)))
 }
 
-// findUser finds the user that a path or a body names, by username or, if
-// nobody has this username, by id. field is where the input had it.
-func findUser(tx *store.Tx, named, field string) (User, error) {
+// findUser finds the user that has a username. field is where the input had it.
+func findUser(tx *store.Tx, username, field string) (User, error) {
+	user, err := tx.FindUserByKey(UsernameKey(username))
+	return user, refuse(err, store.ErrNotFound, errNoSuchUser(field))
+}
+
+// findUserOrID finds a user by username or, if nobody has this username, by id.
+// Only what names somebody who is known to be there may use it: a username of
+// digits can be had by anybody, who would then be sent what is meant for an id.
+func findUserOrID(tx *store.Tx, named, field string) (User, error) {
 	user, err := tx.FindUserByKey(UsernameKey(named))
 	if id, ok := parseID(named); ok && errors.Is(err, store.ErrNotFound) {
 		user, err = tx.FindUserByID(id)

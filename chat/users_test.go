@@ -1,7 +1,6 @@
 package chat_test
 
 import (
-	"context"
 	"strconv"
 	"strings"
 	"testing"
@@ -289,7 +288,9 @@ func TestCreateUserConcurrently(t *testing.T) {
 	require.Equal(t, 1, made)
 }
 
-// A path and a body name people by username or, if nobody has it, by id.
+// Who is to be written to, or added, is named by username: a username of digits
+// is anybody's to have, and must not get what was meant for an id. Who is to be
+// removed is named by username or, if nobody has it, by id.
 func TestFindUser(t *testing.T) {
 	t.Parallel()
 	r := newRules(t)
@@ -302,32 +303,40 @@ func TestFindUser(t *testing.T) {
 	firstID, secondID := strconv.FormatInt(first.UserID, 10), strconv.FormatInt(second.UserID, 10)
 	for name, c := range map[string]struct {
 		named string
-		want  *chat.Caller
+		want  *chat.Caller // nobody, if nil
 	}{
-		"username":                      {"second", &second},
-		"username in another case":      {"SECOND", &second},
-		"wide username":                 {"ｓｅｃｏｎｄ", &second},
-		"id":                            {secondID, &second},
-		"id with zeros before":          {"00" + secondID, &second},
-		"a username wins over an id":    {firstID, &digits},
-		"id by zeros past the username": {"0" + firstID, &first},
-		"wide digits are no id":         {"０" + "００" + "２", nil},
-		"unknown id":                    {"9999", nil},
-		"zero":                          {"0", nil},
-		"negative id":                   {"-" + secondID, nil},
-		"signed id":                     {"+" + secondID, nil},
-		"id in hex":                     {"0x2", nil},
-		"id as a decimal":               {secondID + ".0", nil},
-		"id with a space":               {" " + secondID, nil},
-		"id that fits no number":        {"99999999999999999999999999", nil},
-		"empty":                         {"", nil},
-		"no possible username":          {"a b", nil},
+		"username":                     {"second", &second},
+		"username in another case":     {"SECOND", &second},
+		"wide username":                {"ｓｅｃｏｎｄ", &second},
+		"id":                           {secondID, &second},
+		"id with zeros before":         {"00" + secondID, &second},
+		"a username wins over an id":   {firstID, &digits},
+		"id, by zeros past a username": {"0" + firstID, &first},
+		"wide digits are no id":        {"０" + "００" + "２", nil},
+		"unknown id":                   {"9999", nil},
+		"zero":                         {"0", nil},
+		"negative id":                  {"-" + secondID, nil},
+		"signed id":                    {"+" + secondID, nil},
+		"id in hex":                    {"0x2", nil},
+		"id as a decimal":              {secondID + ".0", nil},
+		"id with a space":              {" " + secondID, nil},
+		"id that fits no number":       {"99999999999999999999999999", nil},
+		"empty":                        {"", nil},
+		"no possible username":         {"a b", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			group, err := r.CreateGroup(context.Background(), me, "")
-			require.NoError(t, err)
-			user, err := r.AddParticipant(t.Context(), me, group.ID, c.named)
+			group := r.group(t, me, first, second, digits)
+			err := r.RemoveParticipant(t.Context(), me, group.ID, c.named)
 			if c.want == nil {
+				requireRefusal(t, noSuchUser, err)
+			} else {
+				require.NoError(t, err)
+				requireRefusal(t, notAParticipant, r.RequireParticipant(t.Context(), *c.want, group.ID))
+			}
+
+			empty := r.group(t, me)
+			user, err := r.AddParticipant(t.Context(), me, empty.ID, c.named)
+			if c.want == nil || strings.HasPrefix(name, "id") {
 				requireRefusal(t, noSuchUser, err)
 				_, err = r.DirectMessages(t.Context(), me, c.named, chat.Page{})
 				requireRefusal(t, noSuchDest, err)

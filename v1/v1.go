@@ -170,7 +170,11 @@ func unmarshal(data []byte, v any) error {
 	if !utf8.Valid(data) {
 		return errors.New("the body is not UTF-8") // encoding/json would put U+FFFD in its place
 	}
-	return json.Unmarshal(data, v)
+	err := json.Unmarshal(data, v)
+	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
+		return errors.New("a value in the body is of another type, or out of range") // it would name Go's types
+	}
+	return err
 }
 
 // adapter gives each request a [humaContext].

@@ -29,7 +29,6 @@ type load struct {
 
 // result is what a load came to.
 type result struct {
-	requests  int
 	perSecond float64
 	p50, p99  time.Duration
 }
@@ -39,6 +38,14 @@ type result struct {
 func (l load) run(ctx context.Context) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.duration)
 	defer cancel()
+	return measure(l.connections, func(connection int) ([]time.Duration, error) {
+		return l.connection(ctx, connection)
+	})
+}
+
+// measure runs callers beside each other, each of which tells how long each of
+// the things that it did has taken.
+func measure(callers int, call func(caller int) ([]time.Duration, error)) (result, error) {
 	var (
 		wg        sync.WaitGroup
 		mu        sync.Mutex
@@ -46,9 +53,9 @@ func (l load) run(ctx context.Context) (result, error) {
 		failure   error
 	)
 	start := time.Now()
-	for i := range l.connections {
+	for i := range callers {
 		wg.Go(func() {
-			took, err := l.connection(ctx, i)
+			took, err := call(i)
 			mu.Lock()
 			defer mu.Unlock()
 			latencies = append(latencies, took...)
@@ -62,7 +69,6 @@ func (l load) run(ctx context.Context) (result, error) {
 	}
 	slices.Sort(latencies)
 	return result{
-		requests:  len(latencies),
 		perSecond: float64(len(latencies)) / elapsed.Seconds(),
 		p50:       latencies[len(latencies)/2],
 		p99:       latencies[len(latencies)*99/100],

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/caddymsg/messaging/store"
@@ -54,48 +52,25 @@ func write(ctx context.Context, callers int, unbatched bool, duration time.Durat
 		return result{}, err
 	}
 
-	var (
-		wg        sync.WaitGroup
-		mu        sync.Mutex
-		latencies []time.Duration
-		failure   error
-	)
 	start := time.Now()
-	for range callers {
-		wg.Go(func() {
-			var took []time.Duration
-			var err error
-			for err == nil && time.Since(start) < duration {
-				begin := time.Now()
-				err = s.Update(ctx, func(tx *store.Tx) error {
-					c, err := tx.NextSeq(user.ID, group.ID)
-					if err != nil {
-						return err
-					}
-					m := store.Message{ChatID: group.ID, Seq: c.LastSeq, SenderID: user.ID, Text: text, CreatedAt: begin}
-					if err := tx.CreateMessage(&m); err != nil {
-						return err
-					}
-					return tx.AppendEvent(store.Event{
-						Type: store.MessageCreated, ChatID: group.ID, ActorID: user.ID, Message: &m, At: begin,
-					})
+	return measure(callers, func(int) (took []time.Duration, err error) {
+		for err == nil && time.Since(start) < duration {
+			begin := time.Now()
+			err = s.Update(ctx, func(tx *store.Tx) error {
+				c, err := tx.NextSeq(user.ID, group.ID)
+				if err != nil {
+					return err
+				}
+				m := store.Message{ChatID: group.ID, Seq: c.LastSeq, SenderID: user.ID, Text: text, CreatedAt: begin}
+				if err := tx.CreateMessage(&m); err != nil {
+					return err
+				}
+				return tx.AppendEvent(store.Event{
+					Type: store.MessageCreated, ChatID: group.ID, ActorID: user.ID, Message: &m, At: begin,
 				})
-				took = append(took, time.Since(begin))
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			latencies = append(latencies, took...)
-			failure = errors.Join(failure, err)
-		})
-	}
-	wg.Wait()
-	elapsed := time.Since(start)
-	if failure != nil {
-		return result{}, failure
-	}
-	slices.Sort(latencies)
-	return result{
-		requests: len(latencies), perSecond: float64(len(latencies)) / elapsed.Seconds(),
-		p50: latencies[len(latencies)/2], p99: latencies[len(latencies)*99/100],
-	}, nil
+			})
+			took = append(took, time.Since(begin))
+		}
+		return took, err
+	})
 }

@@ -50,7 +50,7 @@ func newSite(tb testing.TB) *site {
 	tb.Helper()
 	s := &site{clock: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
 	opened, err := store.Open(context.Background(), store.Options{
-		Path:        filepath.Join(tb.TempDir(), "messaging.db"),
+		Database:    filepath.Join(tb.TempDir(), "messaging.db"),
 		OnBatch:     func(updates int, _ time.Duration) { s.updates.Add(int64(updates)) },
 		QueueLength: 1,
 	})

@@ -32,7 +32,7 @@ func write(ctx context.Context, callers int, unbatched bool, duration time.Durat
 		return result{}, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s, err := store.Open(ctx, store.Options{Path: filepath.Join(dir, "messaging.db"), Unbatched: unbatched})
+	s, err := store.Open(ctx, store.Options{Database: filepath.Join(dir, "messaging.db"), Unbatched: unbatched})
 	if err != nil {
 		return result{}, err
 	}

@@ -30,7 +30,7 @@ func newRules(tb testing.TB) *rules {
 	tb.Helper()
 	r := &rules{}
 	s, err := store.Open(context.Background(), store.Options{
-		Path: filepath.Join(tb.TempDir(), "messaging.db"),
+		Database: filepath.Join(tb.TempDir(), "messaging.db"),
 		OnCommit: func(events []store.Event) {
 			r.mu.Lock()
 			defer r.mu.Unlock()

@@ -92,6 +92,26 @@ func messagesOf(tb testing.TB, s *store.Store, chatID int64) (found []store.Mess
 	return found
 }
 
+// logOf reads the log of events when it has n of them. The last may not be
+// listed at once: transactions of other tests may be open, on the same server.
+func logOf(tb testing.TB, s *store.Store, n int) (all []store.Event) {
+	tb.Helper()
+	last := int64(0)
+	require.Eventually(tb, func() bool {
+		var page []store.Event
+		err := s.ViewOne(context.Background(), func(tx *store.Tx) (err error) {
+			page, err = tx.ListEvents(last, 1000)
+			return err
+		})
+		if len(page) > 0 {
+			last = page[len(page)-1].ID
+		}
+		all = append(all, page...)
+		return err == nil && len(all) >= n
+	}, patience, time.Millisecond, "fewer than %d events", n)
+	return all
+}
+
 func texts(messages []store.Message) []string {
 	found := []string{}
 	for _, m := range messages {

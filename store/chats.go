@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -46,6 +48,7 @@ func (tx *Tx) CreateChat(c *Chat) (err error) {
 	if err != nil {
 		return fmt.Errorf("create chat: %w", err)
 	}
+	tx.locked = append(tx.locked, c.ID) // nobody else knows it yet
 	return nil
 }
 
@@ -62,11 +65,35 @@ func (tx *Tx) FindDirectChat(a, b int64) (Chat, error) {
 		WHERE direct_low = ?1 AND direct_high = ?2`, min(a, b), max(a, b))
 }
 
-// NextSeq takes the next number in a chat that the user takes part in, and
-// returns the chat with it as its LastSeq. A chat that is not there and a chat
-// of others are the same ErrNotFound. The chat's row is locked until the end of
-// the transaction, so that numbers are given in commit order.
+// LockChat keeps all other Updates that lock a chat, or send to it, from doing
+// so until this one has ended. An Update that decides by what a chat is and who
+// is in it, or appends an event of it, locks it first: before it looks, and
+// before it writes anything, so that the order of the events in the log is that
+// of the locks. There may be no such chat.
+func (tx *Tx) LockChat(id int64) error {
+	if slices.Contains(tx.locked, id) {
+		return nil
+	}
+	if tx.wrote {
+		return errors.New("lock chat: the Update has written something before")
+	}
+	if tx.dialect.lockChat != "" {
+		var locked int
+		if err := tx.one(tx.dialect.lockChat, []any{id}, &locked); err != nil {
+			return fmt.Errorf("lock chat: %w", err)
+		}
+	}
+	tx.locked = append(tx.locked, id)
+	return nil
+}
+
+// NextSeq locks a chat that the user takes part in, takes the next number in
+// it, and returns the chat with it as its LastSeq. A chat that is not there and
+// a chat of others are the same ErrNotFound.
 func (tx *Tx) NextSeq(userID, chatID int64) (Chat, error) {
+	if err := tx.LockChat(chatID); err != nil {
+		return Chat{}, err
+	}
 	c, err := tx.chat(`
 		UPDATE chats SET last_seq = last_seq + 1
 		WHERE id = ?1 AND EXISTS (SELECT 1 FROM participants WHERE chat_id = ?1 AND user_id = ?2)

@@ -39,7 +39,9 @@ func conformance(t *testing.T, open opener) {
 		{"Update", updates},
 		{"Update that panics", panics},
 		{"contexts", contexts},
-		{"events", commitOrder},
+		{"order of events", commitOrder},
+		{"followers of the log", followers},
+		{"LockChat", locks},
 		{"Close", closing},
 	} {
 		t.Run(part.name, func(t *testing.T) {
@@ -366,6 +368,11 @@ func refusals(t *testing.T, open opener) {
 		t.Run(c.name, func(t *testing.T) {
 			require.ErrorIs(t, s.Update(t.Context(), c.fn), c.want)
 			err := s.Update(t.Context(), func(tx *store.Tx) error {
+				for _, chatID := range []int64{group.ID, nowhere} { // as it must, before it writes
+					if err := tx.LockChat(chatID); err != nil {
+						return err
+					}
+				}
 				u := store.User{Username: "written", UsernameKey: "written", CreatedAt: noon}
 				if err := tx.CreateUser(&u); err != nil {
 					return err
@@ -885,8 +892,8 @@ func contexts(t *testing.T, open opener) {
 }
 
 // commitOrder has many write at once, of whom some fail, panic, or lose
-// interest: the events that are handed on are those of what was stored, in the
-// order in which it was.
+// interest: the events that are handed on, and those in the log, are those of
+// what was stored; and the log has them in the order in which it was.
 func commitOrder(t *testing.T, open opener) {
 	handed := &events{}
 	s := open(t, store.Options{OnCommit: handed.add})
@@ -967,7 +974,8 @@ func commitOrder(t *testing.T, open opener) {
 	require.Empty(t, unexpected)
 	require.GreaterOrEqual(t, len(stored), writers*each/2, "outcomes %d, %d, 6 and 7", ok, twoEvents)
 
-	all := handed.wait(t, wantEvents)
+	all := logOf(t, s, wantEvents)
+	require.ElementsMatch(t, handed.wait(t, wantEvents), all)
 	require.Len(t, all, wantEvents)
 	var announced []string
 	for i, e := range all {
@@ -983,6 +991,164 @@ func commitOrder(t *testing.T, open opener) {
 	}
 	require.ElementsMatch(t, stored, announced)
 	require.Equal(t, announced, texts(messagesOf(t, s, group.ID)))
+}
+
+// followers read the log while it is written to, in many chats at once. Each
+// of them sees each event once, those of a chat in the order of their seq, and
+// all see the same order.
+func followers(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	ada := newUser(t, s, "ada")
+	const groups, writers, each = 4, 12, 40
+	var chats []store.Chat
+	for range groups {
+		chats = append(chats, newGroup(t, s, ada))
+	}
+	var writing, reading sync.WaitGroup
+	failures := make(chan error, writers+2)
+	for writer := range writers {
+		writing.Go(func() {
+			for i := range each {
+				if err := s.Update(context.Background(), func(tx *store.Tx) error {
+					_, err := post(tx, chats[(writer+i)%groups].ID, ada.ID, fmt.Sprint(writer, ".", i))
+					return err
+				}); err != nil {
+					failures <- err
+					return
+				}
+			}
+		})
+	}
+	logs := make([][]store.Event, 2)
+	for follower := range logs {
+		reading.Go(func() {
+			last := int64(0)
+			for len(logs[follower]) < writers*each {
+				var found []store.Event
+				if err := s.ViewOne(t.Context(), func(tx *store.Tx) (err error) {
+					found, err = tx.ListEvents(last, 7+follower)
+					return err
+				}); err != nil {
+					failures <- err
+					return
+				}
+				logs[follower] = append(logs[follower], found...)
+				if len(found) > 0 {
+					last = found[len(found)-1].ID
+				}
+			}
+		})
+	}
+	writing.Wait()
+	reading.Wait()
+	close(failures)
+	for err := range failures {
+		require.NoError(t, err)
+	}
+	require.Equal(t, logs[0], logs[1])
+	require.Equal(t, logs[0], logOf(t, s, writers*each))
+	seqs := map[int64]int64{}
+	for _, e := range logs[0] {
+		seqs[e.ChatID]++
+		require.Equal(t, seqs[e.ChatID], e.Message.Seq)
+	}
+	for _, c := range chats {
+		require.EqualValues(t, writers*each/groups, seqs[c.ID])
+	}
+}
+
+// locks are taken before anything is written, and hold to the end.
+func locks(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	ada, bob := newUser(t, s, "ada"), newUser(t, s, "bob")
+	group, other := newGroup(t, s, ada, bob), newGroup(t, s, ada, bob)
+
+	t.Run("what is read under it stays true", func(t *testing.T) {
+		// Each puts bob in if he is out, and out if he is in. Had one of them
+		// looked before another wrote, it would fail.
+		var wg sync.WaitGroup
+		failures := make(chan error, 16)
+		for range cap(failures) {
+			wg.Go(func() {
+				failures <- s.Update(context.Background(), func(tx *store.Tx) error {
+					if err := tx.LockChat(group.ID); err != nil {
+						return err
+					}
+					_, err := tx.FindChatOf(bob.ID, group.ID)
+					if errors.Is(err, store.ErrNotFound) {
+						return tx.AddParticipant(group.ID, bob.ID, noon)
+					}
+					if err != nil {
+						return err
+					}
+					return tx.RemoveParticipant(group.ID, bob.ID)
+				})
+			})
+		}
+		wg.Wait()
+		close(failures)
+		for err := range failures {
+			require.NoError(t, err)
+		}
+	})
+	t.Run("a removal and a send", func(t *testing.T) {
+		// Who has been removed sends nothing that would come after the removal.
+		events := 0
+		for range 20 {
+			var wg sync.WaitGroup
+			var sent, removed error
+			wg.Go(func() {
+				sent = s.Update(context.Background(), func(tx *store.Tx) error {
+					_, err := post(tx, other.ID, bob.ID, "text")
+					return err
+				})
+			})
+			wg.Go(func() {
+				removed = s.Update(context.Background(), func(tx *store.Tx) error {
+					if err := tx.LockChat(other.ID); err != nil {
+						return err
+					}
+					if err := tx.RemoveParticipant(other.ID, bob.ID); err != nil {
+						return err
+					}
+					return tx.AppendEvent(store.Event{
+						Type: store.ParticipantRemoved, ChatID: other.ID, ActorID: ada.ID, UserID: bob.ID, At: noon,
+					})
+				})
+			})
+			wg.Wait()
+			require.NoError(t, removed)
+			events++
+			if sent == nil {
+				events++
+			} else {
+				require.ErrorIs(t, sent, store.ErrNotFound)
+			}
+			all := logOf(t, s, events)
+			require.Len(t, all, events)
+			require.Equal(t, store.ParticipantRemoved, all[len(all)-1].Type)
+			update(t, s, func(tx *store.Tx) error { return tx.AddParticipant(other.ID, bob.ID, noon) })
+		}
+	})
+	t.Run("comes first", func(t *testing.T) {
+		update(t, s, func(tx *store.Tx) error {
+			for range 2 {
+				for _, c := range []store.Chat{group, other} {
+					if err := tx.LockChat(c.ID); err != nil {
+						return err
+					}
+				}
+			}
+			_, err := post(tx, other.ID, ada.ID, "text")
+			return err
+		})
+		require.Error(t, s.Update(t.Context(), func(tx *store.Tx) error {
+			if _, err := post(tx, group.ID, ada.ID, "text"); err != nil {
+				return err
+			}
+			return tx.LockChat(other.ID)
+		}))
+	})
 }
 
 // closing a store that is in use.

@@ -16,4 +16,6 @@ type Connection interface {
 }
 
 // NewTx makes a Tx outside of any View or Update.
-func NewTx(ctx context.Context, conn Connection) *Tx { return &Tx{ctx: ctx, conn: conn} }
+func NewTx(ctx context.Context, conn Connection) *Tx {
+	return &Tx{ctx: ctx, conn: conn, dialect: sqliteDialect()}
+}

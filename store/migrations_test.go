@@ -21,7 +21,7 @@ var updateGolden = flag.Bool("update", false, "write testdata anew")
 func TestSQLiteSchema(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "messaging.db")
-	s := openSQLite(t, store.Options{Path: path})
+	s := openSQLite(t, store.Options{Database: path})
 	require.NoError(t, s.Close())
 	schema := dumpSchema(t, otherProgram(t, path))
 
@@ -34,7 +34,7 @@ func TestSQLiteSchema(t *testing.T) {
 	require.Equal(t, string(want), schema, "go test ./store -run Schema -update takes this for right")
 
 	// To open it once more changes nothing.
-	s = openSQLite(t, store.Options{Path: path})
+	s = openSQLite(t, store.Options{Database: path})
 	require.NoError(t, s.Close())
 	require.Equal(t, string(want), dumpSchema(t, otherProgram(t, path)))
 }
@@ -43,7 +43,7 @@ func TestSQLiteSchema(t *testing.T) {
 func TestSQLiteMigrationsDown(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "messaging.db")
-	s := openSQLite(t, store.Options{Path: path})
+	s := openSQLite(t, store.Options{Database: path})
 	ada := newUser(t, s, "ada")
 	group := newGroup(t, s, ada)
 	update(t, s, func(tx *store.Tx) error {
@@ -61,7 +61,7 @@ func TestSQLiteMigrationsDown(t *testing.T) {
 	require.Empty(t, dumpSchema(t, db))
 	require.NoError(t, db.Close())
 
-	s = openSQLite(t, store.Options{Path: path})
+	s = openSQLite(t, store.Options{Database: path})
 	require.NoError(t, s.Close())
 	require.Equal(t, up, dumpSchema(t, otherProgram(t, path)))
 }

@@ -77,7 +77,7 @@ func TestSQLitePlans(t *testing.T) {
 // plans asks for the plans of a database that has been prepared so.
 func plans(t *testing.T, prepare string) {
 	path := filepath.Join(t.TempDir(), "messaging.db")
-	s := openSQLite(t, store.Options{Path: path})
+	s := openSQLite(t, store.Options{Database: path})
 	ada, bob := newUser(t, s, "ada"), newUser(t, s, "bob")
 	group := newGroup(t, s, ada, bob)
 	session := newSession(t, s, ada, "token", noon)

@@ -3,14 +3,15 @@ package store
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -20,12 +21,10 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-//go:embed migrations
-var migrations embed.FS
-
 // sqlite is the engine for one SQLite file: a pool of connections that read,
 // and one connection that writes and belongs to the writer's goroutine.
 type sqlite struct {
+	path    string
 	readers *sql.DB
 	writing *sql.DB
 	writer  *writer
@@ -45,13 +44,17 @@ const (
 )
 
 func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
-	if opts.Path, err = filepath.Abs(opts.Path); err != nil {
+	if err := checkSQLite(opts); err != nil {
 		return nil, err
 	}
-	if err := createFile(opts.Path); err != nil {
+	path, err := filepath.Abs(opts.Database)
+	if err != nil {
 		return nil, err
 	}
-	writing, err := sql.Open("sqlite3", dsn(opts.Path, writerPragmas))
+	if err := createFile(path); err != nil {
+		return nil, err
+	}
+	writing, err := sql.Open("sqlite3", dsn(path, writerPragmas))
 	if err != nil {
 		return nil, err
 	}
@@ -64,25 +67,76 @@ func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
 	if err := probe(ctx, writing); err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, writing); err != nil {
+	if err := migrate(ctx, writing, goose.DialectSQLite3, "sqlite"); err != nil {
 		return nil, err
 	}
 
-	readers, err := sql.Open("sqlite3", dsn(opts.Path, readerPragmas))
+	readers, err := sql.Open("sqlite3", dsn(path, readerPragmas))
 	if err != nil {
 		return nil, err
 	}
-	// More connections than cores, because a reader also waits: for its turn
-	// on the disk, and between the rows that it hands over.
-	pool := 4 * runtime.GOMAXPROCS(0)
-	readers.SetMaxOpenConns(pool)
-	readers.SetMaxIdleConns(pool)
-
 	w, err := startWriter(writing, opts)
 	if err != nil {
 		return nil, errors.Join(err, readers.Close())
 	}
-	return &sqlite{readers: readers, writing: writing, writer: w}, nil
+	s := &sqlite{path: path, readers: readers, writing: writing, writer: w}
+	return s, s.configure(opts)
+}
+
+func checkSQLite(opts Options) error {
+	if opts.Writers > 1 {
+		return errors.New("SQLite has one connection that writes; to have more of them is for PostgreSQL")
+	}
+	return nil
+}
+
+func (s *sqlite) configure(opts Options) error {
+	if err := checkSQLite(opts); err != nil {
+		return err
+	}
+	// More connections than cores, because a reader also waits: for its turn
+	// on the disk, and between the rows that it hands over.
+	setPool(s.readers, opts.Readers, 4*runtime.GOMAXPROCS(0))
+	return nil
+}
+
+// setPool bounds the connections of a pool, and keeps as many open.
+func setPool(db *sql.DB, size, standard int) {
+	if size == 0 {
+		size = standard
+	}
+	db.SetMaxOpenConns(size)
+	db.SetMaxIdleConns(size)
+}
+
+// sqliteIdentity is the same for all paths that lead to the same file, and
+// stays so when the file, or its folder, is made.
+func sqliteIdentity(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	// A link may lead to a file that is not there yet. (Linux follows as many.)
+	for range 40 {
+		target, err := os.Readlink(path)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		path = target
+	}
+	missing := ""
+	for there := path; ; there = filepath.Dir(there) {
+		if resolved, err := filepath.EvalSymlinks(there); err == nil {
+			return filepath.Join(resolved, missing), nil
+		}
+		if there == filepath.Dir(there) {
+			return path, nil
+		}
+		missing = filepath.Join(filepath.Base(there), missing)
+	}
 }
 
 // createFile makes an empty database that only its owner can read; SQLite
@@ -154,29 +208,6 @@ func explain(err error) error {
 	return err
 }
 
-func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations/sqlite")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files,
-		goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	current, known, err := provider.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("read schema version: %w", err)
-	}
-	if current > known {
-		return fmt.Errorf("a newer version made it: its schema is version %d, this program knows up to %d; run the newer program, or restore a backup", current, known)
-	}
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("bring the schema up to date: %w", err)
-	}
-	return nil
-}
-
 func (s *sqlite) view(ctx context.Context, fn func(*Tx) error) error {
 	snapshot, err := s.readers.BeginTx(ctx, nil)
 	if ctx.Err() != nil {
@@ -187,14 +218,14 @@ func (s *sqlite) view(ctx context.Context, fn func(*Tx) error) error {
 	}
 	// Nothing was written: there is nothing that a rollback could fail to undo.
 	defer func() { _ = snapshot.Rollback() }()
-	return fn(&Tx{ctx: ctx, conn: snapshot})
+	return fn(&Tx{ctx: ctx, conn: snapshot, dialect: sqliteDialect()})
 }
 
 func (s *sqlite) viewOne(ctx context.Context, fn func(*Tx) error) error {
 	if s.closed.Load() {
 		return fmt.Errorf("%w: it is closed", ErrUnavailable)
 	}
-	err := fn(&Tx{ctx: ctx, conn: s.readers})
+	err := fn(&Tx{ctx: ctx, conn: s.readers, dialect: sqliteDialect()})
 	if err != nil && s.closed.Load() {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err) // closed under it
 	}
@@ -221,8 +252,16 @@ func (s *sqlite) close() error {
 	return errors.Join(s.writer.close(), s.readers.Close(), s.writing.Close())
 }
 
-// classify knows SQLite's errors.
-func classify(err error) error {
+func sqliteDialect() dialect {
+	return dialect{
+		eventID:      "NULL + ?1", // which is NULL: the next, and commits come one by one
+		eventHorizon: strconv.Itoa(math.MaxInt64),
+		classify:     classifySQLite,
+	}
+}
+
+// classifySQLite knows SQLite's errors.
+func classifySQLite(err error) error {
 	if err == nil {
 		return nil
 	}

@@ -26,7 +26,7 @@ func TestSQLiteReadOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
 			path := filepath.Join(folder, "messaging.db")
-			s := openSQLite(t, store.Options{Path: path})
+			s := openSQLite(t, store.Options{Database: path})
 			newUser(t, s, "ada")
 			require.NoError(t, s.Close())
 			require.NoError(t, os.Chmod(path, c.file))

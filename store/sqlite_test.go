@@ -37,8 +37,8 @@ func TestSQLiteUnbatched(t *testing.T) {
 // closes it after the test.
 func openSQLite(tb testing.TB, opts store.Options) *store.Store {
 	tb.Helper()
-	if opts.Path == "" {
-		opts.Path = filepath.Join(tb.TempDir(), "messaging.db")
+	if opts.Database == "" {
+		opts.Database = filepath.Join(tb.TempDir(), "messaging.db")
 	}
 	s, err := store.Open(context.Background(), opts)
 	require.NoError(tb, err)
@@ -50,7 +50,7 @@ func openSQLite(tb testing.TB, opts store.Options) *store.Store {
 // refuseToOpen tells why a database can't be opened.
 func refuseToOpen(tb testing.TB, path string) (why string) {
 	tb.Helper()
-	s, err := store.Open(context.Background(), store.Options{Path: path})
+	s, err := store.Open(context.Background(), store.Options{Database: path})
 	if err == nil {
 		s.Close()
 	}
@@ -260,7 +260,7 @@ func TestSQLiteQueue(t *testing.T) {
 func TestSQLiteCloseFinishes(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "messaging.db")
-	s := openSQLite(t, store.Options{Path: path})
+	s := openSQLite(t, store.Options{Database: path})
 	ada := newUser(t, s, "ada")
 	group := newGroup(t, s, ada)
 	release := block(t, s)
@@ -289,7 +289,7 @@ func TestSQLiteCloseFinishes(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
 	require.NoError(t, err)
 	require.Equal(t, []string{path}, files)
-	s = openSQLite(t, store.Options{Path: path})
+	s = openSQLite(t, store.Options{Database: path})
 	require.Equal(t, []string{"0", "1", "2"}, texts(messagesOf(t, s, group.ID)))
 }
 
@@ -331,7 +331,7 @@ func TestSQLiteDurability(t *testing.T) {
 func TestSQLiteCrash(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "messaging.db")
-	s := openSQLite(t, store.Options{Path: path})
+	s := openSQLite(t, store.Options{Database: path})
 	ada := newUser(t, s, "ada")
 	group := newGroup(t, s, ada)
 	var want []string
@@ -356,7 +356,7 @@ func TestSQLiteCrash(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "messaging.db")
 			require.NoError(t, os.WriteFile(path, database, 0o600))
 			require.NoError(t, os.WriteFile(path+"-wal", append(bytes.Clone(log), tail...), 0o600))
-			s := openSQLite(t, store.Options{Path: path})
+			s := openSQLite(t, store.Options{Database: path})
 			require.Equal(t, want, texts(messagesOf(t, s, group.ID)))
 			update(t, s, func(tx *store.Tx) error {
 				_, err := post(tx, group.ID, ada.ID, "after")
@@ -369,7 +369,7 @@ func TestSQLiteCrash(t *testing.T) {
 	}
 
 	t.Run("beside the one that has not closed it", func(t *testing.T) {
-		s := openSQLite(t, store.Options{Path: path})
+		s := openSQLite(t, store.Options{Database: path})
 		require.Equal(t, want, texts(messagesOf(t, s, group.ID)))
 	})
 }
@@ -390,7 +390,7 @@ func TestSQLiteFiles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), filepath.FromSlash(path))
-			s := openSQLite(t, store.Options{Path: path})
+			s := openSQLite(t, store.Options{Database: path})
 			newUser(t, s, "ada")
 
 			folder, err := os.Stat(filepath.Dir(path))
@@ -409,7 +409,7 @@ func TestSQLiteFiles(t *testing.T) {
 			require.Equal(t, []string{base, base + "-shm", base + "-wal"}, names)
 
 			require.NoError(t, s.Close())
-			s = openSQLite(t, store.Options{Path: path})
+			s = openSQLite(t, store.Options{Database: path})
 			view(t, s, func(tx *store.Tx) error {
 				_, err := tx.FindUserByKey("ada")
 				return err
@@ -420,9 +420,9 @@ func TestSQLiteFiles(t *testing.T) {
 
 func TestSQLiteRelativePath(t *testing.T) {
 	t.Chdir(t.TempDir())
-	openSQLite(t, store.Options{Path: "data/messaging.db"})
+	openSQLite(t, store.Options{Database: "data/messaging.db"})
 	require.FileExists(t, "data/messaging.db")
-	openSQLite(t, store.Options{Path: "messaging.db"})
+	openSQLite(t, store.Options{Database: "messaging.db"})
 	require.FileExists(t, "messaging.db")
 }
 
@@ -431,7 +431,7 @@ func TestSQLiteRefused(t *testing.T) {
 	t.Parallel()
 	existing := func(t *testing.T) (path string) {
 		path = filepath.Join(t.TempDir(), "messaging.db")
-		s := openSQLite(t, store.Options{Path: path})
+		s := openSQLite(t, store.Options{Database: path})
 		newUser(t, s, "ada")
 		require.NoError(t, s.Close())
 		return path
@@ -519,14 +519,14 @@ func TestSQLiteLocked(t *testing.T) {
 	dir := t.TempDir()
 
 	existing := filepath.Join(dir, "existing.db")
-	require.NoError(t, openSQLite(t, store.Options{Path: existing}).Close())
+	require.NoError(t, openSQLite(t, store.Options{Database: existing}).Close())
 	unlockExisting := lock(existing, `BEGIN IMMEDIATE`)
 	fresh := filepath.Join(dir, "fresh.db")
 	lock(fresh, `BEGIN EXCLUSIVE`)
 	opened := map[string]chan error{existing: make(chan error, 1), fresh: make(chan error, 1)}
 	for path, result := range opened {
 		go func() {
-			s, err := store.Open(context.Background(), store.Options{Path: path})
+			s, err := store.Open(context.Background(), store.Options{Database: path})
 			if err == nil {
 				s.Close()
 			}
@@ -536,7 +536,7 @@ func TestSQLiteLocked(t *testing.T) {
 
 	running := filepath.Join(dir, "running.db")
 	handed := &events{}
-	s := openSQLite(t, store.Options{Path: running, OnCommit: handed.add})
+	s := openSQLite(t, store.Options{Database: running, OnCommit: handed.add})
 	ada := newUser(t, s, "ada")
 	group := newGroup(t, s, ada)
 	postOne := func(text string) error {
@@ -559,7 +559,7 @@ func TestSQLiteLocked(t *testing.T) {
 		require.ErrorContains(t, err, "another program")
 	}
 	unlockExisting()
-	openSQLite(t, store.Options{Path: existing})
+	openSQLite(t, store.Options{Database: existing})
 }
 
 // Damage that nobody has come across at the start is told when somebody does,
@@ -567,7 +567,7 @@ func TestSQLiteLocked(t *testing.T) {
 func TestSQLiteDamaged(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "messaging.db")
-	s := openSQLite(t, store.Options{Path: path})
+	s := openSQLite(t, store.Options{Database: path})
 	ada := newUser(t, s, "ada")
 	group := newGroup(t, s, ada)
 	require.NoError(t, s.Close())
@@ -583,7 +583,7 @@ func TestSQLiteDamaged(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, file.Close())
 
-	s = openSQLite(t, store.Options{Path: path})
+	s = openSQLite(t, store.Options{Database: path})
 	read := func(tx *store.Tx) error {
 		_, err := tx.LastMessageID()
 		return err

@@ -9,6 +9,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -20,17 +21,28 @@ var (
 	// ErrConflict says that a row with the same unique key exists.
 	ErrConflict = errors.New("already exists")
 	// ErrUnavailable says that the database can't do it now: it is locked,
-	// full, read-only, damaged, overloaded or closed. Nothing was stored.
+	// full, read-only, damaged, overloaded, out of reach or closed. Nothing was
+	// stored, unless the connection to the database was lost in the midst of a
+	// commit: then nobody knows, and only an idempotency key makes it safe to
+	// try again.
 	ErrUnavailable = errors.New("database unavailable")
 )
 
 // Options say how to open a database.
 type Options struct {
-	// Path is the SQLite file. It is made, with its folder, if it is missing.
-	Path string
-	// OnCommit, if set, is handed the events of each commit, in commit
-	// order. It runs on the writer's goroutine: it must not block, and it
-	// must not call the store.
+	// Database is the path of an SQLite file, which is made, with its folder,
+	// if it is missing; or the address of a PostgreSQL database, postgres://….
+	Database string
+	// Readers is how many connections read at once. Default: 10 on PostgreSQL,
+	// four a core on SQLite.
+	Readers int
+	// Writers is how many connections write at once, on PostgreSQL. Default:
+	// 10. SQLite has one.
+	Writers int
+	// OnCommit, if set, is handed the events of each commit of this Store. It
+	// must not block, and it must not call the store. SQLite's commits come
+	// one by one, in their order; on PostgreSQL, some may come at once: what
+	// is in order there is the log (see [Tx.ListEvents]).
 	OnCommit func([]Event)
 	// OnBatch, if set, is told of each commit: how many Updates it holds and
 	// how long it took, from the first statement to the disk.
@@ -38,29 +50,76 @@ type Options struct {
 	// QueueLength bounds the Updates that wait; one more is refused with
 	// ErrUnavailable. Default: 1024.
 	QueueLength int
-	// Unbatched commits each Update alone. It is there to measure what
-	// batching brings.
+	// Unbatched has SQLite commit each Update alone. It is there to measure
+	// what batching brings.
 	Unbatched bool
 }
 
 // Store is an open database. Its methods may be called from many goroutines.
 type Store struct {
-	engine *sqlite
+	engine engine
 }
 
-// Open opens the database, makes it if it is missing, and brings its schema up
-// to date. It fails with an error that a person can act on when the database
-// is locked, not writable, not a database, or made by a newer version.
+// engine is a database of one of the two kinds.
+type engine interface {
+	view(ctx context.Context, fn func(*Tx) error) error
+	viewOne(ctx context.Context, fn func(*Tx) error) error
+	update(ctx context.Context, fn func(*Tx) error) error
+	configure(opts Options) error
+	stats() Stats
+	close() error
+}
+
+// Open opens the database, makes its file if it is one and missing, and brings
+// its schema up to date. It fails with an error that a person can act on when
+// the database is locked, not writable, not a database, out of reach, or made
+// by a newer version. No error holds a password.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	if opts.QueueLength == 0 {
 		opts.QueueLength = 1024
 	}
-	engine, err := openSQLite(ctx, opts)
-	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", opts.Path, err)
+	var s Store
+	var err error
+	switch {
+	case isPostgres(opts.Database):
+		s.engine, err = openPostgres(ctx, opts)
+	default:
+		s.engine, err = openSQLite(ctx, opts)
 	}
-	return &Store{engine: engine}, nil
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", shown(opts.Database), err)
+	}
+	return &s, nil
 }
+
+// Identity names a database: all paths and addresses that lead to it have the
+// same. It may be shown: it holds no password, and neither does an error.
+func Identity(database string) (string, error) {
+	if isPostgres(database) {
+		return postgresIdentity(database)
+	}
+	if scheme, _, ok := strings.Cut(database, "://"); ok {
+		return "", fmt.Errorf("there is no engine for %s://…; there are a path, for SQLite, and postgres://…", scheme)
+	}
+	return sqliteIdentity(database)
+}
+
+// shown is how an error names a database.
+func shown(database string) string {
+	if !isPostgres(database) {
+		return database
+	}
+	identity, err := postgresIdentity(database)
+	if err != nil {
+		return "postgres://…"
+	}
+	return identity
+}
+
+// Configure takes over new numbers of connections, and for connections that
+// are yet to be made the rest of an address with the same [Identity]: its user's
+// password, and how to connect.
+func (s *Store) Configure(opts Options) error { return s.engine.configure(opts) }
 
 // View calls fn with a consistent snapshot of the database. The Tx can't
 // write, and must not be used after fn returns.
@@ -77,11 +136,15 @@ func (s *Store) ViewOne(ctx context.Context, fn func(*Tx) error) error {
 // Update calls fn with a transaction and returns nil after what it wrote is
 // durable. If fn fails, nothing of it is stored, and Update returns its error.
 //
-// fn runs beside no other Update that it could disturb, and may run more than
-// once: it must only write through its Tx and to variables that it sets anew
-// each time, and it must return when a method of the Tx has failed, but for
-// ErrNotFound. A context that ends while the Update waits takes it out; once fn
-// has begun it is carried through.
+// fn may run more than once: it must only write through its Tx and to variables
+// that it sets anew each time, and it must return when a method of the Tx has
+// failed, but for ErrNotFound. A context that ends while the Update waits takes
+// it out; once fn has begun it is carried through.
+//
+// On PostgreSQL other Updates run beside it. What fn reads may be changed by
+// them before it commits, unless it has locked the chat in question
+// ([Tx.LockChat], [Tx.NextSeq]); a row that it did not find and then adds may
+// have been added, and then fn runs once more, and finds it.
 func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 	return s.engine.update(ctx, fn)
 }
@@ -102,11 +165,31 @@ func (s *Store) Close() error { return s.engine.close() }
 
 // Tx is a transaction. Its methods are the repositories.
 type Tx struct {
-	ctx    context.Context
-	conn   querier
-	events []Event
-	wrote  bool  // something that would have to be undone
-	lost   error // what went wrong with the database itself
+	ctx     context.Context
+	conn    querier
+	dialect dialect
+	events  []Event
+	locked  []int64 // chats that no other Update holds
+	wrote   bool    // something that would have to be undone
+	clashed bool    // with a row that has the same unique key
+	lost    error   // what went wrong with the database itself
+}
+
+// dialect is what one engine's database says otherwise than the other's.
+type dialect struct {
+	// returning says that it is RETURNING that tells the id of a new row, and
+	// not the result.
+	returning bool
+	// lockChat is a query that waits until no other Update holds the chat ?1,
+	// and holds it. Where it is empty, an Update is alone anyway.
+	lockChat string
+	// eventID is an expression for the id of the ?1-th event of a transaction.
+	eventID string
+	// eventHorizon is an expression for an event id: all events below it have
+	// been committed, and can be seen, or never will be.
+	eventHorizon string
+	// classify wraps a driver's error in the sentinel that callers know it by.
+	classify func(error) error
 }
 
 type querier interface {
@@ -117,9 +200,12 @@ type querier interface {
 
 // classify wraps a driver's error in the sentinel that callers know it by.
 func (tx *Tx) classify(err error) error {
-	err = classify(err)
-	if errors.Is(err, ErrUnavailable) {
-		tx.lost = err
+	err = tx.dialect.classify(err)
+	switch {
+	case errors.Is(err, ErrConflict):
+		tx.clashed = true
+	case errors.Is(err, ErrUnavailable) && tx.lost == nil:
+		tx.lost = err // what comes after it tells less
 	}
 	return err
 }
@@ -146,11 +232,23 @@ func (tx *Tx) execOne(query string, args ...any) error {
 	return err
 }
 
-// insert adds a row and returns its id.
-func (tx *Tx) insert(query string, args ...any) (int64, error) {
+// insert adds a row and returns its id; ErrNotFound if there was none to add.
+func (tx *Tx) insert(query string, args ...any) (id int64, err error) {
+	if tx.dialect.returning {
+		err = tx.one(query+" RETURNING id", args, &id)
+		tx.wrote = tx.wrote || err == nil
+		return id, err
+	}
 	result, err := tx.conn.ExecContext(tx.ctx, query, args...)
 	if err != nil {
 		return 0, tx.classify(err)
+	}
+	n, err := result.RowsAffected()
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return 0, err
 	}
 	tx.wrote = true
 	return result.LastInsertId()

@@ -228,7 +228,7 @@ func awaited(batch []*update) bool {
 func (u *update) run(conn querier) (wrote bool) {
 	// The context of the caller stays out: to interrupt a statement would
 	// roll back the Updates of others.
-	tx := &Tx{ctx: context.Background(), conn: conn}
+	tx := &Tx{ctx: context.Background(), conn: conn, dialect: sqliteDialect()}
 	u.events, u.err, u.panic = nil, nil, nil
 	defer func() {
 		wrote = tx.wrote
@@ -248,7 +248,7 @@ func (u *update) run(conn querier) (wrote bool) {
 
 func (w *writer) exec(statement string) error {
 	if _, err := w.conn.ExecContext(context.Background(), statement); err != nil {
-		return fmt.Errorf("%s: %w", statement, classify(err))
+		return fmt.Errorf("%s: %w", statement, classifySQLite(err))
 	}
 	return nil
 }

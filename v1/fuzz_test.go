@@ -32,7 +32,7 @@ type server struct {
 
 func newServer(tb testing.TB) *server {
 	tb.Helper()
-	s, err := store.Open(tb.Context(), store.Options{Path: filepath.Join(tb.TempDir(), "messaging.db")})
+	s, err := store.Open(tb.Context(), store.Options{Database: filepath.Join(tb.TempDir(), "messaging.db")})
 	require.NoError(tb, err)
 	tb.Cleanup(func() { require.NoError(tb, s.Close()) })
 	cookies, err := auth.NewCookies(strings.Repeat("s", auth.MinSecretLength))

@@ -1,0 +1,526 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+)
+
+// postgres is the engine for a PostgreSQL database, which other nodes may use
+// at the same time.
+type postgres struct {
+	config    atomic.Pointer[pgx.ConnConfig] // of connections that are made from now on
+	readers   *sql.DB
+	writing   *sql.DB
+	texts     sync.Map // of queries, with ?1, to those with $1
+	onCommit  func([]Event)
+	onBatch   func(int, time.Duration)
+	isolation sql.IsolationLevel
+
+	queueLength int
+	updates     atomic.Int64 // that run or wait
+
+	mu      sync.Mutex // guards closed, and the first of working against its end
+	closed  bool
+	working sync.WaitGroup
+}
+
+const (
+	// patience is how long an operation may take, the wait for a connection
+	// included: a network that swallows everything must not hold requests up
+	// for ever.
+	patience = 10 * time.Second
+	// maxAttempts bounds how often an Update is tried that others get into the
+	// way of.
+	maxAttempts = 10
+	// maxClashes bounds how often an Update is tried that adds a row that is
+	// there: mostly it has been there before, and trying again is of no use.
+	maxClashes = 3
+	// standardPool is how many connections read, and how many write. Five
+	// nodes of them fit into the hundred that PostgreSQL allows by itself.
+	standardPool = 10
+)
+
+// errContention says that Updates get into each other's way.
+var errContention = fmt.Errorf("%w: other updates are in the way", ErrUnavailable)
+
+func isPostgres(database string) bool {
+	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
+}
+
+// parsePostgres reads an address. Its errors show nothing of it: what can't be
+// read may hold the password in any place.
+func parsePostgres(address string) (*pgx.ConnConfig, error) {
+	_, rest, _ := strings.Cut(address, "://")
+	rest = rest[strings.LastIndex(rest, "@")+1:]
+	parsed, err := url.Parse(address)
+	// A password with a bare / ? or # in it ends the host early. What stands
+	// behind an @ must then be the host.
+	if err != nil || parsed.User != nil && !strings.HasPrefix(rest, parsed.Host) || parsed.User == nil && strings.Contains(address, "@") {
+		return nil, errors.New("the address is not postgres://user:password@host:port/database?option=value; in the user and the password, special characters are percent-encoded: / is %2F, @ is %40")
+	}
+	config, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, errors.New("an option of the address, or a file that one names, can't be read; they are those of libpq: sslmode, sslrootcert, search_path …")
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 5 * time.Second
+	}
+	if _, ok := config.RuntimeParams["application_name"]; !ok {
+		config.RuntimeParams["application_name"] = "caddymsg"
+	}
+	// A connection that leads nowhere is found out within half a minute.
+	config.DialFunc = (&net.Dialer{Timeout: config.ConnectTimeout, KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3,
+	}}).DialContext
+	return config, nil
+}
+
+// postgresIdentity is an address without the password and the options, but for
+// the one that tells where in the database the tables are.
+func postgresIdentity(address string) (string, error) {
+	config, err := parsePostgres(address)
+	if err != nil {
+		return "", err
+	}
+	hosts := []string{net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))}
+	for _, other := range config.Fallbacks { // one with and one without TLS, perhaps
+		if host := net.JoinHostPort(other.Host, strconv.Itoa(int(other.Port))); host != hosts[len(hosts)-1] {
+			hosts = append(hosts, host)
+		}
+	}
+	identity := fmt.Sprintf("postgres://%s@%s/%s", config.User, strings.Join(hosts, ","), config.Database)
+	if path := config.RuntimeParams["search_path"]; path != "" {
+		identity += "?search_path=" + path
+	}
+	return identity, nil
+}
+
+func openPostgres(ctx context.Context, opts Options) (_ *postgres, err error) {
+	p := &postgres{
+		queueLength: opts.QueueLength, onCommit: opts.OnCommit, onBatch: opts.OnBatch,
+		// The rows that an Update decides by are locked. To have the server
+		// watch instead (SERIALIZABLE) makes most Updates of a busy chat fail
+		// and start anew.
+		isolation: sql.LevelReadCommitted,
+	}
+	config, err := parsePostgres(opts.Database)
+	if err != nil {
+		return nil, err
+	}
+	p.config.Store(config)
+	// A server that dies in the midst of a transaction must not hold its locks
+	// for hours. What is committed is on the disk, whatever the database does
+	// by itself.
+	const settings = `
+		SET idle_in_transaction_session_timeout = '30s';
+		SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
+	p.writing = p.pool(settings)
+	p.readers = p.pool(settings + `; SET default_transaction_read_only = on`)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.writing.Close(), p.readers.Close())
+		}
+	}()
+	if err := p.prepare(ctx); err != nil {
+		return nil, err
+	}
+	p.setPools(opts) // not before: to prepare takes two connections
+	return p, nil
+}
+
+// pool makes connections, each with such settings.
+func (p *postgres) pool(settings string) *sql.DB {
+	return sql.OpenDB(stdlib.GetConnector(*p.config.Load(),
+		stdlib.OptionBeforeConnect(func(_ context.Context, config *pgx.ConnConfig) error {
+			*config = *p.config.Load().Copy()
+			return nil
+		}),
+		stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+			_, err := conn.PgConn().Exec(ctx, settings).ReadAll()
+			return err
+		})))
+}
+
+func (p *postgres) configure(opts Options) error {
+	config, err := parsePostgres(opts.Database)
+	if err != nil {
+		return err
+	}
+	p.config.Store(config)
+	p.setPools(opts)
+	return nil
+}
+
+func (p *postgres) setPools(opts Options) {
+	setPool(p.readers, opts.Readers, standardPool)
+	setPool(p.writing, opts.Writers, standardPool)
+}
+
+// migrationLock is the key of the advisory lock that a node holds while it
+// brings the schema up to date. Those of chats are their ids.
+const migrationLock = -1
+
+// prepare looks at the server, and brings the schema up to date while all other
+// nodes that start wait.
+func (p *postgres) prepare(ctx context.Context) error {
+	conn, err := p.awaitServer(ctx)
+	if err != nil {
+		return explainPostgres(err)
+	}
+	defer conn.Close()
+	var version int
+	var encoding string
+	var standby bool
+	if err := conn.QueryRowContext(ctx, `
+		SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), pg_is_in_recovery()`,
+	).Scan(&version, &encoding, &standby); err != nil {
+		return explainPostgres(err)
+	}
+	switch {
+	case version < 130000:
+		return fmt.Errorf("the server is PostgreSQL %d; it must be 13 or later", version/10000)
+	case encoding != "UTF8":
+		return fmt.Errorf("the encoding of the database is %s; make one with ENCODING 'UTF8'", encoding)
+	case standby:
+		return errors.New("the server is a standby, which can't be written to; name the primary")
+	}
+	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, migrationLock); err != nil {
+		return explainPostgres(err)
+	}
+	err = migrate(ctx, p.writing, goose.DialectPostgres, "postgres")
+	if err == nil {
+		_, err = conn.ExecContext(ctx, advanceEvents, 0)
+	}
+	// If this fails the connection is lost, and the lock with it.
+	_, _ = conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, migrationLock)
+	return explainPostgres(err)
+}
+
+// awaitServer makes the first connection. The server may be starting, as this
+// one is: a machine boots.
+func (p *postgres) awaitServer(ctx context.Context) (*sql.Conn, error) {
+	for deadline := time.Now().Add(patience); ; {
+		conn, err := p.writing.Conn(ctx)
+		var failure *pgconn.PgError
+		starting := errors.As(err, &failure) && failure.Code == "57P03" || isRefused(err)
+		if !starting || time.Now().After(deadline) {
+			return conn, err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// explainPostgres adds to an error at start what a person can do about it.
+func explainPostgres(err error) error {
+	var failure *pgconn.PgError
+	_ = errors.As(err, &failure)
+	switch {
+	case failure == nil && isRefused(err):
+		return fmt.Errorf("no server answers there: %w", err)
+	case failure == nil:
+		return err
+	}
+	switch failure.Code {
+	case "28P01", "28000":
+		return fmt.Errorf("the server does not let this user in; look at the user, the password and pg_hba.conf: %w", err)
+	case "3D000":
+		return fmt.Errorf("make it with: CREATE DATABASE … ENCODING 'UTF8': %w", err)
+	case "42501":
+		return fmt.Errorf("the user needs the right to make tables; make it the owner of the database: %w", err)
+	case "53300":
+		return fmt.Errorf("the server has no connection left; raise its max_connections, or lower database_readers and database_writers: %w", err)
+	}
+	return err
+}
+
+// advanceEvents lets the ids of events go on behind those that are there, and
+// behind $1: transactions of the cluster that the database came from may have
+// had higher ids.
+const advanceEvents = `
+	UPDATE event_log SET base = last.id + 1 - (pg_current_xact_id()::text::bigint << 16)
+	FROM (SELECT greatest(coalesce(max(id), 0), $1::bigint) AS id FROM events) last
+	WHERE last.id >= (pg_current_xact_id()::text::bigint << 16) + base`
+
+func postgresDialect() dialect {
+	return dialect{
+		returning: true,
+		// Not a lock on the row: who waits for that has a transaction id already,
+		// and ids would come in another order than locks. This one gives none.
+		lockChat: `SELECT 1 FROM pg_advisory_xact_lock(?1)`,
+		// maxEvents is 1 << 16.
+		eventID: `(pg_current_xact_id()::text::bigint << 16) + (SELECT base FROM event_log) + ?1::bigint`,
+		// No transaction with a lower id is open.
+		eventHorizon: `(pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 16) + (SELECT base FROM event_log)`,
+		classify:     classifyPostgres,
+	}
+}
+
+// enter keeps the engine open until leave.
+func (p *postgres) enter() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return fmt.Errorf("%w: it is closed", ErrUnavailable)
+	}
+	p.working.Add(1)
+	return nil
+}
+
+func (p *postgres) leave() { p.working.Done() }
+
+func (p *postgres) view(ctx context.Context, fn func(*Tx) error) error {
+	return p.read(ctx, func(run context.Context) error {
+		snapshot, err := p.readers.BeginTx(run, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+		if err != nil {
+			return fmt.Errorf("begin view: %w", classifyPostgres(err))
+		}
+		// Nothing was written: there is nothing that a rollback could fail to undo.
+		defer func() { _ = snapshot.Rollback() }()
+		return fn(&Tx{ctx: run, conn: p.numbered(snapshot), dialect: postgresDialect()})
+	})
+}
+
+func (p *postgres) viewOne(ctx context.Context, fn func(*Tx) error) error {
+	return p.read(ctx, func(run context.Context) error {
+		return fn(&Tx{ctx: run, conn: p.numbered(p.readers), dialect: postgresDialect()})
+	})
+}
+
+func (p *postgres) read(ctx context.Context, fn func(context.Context) error) error {
+	if err := p.enter(); err != nil {
+		return err
+	}
+	defer p.leave()
+	run, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return inTime(ctx, run, fn(run))
+}
+
+// inTime tells apart a caller who has gone and a database that takes too long.
+// Both end statements, with errors of all kinds.
+func inTime(caller, run context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case caller.Err() != nil:
+		return fmt.Errorf("%w: %w", caller.Err(), err)
+	case run.Err() != nil:
+		return fmt.Errorf("%w: no answer within %s: %w", ErrUnavailable, patience, err)
+	}
+	return err
+}
+
+func (p *postgres) update(ctx context.Context, fn func(*Tx) error) error {
+	if err := p.enter(); err != nil {
+		return err
+	}
+	defer p.leave()
+	defer p.updates.Add(-1)
+	if waiting := int(p.updates.Add(1)) - p.writing.Stats().MaxOpenConnections; waiting > p.queueLength {
+		return fmt.Errorf("%w: %d updates are waiting", ErrUnavailable, p.queueLength)
+	}
+	for attempt, clashes := 1, 0; ; attempt++ {
+		tx, err := p.attempt(ctx, fn)
+		switch {
+		case err == nil:
+			return nil
+		case attempt == maxAttempts:
+			return err
+		case errors.Is(err, errContention):
+			if err := pause(ctx, attempt); err != nil {
+				return err
+			}
+		case tx.clashed && clashes < maxClashes:
+			clashes++ // with a row that is committed: the next attempt sees it
+		default:
+			return err
+		}
+	}
+}
+
+// pause waits for a random time, which grows with the attempts, so that those
+// who were in each other's way are not so again.
+func pause(ctx context.Context, attempt int) error {
+	select {
+	case <-time.After(rand.N(min(100, time.Duration(1)<<attempt) * time.Millisecond)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// attempt runs an Update's function in a transaction and commits it.
+func (p *postgres) attempt(ctx context.Context, fn func(*Tx) error) (*Tx, error) {
+	tx := &Tx{dialect: postgresDialect()}
+	conn, err := p.connect(ctx)
+	if err != nil {
+		return tx, err
+	}
+	// What begins is carried through: a caller who has gone shall not leave
+	// behind a commit that may have been one.
+	run, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	defer conn.Close()
+	err = p.transaction(run, conn, tx, fn)
+	return tx, inTime(context.Background(), run, err)
+}
+
+// connect waits for a connection to write with.
+func (p *postgres) connect(ctx context.Context) (*sql.Conn, error) {
+	run, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := p.writing.Conn(run)
+	if err != nil {
+		return nil, inTime(ctx, run, fmt.Errorf("connect: %w", classifyPostgres(err)))
+	}
+	return conn, nil
+}
+
+func (p *postgres) transaction(ctx context.Context, conn *sql.Conn, tx *Tx, fn func(*Tx) error) error {
+	start := time.Now()
+	begun, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: p.isolation})
+	if err != nil {
+		return fmt.Errorf("begin update: %w", classifyPostgres(err))
+	}
+	// After a commit it does nothing. Where it fails the connection is lost,
+	// and the server rolls back.
+	defer func() { _ = begun.Rollback() }()
+	tx.ctx, tx.conn = ctx, p.numbered(begun)
+	err = fn(tx)
+	if tx.lost != nil {
+		return tx.lost // whatever the function made of it
+	}
+	if err != nil {
+		return err
+	}
+	if err := begun.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", classifyPostgres(err))
+	}
+	if p.onCommit != nil && len(tx.events) > 0 {
+		p.onCommit(tx.events)
+	}
+	if p.onBatch != nil {
+		p.onBatch(1, time.Since(start))
+	}
+	return nil
+}
+
+func (p *postgres) stats() Stats {
+	writing := p.writing.Stats()
+	return Stats{
+		Connections: p.readers.Stats().OpenConnections + writing.OpenConnections,
+		Waiting:     max(0, int(p.updates.Load())-writing.InUse),
+	}
+}
+
+func (p *postgres) close() error {
+	p.mu.Lock()
+	closed := p.closed
+	p.closed = true
+	p.mu.Unlock()
+	p.working.Wait()
+	if closed {
+		return nil
+	}
+	return errors.Join(p.readers.Close(), p.writing.Close())
+}
+
+// numbered hands queries on with PostgreSQL's placeholders.
+type numbered struct {
+	querier
+	engine *postgres
+}
+
+func (p *postgres) numbered(q querier) numbered { return numbered{q, p} }
+
+var placeholder = regexp.MustCompile(`\?(\d)`)
+
+// text turns ?1 into $1, once for each query. There are as many as there are in
+// the source.
+func (n numbered) text(query string) string {
+	if text, ok := n.engine.texts.Load(query); ok {
+		return text.(string)
+	}
+	text := placeholder.ReplaceAllString(query, "$$$1")
+	n.engine.texts.Store(query, text)
+	return text
+}
+
+func (n numbered) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return n.querier.ExecContext(ctx, n.text(query), args...)
+}
+
+func (n numbered) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return n.querier.QueryContext(ctx, n.text(query), args...)
+}
+
+func (n numbered) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return n.querier.QueryRowContext(ctx, n.text(query), args...)
+}
+
+// classifyPostgres knows PostgreSQL's errors, and those of a connection to it.
+func classifyPostgres(err error) error {
+	if err == nil {
+		return nil
+	}
+	var failure *pgconn.PgError
+	if !errors.As(err, &failure) {
+		if isLost(err) {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return err
+	}
+	switch failure.Code {
+	case "23505": // unique_violation
+		return fmt.Errorf("%w: %w", ErrConflict, err)
+	case "40001", "40P01": // serialization_failure, deadlock_detected
+		return fmt.Errorf("%w: %w", errContention, err)
+	case "25006", "25P03": // read_only_sql_transaction: a standby; idle_in_transaction_session_timeout
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	switch failure.Code[:2] {
+	case "08", // connection exceptions
+		"28", "3D", // who may come in, and is there such a database
+		"53", "57", "58", // resources, the operator, the system
+		"XX": // damaged
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
+}
+
+// isLost tells whether an error is that of a connection, and not of a statement.
+func isLost(err error) bool {
+	var network net.Error
+	var connecting *pgconn.ConnectError
+	return errors.As(err, &network) || errors.As(err, &connecting) || pgconn.SafeToRetry(err) ||
+		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
+}
+
+// isRefused tells whether nobody listens at an address, yet.
+func isRefused(err error) bool {
+	var refused *net.OpError
+	return errors.As(err, &refused) && refused.Op == "dial"
+}

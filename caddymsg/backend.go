@@ -19,9 +19,9 @@ var backends = caddy.NewUsagePool()
 // backend is a database and what belongs to it, shared by all handlers that
 // name it.
 type backend struct {
-	path    string
-	hashing *auth.HashQueue
-	metrics *metrics
+	identity string // of the database
+	hashing  *auth.HashQueue
+	metrics  *metrics
 
 	mu     sync.Mutex
 	users  int  // the pool, and every request that is being answered
@@ -29,27 +29,25 @@ type backend struct {
 	store  *store.Store
 }
 
-func newBackend(path string) *backend {
-	b := &backend{path: path, hashing: auth.NewHashQueue(), users: 1}
+func newBackend(identity string) *backend {
+	b := &backend{identity: identity, hashing: auth.NewHashQueue(), users: 1}
 	b.metrics = newMetrics(b)
 	return b
 }
 
-// open opens the database, if that has not been done.
-func (b *backend) open(ctx context.Context) (*store.Store, error) {
+// open opens the database. If that has been done, it takes over what may change
+// under way: the numbers of connections, and the password.
+func (b *backend) open(ctx context.Context, opts store.Options) (*store.Store, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return nil, store.ErrUnavailable
 	}
 	if b.store != nil {
-		return b.store, nil
+		return b.store, b.store.Configure(opts)
 	}
-	s, err := store.Open(ctx, store.Options{
-		Path:     b.path,
-		OnCommit: b.metrics.countEvents,
-		OnBatch:  b.metrics.observeBatch,
-	})
+	opts.OnCommit, opts.OnBatch = b.metrics.countEvents, b.metrics.observeBatch
+	s, err := store.Open(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +83,7 @@ func (b *backend) release() error {
 		return nil
 	}
 	if err := b.store.Close(); err != nil {
-		return fmt.Errorf("close database %s: %w", b.path, err)
+		return fmt.Errorf("close database %s: %w", b.identity, err)
 	}
 	return nil
 }

@@ -131,9 +131,9 @@ func TestPoolReferences(t *testing.T) {
 func TestBackendLeaves(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "messaging.db")
 	b := newBackend(path)
-	s, err := b.open(t.Context())
+	s, err := b.open(t.Context(), store.Options{Database: path})
 	require.NoError(t, err)
-	again, err := b.open(t.Context())
+	again, err := b.open(t.Context(), store.Options{Database: path})
 	require.NoError(t, err)
 	require.Same(t, s, again)
 
@@ -146,7 +146,7 @@ func TestBackendLeaves(t *testing.T) {
 	require.False(t, b.acquire())
 	require.Zero(t, b.stats().Connections)
 	require.ErrorIs(t, s.View(t.Context(), func(*store.Tx) error { return nil }), store.ErrUnavailable)
-	_, err = b.open(t.Context())
+	_, err = b.open(t.Context(), store.Options{Database: path})
 	require.ErrorIs(t, err, store.ErrUnavailable)
 }
 
@@ -182,7 +182,7 @@ func TestDatabaseIdentity(t *testing.T) {
 			"link/deep/chat.db":                      "data/deep/chat.db", // its folder is not there at first
 			"data/other.db":                          "data/other.db",
 		} {
-			got, err := databaseIdentity(path)
+			got, err := store.Identity(path)
 			require.NoError(t, err)
 			require.Equal(t, filepath.Join(folder, want), got, "%s, made: %v", path, made)
 		}

@@ -25,9 +25,11 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 
 // options are what may stand in a messaging block, each with how it is read.
 var options = map[string]func(h *Handler, value string) error{
-	"api":            func(h *Handler, v string) error { h.API = v; return nil },
-	"database":       func(h *Handler, v string) error { h.Database = v; return nil },
-	"session_secret": func(h *Handler, v string) error { h.SessionSecret = v; return nil },
+	"api":              func(h *Handler, v string) error { h.API = v; return nil },
+	"database":         func(h *Handler, v string) error { h.Database = v; return nil },
+	"database_readers": func(h *Handler, v string) error { return number(v, &h.DatabaseReaders) },
+	"database_writers": func(h *Handler, v string) error { return number(v, &h.DatabaseWriters) },
+	"session_secret":   func(h *Handler, v string) error { h.SessionSecret = v; return nil },
 	"session_lifetime": func(h *Handler, v string) error {
 		lifetime, err := caddy.ParseDuration(v)
 		if err == nil && lifetime == 0 {
@@ -53,7 +55,9 @@ func number(s string, into *int) (err error) {
 //
 //	messaging [<matcher>] {
 //		api                 v1
-//		database            <path>
+//		database            <path>|<postgres address>
+//		database_readers    <connections>
+//		database_writers    <connections>
 //		session_secret      <secret>
 //		session_lifetime    <duration>
 //		password_min_length <characters>

@@ -104,14 +104,23 @@ func TestValidationErrors(t *testing.T) {
 		"password_min_length negative":   {"password_min_length -1", []string{"password_min_length", "72"}, ""},
 		"session_lifetime 10s":           {"session_lifetime 10s", []string{"session_lifetime", "10s"}, ""},
 		"session_lifetime negative":      {"session_lifetime -1h", []string{"session_lifetime"}, ""},
-		"database of another engine":     {"database postgres://chat:opensesame@db.example.com/chat", []string{"database", "postgres://", "SQLite"}, "opensesame"},
-		"another engine in the variable": {"database {env.LIFE_POSTGRES}", []string{"database", "postgres://"}, "opensesame"},
+		"database of another engine":     {"database mysql://chat:opensesame@db.example.com/chat", []string{"database", "mysql://", "SQLite", "postgres://"}, "opensesame"},
+		"another engine in the variable": {"database {env.LIFE_MYSQL}", []string{"database", "mysql://"}, "opensesame"},
+		"password that is written":       {"database postgres://chat:opensesame@db.example.com/chat", []string{"database", "{env."}, "opensesame"},
+		"password in the query":          {"database postgres://chat@db.example.com/chat?password=opensesame", []string{"database", "{env."}, "opensesame"},
+		"half of it written":             {"database postgres://chat:open{env.LIFE_SHORT}@db.example.com/chat", []string{"database", "{env."}, "tooshort"},
+		"password that ends the host":    {"database {env.LIFE_SLASH}", []string{"database", "percent-encoded"}, "sesame"},
+		"option that there is not":       {"database postgres://chat@db.example.com/chat?sslmode=perhaps", []string{"database", "sslmode"}, ""},
+		"no readers":                     {"database_readers 0", []string{"database_readers", "from 1"}, ""},
+		"negative writers":               {"database_writers -1", []string{"database_writers"}, ""},
+		"writers of SQLite":              {"database_writers 2", []string{"database_writers", "SQLite"}, ""},
 		"database in no variable":        {"database {env.LIFE_NOT_SET}", []string{"database", "LIFE_NOT_SET"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ok, output := lifeValidate(t, t.TempDir(), lifeSite("{$PORT}", test.option),
-				"LIFE_SHORT=tooshort", "LIFE_POSTGRES=postgres://chat:opensesame@db.example.com/chat")
+				"LIFE_SHORT=tooshort", "LIFE_MYSQL=mysql://chat:opensesame@db.example.com/chat",
+				"LIFE_SLASH=postgres://chat:1/sesame@db.example.com/chat")
 			require.False(t, ok, output)
 			for _, part := range test.want {
 				require.Contains(t, output, part)

@@ -23,7 +23,7 @@ type metrics struct {
 }
 
 func newMetrics(b *backend) *metrics {
-	database := prometheus.Labels{"database": b.path}
+	database := prometheus.Labels{"database": b.identity}
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "messaging_requests_total", ConstLabels: database,
@@ -35,7 +35,7 @@ func newMetrics(b *backend) *metrics {
 		}),
 		messages: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "messaging_messages_sent_total", ConstLabels: database,
-			Help: "Messages that have been stored.",
+			Help: "Messages that this server has stored.",
 		}),
 		commitUpdates: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "messaging_commit_updates", ConstLabels: database,

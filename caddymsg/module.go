@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -37,10 +36,18 @@ type Handler struct {
 	// The API that the site speaks: `v1` is the only one so far. Default: v1.
 	API string `json:"api,omitempty"`
 
-	// The path of the SQLite database, which is made if it is missing. It may
-	// hold placeholders such as `{env.MESSAGING_DB}`. Default: `messaging.db`
-	// in Caddy's data directory.
+	// The path of the SQLite database, which is made if it is missing, or the
+	// address of a PostgreSQL database, `postgres://user@host/name`. It may hold
+	// placeholders such as `{env.MESSAGING_DB}`; a password must be one.
+	// Default: `messaging.db` in Caddy's data directory.
 	Database string `json:"database,omitempty"`
+
+	// How many connections to the database read at once. Default: 10 on
+	// PostgreSQL, four a core on SQLite.
+	DatabaseReaders int `json:"database_readers,omitempty"`
+
+	// How many connections to a PostgreSQL database write at once. Default: 10.
+	DatabaseWriters int `json:"database_writers,omitempty"`
 
 	// The secret that session cookies are encrypted with, of at least 32
 	// bytes. Use a placeholder, `{env.NAME}` or `{file./path}`, to keep it out
@@ -61,10 +68,11 @@ type Handler struct {
 	// Whether anybody may make an account: `open` or `closed`. Default: open.
 	Registration string `json:"registration,omitempty"`
 
-	ctx     caddy.Context
-	path    string // of the database, resolved
-	secret  string // resolved; "" is to be found in the storage
-	backend *backend
+	ctx      caddy.Context
+	database store.Options // resolved: it holds the password
+	identity string        // of the database
+	secret   string        // resolved; "" is to be found in the storage
+	backend  *backend
 
 	// start opens the database, once, when Caddy really starts.
 	start func() (*v1.API, error)
@@ -87,7 +95,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.resolve(); err != nil {
 		return err
 	}
-	value, _, err := backends.LoadOrNew(h.path, func() (caddy.Destructor, error) { return newBackend(h.path), nil })
+	value, _, err := backends.LoadOrNew(h.identity, func() (caddy.Destructor, error) { return newBackend(h.identity), nil })
 	if err != nil {
 		return err
 	}
@@ -132,10 +140,14 @@ func (h *Handler) resolve() error {
 	if err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
-	if strings.Contains(database, "://") {
-		return fmt.Errorf("database: %q is not a path; SQLite is the only engine so far", schemeOf(database))
+	h.database = store.Options{Database: database, Readers: h.DatabaseReaders, Writers: h.DatabaseWriters}
+	if err := h.database.Validate(); err != nil {
+		return err
 	}
-	if h.path, err = databaseIdentity(database); err != nil {
+	if writtenPassword(h.Database) {
+		return errors.New("database: a password that is written here is shown by Caddy's admin API; put it, or the whole address, into an environment variable: database {env.DATABASE_URL}")
+	}
+	if h.identity, err = store.Identity(database); err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
 	if h.secret, err = repl.ReplaceOrErr(h.SessionSecret, false, true); err != nil {
@@ -145,42 +157,6 @@ func (h *Handler) resolve() error {
 		return errors.New("session_secret: the file is empty or can't be read")
 	}
 	return nil
-}
-
-// schemeOf is what of an address may be shown: the rest may hold a password.
-func schemeOf(address string) string {
-	scheme, _, _ := strings.Cut(address, "://")
-	return scheme + "://…"
-}
-
-// databaseIdentity is the same for all paths that lead to the same file, and
-// stays so when the file, or its folder, is made.
-func databaseIdentity(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	// A link may lead to a file that is not there yet. (Linux follows as many.)
-	for range 40 {
-		target, err := os.Readlink(path)
-		if err != nil {
-			break
-		}
-		if !filepath.IsAbs(target) {
-			target = filepath.Join(filepath.Dir(path), target)
-		}
-		path = target
-	}
-	missing := ""
-	for there := path; ; there = filepath.Dir(there) {
-		if resolved, err := filepath.EvalSymlinks(there); err == nil {
-			return filepath.Join(resolved, missing), nil
-		}
-		if there == filepath.Dir(there) {
-			return path, nil
-		}
-		missing = filepath.Join(filepath.Base(there), missing)
-	}
 }
 
 // Validate checks what the configuration says.
@@ -209,7 +185,7 @@ func (h *Handler) Validate() error {
 
 // open opens the database and makes the API over it.
 func (h *Handler) open() (*v1.API, error) {
-	s, err := h.backend.open(h.ctx)
+	s, err := h.backend.open(h.ctx, h.database)
 	if err != nil {
 		return nil, err
 	}
@@ -238,7 +214,7 @@ func (h *Handler) Cleanup() error {
 	if h.backend == nil {
 		return nil
 	}
-	_, err := backends.Delete(h.path)
+	_, err := backends.Delete(h.identity)
 	return err
 }
 

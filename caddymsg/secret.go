@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
+	"regexp"
+	"strings"
 
 	"github.com/caddyserver/certmagic"
 
@@ -36,4 +39,19 @@ func storedSecret(ctx context.Context, storage certmagic.Storage) (string, error
 		return "", fmt.Errorf("keep in storage: %w", err)
 	}
 	return secret, nil
+}
+
+var placeholders = regexp.MustCompile(`\{[^{}]*\}`)
+
+// writtenPassword tells whether an address of a database holds a password that
+// is not a placeholder.
+func writtenPassword(database string) bool {
+	_, written, ok := strings.Cut(placeholders.ReplaceAllString(database, ""), "://")
+	if !ok {
+		return false
+	}
+	address, query, _ := strings.Cut(written, "?")
+	_, password, _ := strings.Cut(address[:max(0, strings.LastIndex(address, "@"))], ":")
+	options, _ := url.ParseQuery(query) // with what of it can be read
+	return password != "" || options.Get("password") != "" || options.Get("sslpassword") != ""
 }

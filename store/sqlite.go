@@ -24,7 +24,6 @@ import (
 // sqlite is the engine for one SQLite file: a pool of connections that read,
 // and one connection that writes and belongs to the writer's goroutine.
 type sqlite struct {
-	path    string
 	readers *sql.DB
 	writing *sql.DB
 	writer  *writer
@@ -44,9 +43,6 @@ const (
 )
 
 func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
-	if err := checkSQLite(opts); err != nil {
-		return nil, err
-	}
 	path, err := filepath.Abs(opts.Database)
 	if err != nil {
 		return nil, err
@@ -79,21 +75,11 @@ func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
 	if err != nil {
 		return nil, errors.Join(err, readers.Close())
 	}
-	s := &sqlite{path: path, readers: readers, writing: writing, writer: w}
+	s := &sqlite{readers: readers, writing: writing, writer: w}
 	return s, s.configure(opts)
 }
 
-func checkSQLite(opts Options) error {
-	if opts.Writers > 1 {
-		return errors.New("SQLite has one connection that writes; to have more of them is for PostgreSQL")
-	}
-	return nil
-}
-
 func (s *sqlite) configure(opts Options) error {
-	if err := checkSQLite(opts); err != nil {
-		return err
-	}
 	// More connections than cores, because a reader also waits: for its turn
 	// on the disk, and between the rows that it hands over.
 	setPool(s.readers, opts.Readers, 4*runtime.GOMAXPROCS(0))

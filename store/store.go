@@ -78,18 +78,36 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if opts.QueueLength == 0 {
 		opts.QueueLength = 1024
 	}
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
 	var s Store
 	var err error
-	switch {
-	case isPostgres(opts.Database):
+	if isPostgres(opts.Database) {
 		s.engine, err = openPostgres(ctx, opts)
-	default:
+	} else {
 		s.engine, err = openSQLite(ctx, opts)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", shown(opts.Database), err)
 	}
 	return &s, nil
+}
+
+// Validate finds out, without a look at the database, what can't be meant.
+func (o Options) Validate() error {
+	if _, err := Identity(o.Database); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	switch {
+	case o.Readers < 0:
+		return errors.New("database_readers: it is less than 1")
+	case o.Writers < 0:
+		return errors.New("database_writers: it is less than 1")
+	case o.Writers > 1 && !isPostgres(o.Database):
+		return errors.New("database_writers: SQLite has one connection that writes; more of them are for PostgreSQL")
+	}
+	return nil
 }
 
 // Identity names a database: all paths and addresses that lead to it have the
@@ -104,7 +122,7 @@ func Identity(database string) (string, error) {
 	return sqliteIdentity(database)
 }
 
-// shown is how an error names a database.
+// shown is how an error names a database: an SQLite file as it was named.
 func shown(database string) string {
 	if !isPostgres(database) {
 		return database
@@ -119,7 +137,12 @@ func shown(database string) string {
 // Configure takes over new numbers of connections, and for connections that
 // are yet to be made the rest of an address with the same [Identity]: its user's
 // password, and how to connect.
-func (s *Store) Configure(opts Options) error { return s.engine.configure(opts) }
+func (s *Store) Configure(opts Options) error {
+	if err := opts.Validate(); err != nil {
+		return err
+	}
+	return s.engine.configure(opts)
+}
 
 // View calls fn with a consistent snapshot of the database. The Tx can't
 // write, and must not be used after fn returns.

@@ -116,7 +116,7 @@ func launch() (*Server, error) {
 	}
 	// Not the test's own folder: another user could not reach it, and the shared
 	// server outlives its first test.
-	folder, err := os.MkdirTemp("", "pgtest-")
+	folder, err := os.MkdirTemp(parent(), "pgtest-")
 	if err != nil {
 		return nil, err
 	}

@@ -19,3 +19,14 @@ type Connection interface {
 func NewTx(ctx context.Context, conn Connection) *Tx {
 	return &Tx{ctx: ctx, conn: conn, dialect: sqliteDialect()}
 }
+
+// NewPostgresTx is NewTx for PostgreSQL: the placeholders are its own.
+func NewPostgresTx(ctx context.Context, conn Connection) *Tx {
+	return &Tx{ctx: ctx, conn: new(postgres).numbered(conn), dialect: postgresDialect()}
+}
+
+// How often PostgreSQL is asked the same thing.
+const (
+	MaxAttempts = maxAttempts
+	MaxClashes  = maxClashes
+)

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,4 +27,13 @@ func openPostgres(tb testing.TB, opts store.Options) *store.Store {
 	require.NoError(tb, err)
 	tb.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// openDatabase opens a database as another program would.
+func openDatabase(tb testing.TB, database string) *sql.DB {
+	tb.Helper()
+	db, err := sql.Open("pgx", database)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { _ = db.Close() })
+	return db
 }

@@ -11,7 +11,7 @@ import (
 func parent() string {
 	const memory, enough = "/dev/shm", 2 << 30
 	var fs syscall.Statfs_t
-	if os.Getenv("TMPDIR") != "" || syscall.Statfs(memory, &fs) != nil || int64(fs.Bavail)*int64(fs.Bsize) < enough {
+	if os.Getenv("TMPDIR") != "" || syscall.Statfs(memory, &fs) != nil || float64(fs.Bavail)*float64(fs.Bsize) < enough {
 		return ""
 	}
 	return memory

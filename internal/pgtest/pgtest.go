@@ -84,7 +84,7 @@ func execute(tb testing.TB, server *url.URL, statement string) {
 	defer cancel()
 	db, err := sql.Open("pgx", server.String())
 	require.NoError(tb, err)
-	defer db.Close()
+	defer func() { _ = db.Close() }() // nothing could be lost
 	_, err = db.ExecContext(ctx, statement)
 	require.NoError(tb, err)
 }

@@ -26,7 +26,7 @@ func open(tb testing.TB, address string) *sql.DB {
 	return db
 }
 
-func exec1(tb testing.TB, db *sql.DB, statement string) {
+func run(tb testing.TB, db *sql.DB, statement string) {
 	tb.Helper()
 	_, err := db.ExecContext(tb.Context(), statement)
 	require.NoError(tb, err)
@@ -44,8 +44,8 @@ func TestNewDatabase(t *testing.T) {
 	t.Run("can be used", func(t *testing.T) {
 		address = NewDatabase(t)
 		db := open(t, address)
-		exec1(t, db, "CREATE TABLE messages (text TEXT)")
-		exec1(t, db, "INSERT INTO messages VALUES ('héllo')")
+		run(t, db, "CREATE TABLE messages (text TEXT)")
+		run(t, db, "INSERT INTO messages VALUES ('héllo')")
 		require.Equal(t, "héllo", ask[string](t, db, "SELECT text FROM messages"))
 	})
 	if address == "" {
@@ -76,7 +76,7 @@ func TestNewDatabaseConcurrently(t *testing.T) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			db := open(t, NewDatabase(t))
-			exec1(t, db, "CREATE TABLE mine (n INTEGER)")
+			run(t, db, "CREATE TABLE mine (n INTEGER)")
 			require.Equal(t, 0, ask[int](t, db, "SELECT count(*) FROM mine"))
 		})
 	}
@@ -96,13 +96,13 @@ func TestServer(t *testing.T) {
 	s := Start(t)
 	address := s.NewDatabase(t)
 	db := open(t, address)
-	exec1(t, db, "CREATE TABLE messages (text TEXT)")
+	run(t, db, "CREATE TABLE messages (text TEXT)")
 
 	for _, end := range []struct {
 		name string
 		end  func(testing.TB)
 	}{{"crash", s.Crash}, {"stop", s.Stop}} {
-		exec1(t, db, "INSERT INTO messages VALUES ('"+end.name+"')")
+		run(t, db, "INSERT INTO messages VALUES ('"+end.name+"')")
 		// What is not committed keeps neither the server up nor its row.
 		tx, err := db.BeginTx(t.Context(), nil)
 		require.NoError(t, err)
@@ -157,7 +157,7 @@ func TestKilledProgram(t *testing.T) {
 		common, err := shared()
 		require.NoError(t, err)
 		for _, s := range []*Server{own, common} {
-			fmt.Println("server", s.HostPort(), s.folder)
+			fmt.Fprintln(os.Stdout, "server", s.HostPort(), s.folder)
 		}
 		_, _ = io.Copy(io.Discard, os.Stdin) // waits to be killed
 		return
@@ -214,8 +214,8 @@ type outcome struct {
 }
 
 func (o *outcome) Helper()                        {}
-func (o *outcome) Skipf(format string, _ ...any)  { o.how += "skip" }
-func (o *outcome) Fatalf(format string, _ ...any) { o.how += "fail" }
+func (o *outcome) Skipf(string, ...any)  { o.how += "skip" }
+func (o *outcome) Fatalf(string, ...any) { o.how += "fail" }
 
 func TestMissing(t *testing.T) {
 	for _, c := range []struct{ required, how string }{

@@ -208,7 +208,10 @@ func (s *Server) log() string {
 // is down, even one that wants to reach the server.
 func freePort() (int, error) {
 	const lowest, count = 20000, 12000
-	var err error
+	var (
+		config net.ListenConfig
+		err    error
+	)
 	for range 100 {
 		var n *big.Int
 		if n, err = rand.Int(rand.Reader, big.NewInt(count)); err != nil {
@@ -216,7 +219,7 @@ func freePort() (int, error) {
 		}
 		port := lowest + int(n.Int64())
 		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+		if l, err = config.Listen(context.Background(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
 			return port, l.Close()
 		}
 	}

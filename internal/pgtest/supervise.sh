@@ -39,4 +39,4 @@ while read -r order port; do
 done
 
 ctl -m immediate stop
-cd / && rm -rf "$folder"
+cd / && echo "$folder"

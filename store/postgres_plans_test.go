@@ -1,0 +1,331 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/caddymsg/messaging/internal/pgtest"
+	"github.com/caddymsg/messaging/store"
+)
+
+// measurer has PostgreSQL run every query, undo it, and tell what it took,
+// before it runs it. Its queries are prepared ones, as the store's are.
+type measurer struct {
+	tx    *sql.Tx
+	plans []plan
+	err   error
+}
+
+// plan is a node of what EXPLAIN answers.
+type plan struct {
+	NodeType     string  `json:"Node Type"`
+	RelationName string  `json:"Relation Name"`
+	Rows         float64 `json:"Actual Rows"`
+	Loops        float64 `json:"Actual Loops"`
+	Filtered     float64 `json:"Rows Removed by Filter"`
+	Rechecked    float64 `json:"Rows Removed by Index Recheck"`
+	JoinFiltered float64 `json:"Rows Removed by Join Filter"`
+	Hit          int     `json:"Shared Hit Blocks"`
+	Read         int     `json:"Shared Read Blocks"`
+	Plans        []plan
+
+	text string // of the root
+}
+
+// rows is how many rows of tables were looked at.
+func (p plan) rows() int {
+	n := 0.0
+	if strings.HasSuffix(p.NodeType, "Scan") && p.RelationName != "" {
+		n = (p.Rows + p.Filtered + p.Rechecked) * p.Loops
+	}
+	for _, child := range p.Plans {
+		n += float64(child.rows())
+	}
+	return int(math.Ceil(n))
+}
+
+// pages is how many pages of tables and indexes were looked at, time and again.
+func (p plan) pages() int { return p.Hit + p.Read }
+
+func (m *measurer) explain(ctx context.Context, query string, args []any) {
+	if m.err == nil {
+		m.err = m.measure(ctx, query, args)
+	}
+}
+
+func (m *measurer) measure(ctx context.Context, query string, args []any) error {
+	var values []string
+	for _, arg := range args {
+		switch v := arg.(type) {
+		case nil:
+			values = append(values, "NULL")
+		case int, int64:
+			values = append(values, fmt.Sprint(v))
+		case []byte:
+			values = append(values, `'\x`+hex.EncodeToString(v)+`'`)
+		case string:
+			values = append(values, `'`+strings.ReplaceAll(v, `'`, `''`)+`'`)
+		default:
+			return fmt.Errorf("an argument is a %T", arg)
+		}
+	}
+	execute := "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE measured"
+	if len(values) > 0 {
+		execute += "(" + strings.Join(values, ", ") + ")"
+	}
+	for _, statement := range []string{"PREPARE measured AS " + query, "SAVEPOINT measured"} {
+		if _, err := m.tx.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	var answer string
+	if err := m.tx.QueryRowContext(ctx, execute).Scan(&answer); err != nil {
+		return fmt.Errorf("explain %s: %w", query, err)
+	}
+	var roots []struct{ Plan plan }
+	if err := json.Unmarshal([]byte(answer), &roots); err != nil {
+		return err
+	}
+	for _, root := range roots {
+		root.Plan.text = answer
+		m.plans = append(m.plans, root.Plan)
+	}
+	_, err := m.tx.ExecContext(ctx, "ROLLBACK TO measured; DEALLOCATE measured")
+	return err
+}
+
+func (m *measurer) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	m.explain(ctx, query, args)
+	return m.tx.ExecContext(ctx, query, args...)
+}
+
+func (m *measurer) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	m.explain(ctx, query, args)
+	return m.tx.QueryContext(ctx, query, args...)
+}
+
+func (m *measurer) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	m.explain(ctx, query, args)
+	return m.tx.QueryRowContext(ctx, query, args...)
+}
+
+// What crowd puts into a database: so many chats, with so many messages each,
+// of as many users, who are in ten chats each; and as many sessions. The
+// messages of all chats come in turns.
+const crowdChats, crowdMessages = 2000, 100
+
+// crowd fills a database, and looks at what is in it as autovacuum would.
+// It adds a user with little to read: in three chats, of which two have four
+// messages each, far apart, and the last is a busy one that has begun anew.
+func crowd(tb testing.TB, db *sql.DB) {
+	tb.Helper()
+	fill := fmt.Sprintf(`
+		INSERT INTO users (username, username_key, password_hash, created_at)
+			SELECT 'user ' || n, 'user ' || n, 'hash', n FROM generate_series(1, %[1]d) n;
+		INSERT INTO sessions (token_hash, user_id, created_at, expires_at)
+			SELECT sha256(n::text::bytea), n, n, n FROM generate_series(1, %[1]d) n;
+		INSERT INTO chats (kind, title, last_seq, created_at)
+			SELECT 'group', 'a group', %[2]d, n FROM generate_series(1, %[1]d) n;
+		INSERT INTO chats (kind, direct_low, direct_high, created_at)
+			SELECT 'direct', n, n + 1, n FROM generate_series(1, %[1]d - 1) n;
+		INSERT INTO participants (chat_id, user_id, joined_at)
+			SELECT chat, (chat + n * 7 - 1) %% %[1]d + 1, 0
+			FROM generate_series(1, %[1]d) chat, generate_series(0, 9) n;
+		INSERT INTO messages (chat_id, seq, sender_id, text, client_id, created_at)
+			SELECT chat, seq, chat, 'some text', 'key ' || seq, 0
+			FROM generate_series(1, %[2]d) seq, generate_series(1, %[1]d) chat;
+		INSERT INTO events (id, type, chat_id, actor_id, message_id, created_at)
+			SELECT id, 'message.created', chat_id, sender_id, id, 0 FROM messages;
+		SELECT setval('users_id_seq', 1000000);
+		SELECT setval('chats_id_seq', 1000000);
+		SELECT setval('messages_id_seq', 1000000);
+		INSERT INTO users (id, username, username_key, password_hash, created_at) VALUES (%[3]d, 'quiet', 'quiet', 'hash', 0);
+		INSERT INTO chats (id, kind, created_at) VALUES (%[3]d, 'group', 0), (%[3]d + 1, 'group', 0);
+		INSERT INTO participants (chat_id, user_id, joined_at)
+			SELECT chat, %[3]d, 0 FROM generate_series(%[3]d, %[3]d + 1) chat;
+		UPDATE messages SET chat_id = %[3]d + seq %% 2, sender_id = %[3]d, client_id = 'quiet ' || id
+			WHERE id IN (1, 7, 60000, 60001, 140000, 140001, %[1]d * %[2]d - 7, %[1]d * %[2]d)`,
+		crowdChats, crowdMessages, quiet)
+	tx, err := db.BeginTx(tb.Context(), nil)
+	require.NoError(tb, err)
+	defer func() { _ = tx.Rollback() }() // nothing after the commit
+	// Foreign keys would be looked up one by one.
+	for _, statement := range []string{"SET LOCAL session_replication_role = replica", fill} {
+		_, err := tx.ExecContext(tb.Context(), statement)
+		require.NoError(tb, err)
+	}
+	require.NoError(tb, tx.Commit())
+	_, err = db.ExecContext(tb.Context(), "VACUUM (ANALYZE)")
+	require.NoError(tb, err)
+}
+
+// quiet is the id of a user and of a chat.
+const quiet = 500_000
+
+// No query walks through everybody's rows on PostgreSQL either: not with plans
+// that are made for the values at hand, and not with those that are made once
+// for all.
+func TestPostgresPlans(t *testing.T) {
+	t.Parallel()
+	database := pgtest.NewDatabase(t)
+	s := openPostgres(t, store.Options{Database: database})
+	db := openDatabase(t, database)
+	crowd(t, db)
+	newest := int64(crowdChats * crowdMessages)
+
+	const one, last = 1, crowdChats // of the users
+	all := store.Span{Before: math.MaxInt64}
+	fromEnd := func(span store.Span) store.Span {
+		span.FromEnd = true
+		return span
+	}
+	narrow := store.Span{After: 100_000, Before: 101_000}
+	messagesOf := func(userID int64, in store.Span, limit, want int) func(*store.Tx) error {
+		return func(tx *store.Tx) error {
+			found, err := tx.ListMessagesOf(userID, in, limit)
+			return counted(want, len(found), err)
+		}
+	}
+	messagesIn := func(chatID int64, in store.Span, limit, want int) func(*store.Tx) error {
+		return func(tx *store.Tx) error {
+			found, err := tx.ListChatMessages(chatID, in, limit)
+			return counted(want, len(found), err)
+		}
+	}
+	eventsBehind := func(after int64, limit, want int) func(*store.Tx) error {
+		return func(tx *store.Tx) error {
+			found, err := tx.ListEvents(after, limit)
+			return counted(want, len(found), err)
+		}
+	}
+	for _, c := range []struct {
+		name        string
+		fn          func(*store.Tx) error
+		rows, pages int // at most, of each query
+	}{
+		{"ListChatMessages", messagesIn(7, all, 20, 20), 60, 200},
+		{"ListChatMessages from the end", messagesIn(7, fromEnd(all), 20, 20), 60, 200},
+		{"ListChatMessages in a narrow span", messagesIn(7, narrow, 20, 0), 10, 20},
+		{"ListChatMessages, few of them", messagesIn(quiet, all, 20, 4), 20, 60},
+		{"ListChatMessages, few of them, from the end", messagesIn(quiet, fromEnd(all), 20, 4), 20, 60},
+		// Of ten chats with a hundred messages each. It reads them all, or so
+		// many by id that it has found enough.
+		{"ListMessagesOf", messagesOf(last, all, 20, 20), 4500, 9000},
+		{"ListMessagesOf from the end", messagesOf(last, fromEnd(all), 20, 20), 4500, 9000},
+		{"ListMessagesOf in a narrow span", messagesOf(last, narrow, 20, 5), 100, 200},
+		{"ListMessagesOf in a narrow span from the end", messagesOf(last, fromEnd(narrow), 20, 5), 100, 200},
+		// Of few messages.
+		{"ListMessagesOf, quiet", messagesOf(quiet, all, 20, 8), 40, 100},
+		{"ListMessagesOf, quiet, from the end", messagesOf(quiet, fromEnd(all), 20, 8), 40, 100},
+		{"ListMessagesOf, quiet, of many", messagesOf(quiet, fromEnd(all), 1000, 8), 40, 100},
+		{"ListMessagesOf, quiet, just one", messagesOf(quiet, fromEnd(all), 1, 1), 40, 100},
+		{"ListMessagesOf, quiet, in a narrow span", messagesOf(quiet, narrow, 20, 0), 40, 100},
+		{"ListMessagesOf, quiet, in half of them", messagesOf(quiet, store.Span{After: 70_000, Before: 139_999}, 20, 0), 40, 100},
+		{"ListMessagesOf, of nobody", messagesOf(quiet+1, all, 20, 0), 40, 100},
+		{"FindMessageByClientID", func(tx *store.Tx) error {
+			_, err := tx.FindMessageByClientID(one+1, "key 50")
+			return err
+		}, 3, 15},
+		{"LastMessageID", func(tx *store.Tx) error {
+			_, err := tx.LastMessageID()
+			return err
+		}, 1, 5},
+		{"ListEvents from the start", eventsBehind(0, 20, 20), 50, 100},
+		{"ListEvents, the last ones", eventsBehind(newest-5, 20, 5), 20, 40},
+		{"ListEvents, none", eventsBehind(newest, 20, 0), 5, 10},
+		{"NextSeq", func(tx *store.Tx) error {
+			_, err := tx.NextSeq(one, one)
+			return err
+		}, 3, 30},
+		{"FindChatByID", func(tx *store.Tx) error {
+			_, err := tx.FindChatByID(one)
+			return err
+		}, 1, 5},
+		{"FindChatOf", func(tx *store.Tx) error {
+			_, err := tx.FindChatOf(one, one)
+			return err
+		}, 2, 10},
+		{"FindDirectChat", func(tx *store.Tx) error {
+			_, err := tx.FindDirectChat(one, one+1)
+			return err
+		}, 1, 5},
+		{"CreateMessage", func(tx *store.Tx) error {
+			return tx.CreateMessage(&store.Message{
+				ChatID: one, Seq: crowdMessages + 1, SenderID: one, Text: "text", ClientID: "another", CreatedAt: noon,
+			})
+		}, 0, 60},
+		{"AppendEvent", func(tx *store.Tx) error {
+			return tx.AppendEvent(store.Event{Type: store.ChatCreated, ChatID: one, ActorID: one, At: noon})
+		}, 1, 20},
+		{"AddParticipant", func(tx *store.Tx) error {
+			return tx.AddParticipant(one, quiet, noon)
+		}, 1, 60},
+		{"RemoveParticipant", func(tx *store.Tx) error {
+			return tx.RemoveParticipant(one, one)
+		}, 1, 10},
+		{"FindUserByKey", func(tx *store.Tx) error {
+			_, err := tx.FindUserByKey("user 7")
+			return err
+		}, 1, 5},
+		{"FindUserByID", func(tx *store.Tx) error {
+			_, err := tx.FindUserByID(one)
+			return err
+		}, 1, 5},
+		{"FindSessionByTokenHash", func(tx *store.Tx) error {
+			_, err := tx.FindSessionByTokenHash(hash("7"))
+			return err
+		}, 2, 10},
+		{"ExtendSession", func(tx *store.Tx) error {
+			return tx.ExtendSession(one, noon)
+		}, 1, 30},
+		{"DeleteExpiredSessions", func(tx *store.Tx) error {
+			return tx.DeleteExpiredSessions(noon, 10)
+		}, 30, 100},
+		{"DeleteExpiredSessions, none", func(tx *store.Tx) error {
+			return tx.DeleteExpiredSessions(time.UnixMicro(0), 10)
+		}, 1, 10},
+		{"DeleteSessionByTokenHash", func(tx *store.Tx) error {
+			return tx.DeleteSessionByTokenHash(hash("7"))
+		}, 1, 10},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+				func() {
+					tx, err := db.BeginTx(t.Context(), nil)
+					require.NoError(t, err)
+					defer func() { _ = tx.Rollback() }() // what it wrote was for the plan's sake
+					_, err = tx.ExecContext(t.Context(), "SET LOCAL plan_cache_mode = "+mode)
+					require.NoError(t, err)
+					m := &measurer{tx: tx}
+					err = c.fn(store.NewPostgresTx(t.Context(), m))
+					require.NoError(t, m.err)
+					require.NoError(t, err)
+					require.NotEmpty(t, m.plans)
+					for _, p := range m.plans {
+						t.Logf("%s: %d rows, %d pages", mode, p.rows(), p.pages())
+						require.LessOrEqual(t, p.rows(), c.rows, "rows, with %s: %s", mode, p.text)
+						require.LessOrEqual(t, p.pages(), c.pages, "pages, with %s: %s", mode, p.text)
+					}
+				}()
+			}
+		})
+	}
+	require.NoError(t, s.Close())
+}
+
+// counted tells whether a list has as many rows as it should.
+func counted(want, found int, err error) error {
+	if err == nil && found != want {
+		err = fmt.Errorf("%d found, not %d", found, want)
+	}
+	return err
+}

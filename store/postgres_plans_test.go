@@ -118,43 +118,40 @@ func (m *measurer) QueryRowContext(ctx context.Context, query string, args ...an
 	return m.tx.QueryRowContext(ctx, query, args...)
 }
 
-// What crowd puts into a database: so many chats, with so many messages each,
-// of as many users, who are in ten chats each; and as many sessions. The
-// messages of all chats come in turns.
-const crowdChats, crowdMessages = 2000, 100
+// What crowd puts into a database: so many users, with a session each; groups of
+// ten of them; and so many messages in each group, which take turns.
+const crowdUsers, crowdChats, crowdMessages = 20_000, 2000, 100
+
+// quiet is the id of a user with little to read, and of the first of two chats
+// with four messages each, far apart.
+const quiet = 500_000
 
 // crowd fills a database, and looks at what is in it as autovacuum would.
-// It adds a user with little to read: in three chats, of which two have four
-// messages each, far apart, and the last is a busy one that has begun anew.
 func crowd(tb testing.TB, db *sql.DB) {
 	tb.Helper()
 	fill := fmt.Sprintf(`
 		INSERT INTO users (username, username_key, password_hash, created_at)
-			SELECT 'user ' || n, 'user ' || n, 'hash', n FROM generate_series(1, %[1]d) n;
+			SELECT 'user ' || n, 'user ' || n, 'hash', n FROM generate_series(1, %[4]d) n;
 		INSERT INTO sessions (token_hash, user_id, created_at, expires_at)
-			SELECT sha256(n::text::bytea), n, n, n FROM generate_series(1, %[1]d) n;
+			SELECT sha256(n::text::bytea), n, n, n FROM generate_series(1, %[4]d) n;
 		INSERT INTO chats (kind, title, last_seq, created_at)
 			SELECT 'group', 'a group', %[2]d, n FROM generate_series(1, %[1]d) n;
 		INSERT INTO chats (kind, direct_low, direct_high, created_at)
-			SELECT 'direct', n, n + 1, n FROM generate_series(1, %[1]d - 1) n;
+			SELECT 'direct', n, n + 1, n FROM generate_series(1, %[1]d) n;
 		INSERT INTO participants (chat_id, user_id, joined_at)
-			SELECT chat, (chat + n * 7 - 1) %% %[1]d + 1, 0
-			FROM generate_series(1, %[1]d) chat, generate_series(0, 9) n;
+			SELECT chat, chat + n * 7, 0 FROM generate_series(1, %[1]d) chat, generate_series(0, 9) n;
 		INSERT INTO messages (chat_id, seq, sender_id, text, client_id, created_at)
 			SELECT chat, seq, chat, 'some text', 'key ' || seq, 0
 			FROM generate_series(1, %[2]d) seq, generate_series(1, %[1]d) chat;
 		INSERT INTO events (id, type, chat_id, actor_id, message_id, created_at)
 			SELECT id, 'message.created', chat_id, sender_id, id, 0 FROM messages;
-		SELECT setval('users_id_seq', 1000000);
-		SELECT setval('chats_id_seq', 1000000);
-		SELECT setval('messages_id_seq', 1000000);
 		INSERT INTO users (id, username, username_key, password_hash, created_at) VALUES (%[3]d, 'quiet', 'quiet', 'hash', 0);
 		INSERT INTO chats (id, kind, created_at) VALUES (%[3]d, 'group', 0), (%[3]d + 1, 'group', 0);
 		INSERT INTO participants (chat_id, user_id, joined_at)
 			SELECT chat, %[3]d, 0 FROM generate_series(%[3]d, %[3]d + 1) chat;
 		UPDATE messages SET chat_id = %[3]d + seq %% 2, sender_id = %[3]d, client_id = 'quiet ' || id
 			WHERE id IN (1, 7, 60000, 60001, 140000, 140001, %[1]d * %[2]d - 7, %[1]d * %[2]d)`,
-		crowdChats, crowdMessages, quiet)
+		crowdChats, crowdMessages, quiet, crowdUsers)
 	tx, err := db.BeginTx(tb.Context(), nil)
 	require.NoError(tb, err)
 	defer func() { _ = tx.Rollback() }() // nothing after the commit
@@ -168,9 +165,6 @@ func crowd(tb testing.TB, db *sql.DB) {
 	require.NoError(tb, err)
 }
 
-// quiet is the id of a user and of a chat.
-const quiet = 500_000
-
 // No query walks through everybody's rows on PostgreSQL either: not with plans
 // that are made for the values at hand, and not with those that are made once
 // for all.
@@ -182,13 +176,13 @@ func TestPostgresPlans(t *testing.T) {
 	crowd(t, db)
 	newest := int64(crowdChats * crowdMessages)
 
-	const one, last = 1, crowdChats // of the users
+	const one, another = 1000, 7 // users and chats
 	all := store.Span{Before: math.MaxInt64}
 	fromEnd := func(span store.Span) store.Span {
 		span.FromEnd = true
 		return span
 	}
-	narrow := store.Span{After: 100_000, Before: 101_000}
+	narrow := store.Span{After: 50 * crowdChats, Before: 51*crowdChats + 1} // one of each chat
 	messagesOf := func(userID int64, in store.Span, limit, want int) func(*store.Tx) error {
 		return func(tx *store.Tx) error {
 			found, err := tx.ListMessagesOf(userID, in, limit)
@@ -212,17 +206,17 @@ func TestPostgresPlans(t *testing.T) {
 		fn          func(*store.Tx) error
 		rows, pages int // at most, of each query
 	}{
-		{"ListChatMessages", messagesIn(7, all, 20, 20), 60, 200},
-		{"ListChatMessages from the end", messagesIn(7, fromEnd(all), 20, 20), 60, 200},
-		{"ListChatMessages in a narrow span", messagesIn(7, narrow, 20, 0), 10, 20},
+		{"ListChatMessages", messagesIn(another, all, 20, 20), 60, 200},
+		{"ListChatMessages from the end", messagesIn(another, fromEnd(all), 20, 20), 60, 200},
+		{"ListChatMessages in a narrow span", messagesIn(another, narrow, 20, 1), 5, 20},
 		{"ListChatMessages, few of them", messagesIn(quiet, all, 20, 4), 20, 60},
 		{"ListChatMessages, few of them, from the end", messagesIn(quiet, fromEnd(all), 20, 4), 20, 60},
-		// Of ten chats with a hundred messages each. It reads them all, or so
-		// many by id that it has found enough.
-		{"ListMessagesOf", messagesOf(last, all, 20, 20), 4500, 9000},
-		{"ListMessagesOf from the end", messagesOf(last, fromEnd(all), 20, 20), 4500, 9000},
-		{"ListMessagesOf in a narrow span", messagesOf(last, narrow, 20, 5), 100, 200},
-		{"ListMessagesOf in a narrow span from the end", messagesOf(last, fromEnd(narrow), 20, 5), 100, 200},
+		// Of ten chats with a hundred messages each, with a look at the chat and
+		// the sender of each message.
+		{"ListMessagesOf", messagesOf(one, all, 20, 20), 3100, 9000},
+		{"ListMessagesOf from the end", messagesOf(one, fromEnd(all), 20, 20), 3100, 9000},
+		{"ListMessagesOf in a narrow span", messagesOf(one, narrow, 20, 10), 50, 200},
+		{"ListMessagesOf in a narrow span from the end", messagesOf(one, fromEnd(narrow), 20, 10), 50, 200},
 		// Of few messages.
 		{"ListMessagesOf, quiet", messagesOf(quiet, all, 20, 8), 40, 100},
 		{"ListMessagesOf, quiet, from the end", messagesOf(quiet, fromEnd(all), 20, 8), 40, 100},
@@ -232,7 +226,7 @@ func TestPostgresPlans(t *testing.T) {
 		{"ListMessagesOf, quiet, in half of them", messagesOf(quiet, store.Span{After: 70_000, Before: 139_999}, 20, 0), 40, 100},
 		{"ListMessagesOf, of nobody", messagesOf(quiet+1, all, 20, 0), 40, 100},
 		{"FindMessageByClientID", func(tx *store.Tx) error {
-			_, err := tx.FindMessageByClientID(one+1, "key 50")
+			_, err := tx.FindMessageByClientID(one, "key 50")
 			return err
 		}, 3, 15},
 		{"LastMessageID", func(tx *store.Tx) error {

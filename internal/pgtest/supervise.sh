@@ -39,4 +39,4 @@ while read -r order port; do
 done
 
 ctl -m immediate stop
-cd / && echo "$folder"
+cd / && rm -rf "$folder"

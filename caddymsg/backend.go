@@ -44,7 +44,7 @@ func (b *backend) open(ctx context.Context, opts store.Options) (*store.Store, e
 		return nil, store.ErrUnavailable
 	}
 	if b.store != nil {
-		return b.store, b.store.Configure(opts)
+		return b.store, b.store.Configure(ctx, opts)
 	}
 	opts.OnCommit, opts.OnBatch = b.metrics.countEvents, b.metrics.observeBatch
 	s, err := store.Open(ctx, opts)

@@ -9,10 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"net/url"
 	"regexp"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,58 +58,6 @@ const (
 // errContention says that Updates get into each other's way.
 var errContention = fmt.Errorf("%w: other updates are in the way", ErrUnavailable)
 
-func isPostgres(database string) bool {
-	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
-}
-
-// parsePostgres reads an address. Its errors show nothing of it: what can't be
-// read may hold the password in any place.
-func parsePostgres(address string) (*pgx.ConnConfig, error) {
-	_, rest, _ := strings.Cut(address, "://")
-	rest = rest[strings.LastIndex(rest, "@")+1:]
-	parsed, err := url.Parse(address)
-	// A password with a bare / ? or # in it ends the host early. What stands
-	// behind an @ must then be the host.
-	if err != nil || parsed.User != nil && !strings.HasPrefix(rest, parsed.Host) || parsed.User == nil && strings.Contains(address, "@") {
-		return nil, errors.New("the address is not postgres://user:password@host:port/database?option=value; in the user and the password, special characters are percent-encoded: / is %2F, @ is %40")
-	}
-	config, err := pgx.ParseConfig(address)
-	if err != nil {
-		return nil, errors.New("an option of the address, or a file that one names, can't be read; they are those of libpq: sslmode, sslrootcert, search_path …")
-	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 5 * time.Second
-	}
-	if _, ok := config.RuntimeParams["application_name"]; !ok {
-		config.RuntimeParams["application_name"] = "caddymsg"
-	}
-	// A connection that leads nowhere is found out within half a minute.
-	config.DialFunc = (&net.Dialer{Timeout: config.ConnectTimeout, KeepAliveConfig: net.KeepAliveConfig{
-		Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3,
-	}}).DialContext
-	return config, nil
-}
-
-// postgresIdentity is an address without the password and the options, but for
-// the one that tells where in the database the tables are.
-func postgresIdentity(address string) (string, error) {
-	config, err := parsePostgres(address)
-	if err != nil {
-		return "", err
-	}
-	hosts := []string{net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))}
-	for _, other := range config.Fallbacks { // one with and one without TLS, perhaps
-		if host := net.JoinHostPort(other.Host, strconv.Itoa(int(other.Port))); host != hosts[len(hosts)-1] {
-			hosts = append(hosts, host)
-		}
-	}
-	identity := fmt.Sprintf("postgres://%s@%s/%s", config.User, strings.Join(hosts, ","), config.Database)
-	if path := config.RuntimeParams["search_path"]; path != "" {
-		identity += "?search_path=" + path
-	}
-	return identity, nil
-}
-
 func openPostgres(ctx context.Context, opts Options) (_ *postgres, err error) {
 	p := &postgres{
 		queueLength: opts.QueueLength, onCommit: opts.OnCommit, onBatch: opts.OnBatch,
@@ -159,10 +104,19 @@ func (p *postgres) pool(settings string) *sql.DB {
 		})))
 }
 
-func (p *postgres) configure(opts Options) error {
+func (p *postgres) configure(ctx context.Context, opts Options) error {
 	config, err := parsePostgres(opts.Database)
 	if err != nil {
 		return err
+	}
+	if config.ConnString() != p.config.Load().ConnString() {
+		conn, err := pgx.ConnectConfig(ctx, config)
+		if err != nil {
+			return explainPostgres(err)
+		}
+		if err := conn.Close(ctx); err != nil {
+			return err
+		}
 	}
 	p.config.Store(config)
 	p.setPools(opts)

@@ -76,10 +76,10 @@ func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
 		return nil, errors.Join(err, readers.Close())
 	}
 	s := &sqlite{readers: readers, writing: writing, writer: w}
-	return s, s.configure(opts)
+	return s, s.configure(ctx, opts)
 }
 
-func (s *sqlite) configure(opts Options) error {
+func (s *sqlite) configure(_ context.Context, opts Options) error {
 	// More connections than cores, because a reader also waits: for its turn
 	// on the disk, and between the rows that it hands over.
 	setPool(s.readers, opts.Readers, 4*runtime.GOMAXPROCS(0))
@@ -93,36 +93,6 @@ func setPool(db *sql.DB, size, standard int) {
 	}
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
-}
-
-// sqliteIdentity is the same for all paths that lead to the same file, and
-// stays so when the file, or its folder, is made.
-func sqliteIdentity(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	// A link may lead to a file that is not there yet. (Linux follows as many.)
-	for range 40 {
-		target, err := os.Readlink(path)
-		if err != nil {
-			break
-		}
-		if !filepath.IsAbs(target) {
-			target = filepath.Join(filepath.Dir(path), target)
-		}
-		path = target
-	}
-	missing := ""
-	for there := path; ; there = filepath.Dir(there) {
-		if resolved, err := filepath.EvalSymlinks(there); err == nil {
-			return filepath.Join(resolved, missing), nil
-		}
-		if there == filepath.Dir(there) {
-			return path, nil
-		}
-		missing = filepath.Join(filepath.Base(there), missing)
-	}
 }
 
 // createFile makes an empty database that only its owner can read; SQLite

@@ -9,7 +9,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -65,7 +64,7 @@ type engine interface {
 	view(ctx context.Context, fn func(*Tx) error) error
 	viewOne(ctx context.Context, fn func(*Tx) error) error
 	update(ctx context.Context, fn func(*Tx) error) error
-	configure(opts Options) error
+	configure(ctx context.Context, opts Options) error
 	stats() Stats
 	close() error
 }
@@ -110,38 +109,18 @@ func (o Options) Validate() error {
 	return nil
 }
 
-// Identity names a database: all paths and addresses that lead to it have the
-// same. It may be shown: it holds no password, and neither does an error.
-func Identity(database string) (string, error) {
-	if isPostgres(database) {
-		return postgresIdentity(database)
-	}
-	if scheme, _, ok := strings.Cut(database, "://"); ok {
-		return "", fmt.Errorf("there is no engine for %s://…; there are a path, for SQLite, and postgres://…", scheme)
-	}
-	return sqliteIdentity(database)
-}
-
-// shown is how an error names a database: an SQLite file as it was named.
-func shown(database string) string {
-	if !isPostgres(database) {
-		return database
-	}
-	identity, err := postgresIdentity(database)
-	if err != nil {
-		return "postgres://…"
-	}
-	return identity
-}
-
 // Configure takes over new numbers of connections, and for connections that
 // are yet to be made the rest of an address with the same [Identity]: its user's
-// password, and how to connect.
-func (s *Store) Configure(opts Options) error {
+// password, and how to connect. It fails, and takes over nothing, if one can't
+// connect like that.
+func (s *Store) Configure(ctx context.Context, opts Options) error {
 	if err := opts.Validate(); err != nil {
 		return err
 	}
-	return s.engine.configure(opts)
+	if err := s.engine.configure(ctx, opts); err != nil {
+		return fmt.Errorf("connect to database %s: %w", shown(opts.Database), err)
+	}
+	return nil
 }
 
 // View calls fn with a consistent snapshot of the database. The Tx can't

@@ -1,0 +1,121 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Identity names a database: all paths and addresses that lead to it have the
+// same. It may be shown: it holds no password, and neither does an error.
+func Identity(database string) (string, error) {
+	if isPostgres(database) {
+		return postgresIdentity(database)
+	}
+	if scheme, _, ok := strings.Cut(database, "://"); ok {
+		return "", fmt.Errorf("there is no engine for %s://…; there are a path, for SQLite, and postgres://…", scheme)
+	}
+	return sqliteIdentity(database)
+}
+
+// shown is how an error names a database: an SQLite file as it was named.
+func shown(database string) string {
+	if !isPostgres(database) {
+		return database
+	}
+	identity, err := postgresIdentity(database)
+	if err != nil {
+		return "postgres://…"
+	}
+	return identity
+}
+
+// sqliteIdentity is the same for all paths that lead to the same file, and
+// stays so when the file, or its folder, is made.
+func sqliteIdentity(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	// A link may lead to a file that is not there yet. (Linux follows as many.)
+	for range 40 {
+		target, err := os.Readlink(path)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		path = target
+	}
+	missing := ""
+	for there := path; ; there = filepath.Dir(there) {
+		if resolved, err := filepath.EvalSymlinks(there); err == nil {
+			return filepath.Join(resolved, missing), nil
+		}
+		if there == filepath.Dir(there) {
+			return path, nil
+		}
+		missing = filepath.Join(filepath.Base(there), missing)
+	}
+}
+
+func isPostgres(database string) bool {
+	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
+}
+
+// parsePostgres reads an address. Its errors show nothing of it: what can't be
+// read may hold the password in any place.
+func parsePostgres(address string) (*pgx.ConnConfig, error) {
+	_, rest, _ := strings.Cut(address, "://")
+	rest = rest[strings.LastIndex(rest, "@")+1:]
+	parsed, err := url.Parse(address)
+	// A password with a bare / ? or # in it ends the host early. What stands
+	// behind an @ must then be the host.
+	if err != nil || parsed.User != nil && !strings.HasPrefix(rest, parsed.Host) || parsed.User == nil && strings.Contains(address, "@") {
+		return nil, errors.New("the address is not postgres://user:password@host:port/database?option=value; in the user and the password, special characters are percent-encoded: / is %2F, @ is %40")
+	}
+	config, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, errors.New("an option of the address, or a file that one names, can't be read; they are those of libpq: sslmode, sslrootcert, search_path …")
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 5 * time.Second
+	}
+	if _, ok := config.RuntimeParams["application_name"]; !ok {
+		config.RuntimeParams["application_name"] = "caddymsg"
+	}
+	// A connection that leads nowhere is found out within half a minute.
+	config.DialFunc = (&net.Dialer{Timeout: config.ConnectTimeout, KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3,
+	}}).DialContext
+	return config, nil
+}
+
+// postgresIdentity is an address without the password and the options, but for
+// the one that tells where in the database the tables are.
+func postgresIdentity(address string) (string, error) {
+	config, err := parsePostgres(address)
+	if err != nil {
+		return "", err
+	}
+	hosts := []string{net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))}
+	for _, other := range config.Fallbacks { // one with and one without TLS, perhaps
+		if host := net.JoinHostPort(other.Host, strconv.Itoa(int(other.Port))); host != hosts[len(hosts)-1] {
+			hosts = append(hosts, host)
+		}
+	}
+	identity := fmt.Sprintf("postgres://%s@%s/%s", config.User, strings.Join(hosts, ","), config.Database)
+	if path := config.RuntimeParams["search_path"]; path != "" {
+		identity += "?search_path=" + path
+	}
+	return identity, nil
+}

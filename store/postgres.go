@@ -318,7 +318,7 @@ func (p *postgres) update(ctx context.Context, fn func(*Tx) error) error {
 // who were in each other's way are not so again.
 func pause(ctx context.Context, attempt int) error {
 	select {
-	case <-time.After(rand.N(min(100, time.Duration(1)<<attempt) * time.Millisecond)):
+	case <-time.After(rand.N(min(100*time.Millisecond, time.Millisecond<<attempt))):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -157,7 +157,8 @@ func TestKilledProgram(t *testing.T) {
 		common, err := shared()
 		require.NoError(t, err)
 		for _, s := range []*Server{own, common} {
-			fmt.Fprintln(os.Stdout, "server", s.HostPort(), s.folder)
+			_, err := fmt.Fprintln(os.Stdout, "server", s.HostPort(), s.folder)
+			require.NoError(t, err)
 		}
 		_, _ = io.Copy(io.Discard, os.Stdin) // waits to be killed
 		return
@@ -213,7 +214,7 @@ type outcome struct {
 	how string
 }
 
-func (o *outcome) Helper()                        {}
+func (o *outcome) Helper()               {}
 func (o *outcome) Skipf(string, ...any)  { o.how += "skip" }
 func (o *outcome) Fatalf(string, ...any) { o.how += "fail" }
 

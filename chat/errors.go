@@ -59,7 +59,7 @@ func AsError(err error) *Error {
 	case errors.Is(err, store.ErrUnavailable):
 		return &Error{
 			Kind: Unavailable, Code: "database_unavailable",
-			Message: "The database can't do this right now. Nothing was changed; try again.",
+			Message: "The database can't do this right now. Try again; an idempotency key makes that safe.",
 			cause:   err,
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"math/bits"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -46,12 +47,12 @@ func Copy(ctx context.Context, from, to string, progress func(CopyProgress)) (ta
 	}
 	source, err := openEnd(ctx, from)
 	if err != nil {
-		return nil, fmt.Errorf("source: %w", err)
+		return nil, interrupted(ctx, fmt.Errorf("source: %w", err))
 	}
 	defer func() { err = errors.Join(err, source.close()) }()
 	destination, err := openEnd(ctx, to)
 	if err != nil {
-		return nil, fmt.Errorf("destination: %w", err)
+		return nil, interrupted(ctx, fmt.Errorf("destination: %w", err))
 	}
 	defer func() { err = errors.Join(err, destination.close()) }()
 
@@ -63,12 +64,21 @@ func Copy(ctx context.Context, from, to string, progress func(CopyProgress)) (ta
 		})
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err() // the statement that it broke off has an error of any kind
-		}
-		return nil, fmt.Errorf("copy %s to %s: %w", shown(from), shown(to), err)
+		return nil, interrupted(ctx, fmt.Errorf("copy %s to %s: %w", shown(from), shown(to), err))
 	}
 	return tables, nil
+}
+
+// errUnsure says that the destination did not answer to the commit.
+var errUnsure = errors.New("nobody knows whether the copy is stored; look into the destination: if it has rows, it has all")
+
+// interrupted is what an error means if ctx has ended: what that breaks off has
+// errors of all kinds.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() == nil || errors.Is(err, errUnsure) {
+		return err
+	}
+	return fmt.Errorf("interrupted, and nothing is stored: %w", ctx.Err())
 }
 
 // checkEnds refuses what can be refused before anything is opened: to open an
@@ -121,9 +131,8 @@ type copyEnd interface {
 	close() error
 	// snapshot calls fn with what view hands out, for as long as fn takes.
 	snapshot(ctx context.Context, fn func(*Tx) error) error
-	// bulk calls fn with a transaction of its own, that no other waits for in
-	// vain or shares, for as long as fn takes. It is committed if fn returns nil
-	// and ctx has not ended.
+	// bulk calls fn with a transaction of its own, for as long as fn takes. It is
+	// committed if fn returns nil and ctx has not ended.
 	bulk(ctx context.Context, fn func(*Tx) error) error
 	// lastID is at least the highest id that a table's rows have ever had.
 	lastID(tx *Tx, table string) (int64, error)
@@ -263,7 +272,7 @@ func (c *copying) insert(t copyTable, rows [][]any) error {
 			args = append(args, row...)
 		}
 		if _, err := c.write.exec(t.insertion(n), args...); err != nil {
-			return fmt.Errorf("from row %d to row %d: %w", rows[0][:t.keys], rows[n-1][:t.keys], err)
+			return fmt.Errorf("store rows %d to %d: %w", rows[0][:t.keys], rows[n-1][:t.keys], err)
 		}
 		rows = rows[n:]
 	}
@@ -283,7 +292,7 @@ func (t copyTable) insertion(n int) string {
 		default:
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "?%d", i+1)
+		b.WriteString("?" + strconv.Itoa(i+1))
 	}
 	b.WriteString(")")
 	return b.String()
@@ -295,7 +304,7 @@ func (c *copying) check(t copyTable, want CopiedTable) error {
 	got := CopiedTable{Name: t.name}
 	err := rowsOf(c.write, t, digest, func([]any, int) error {
 		got.Rows++
-		if got.Rows%(16*copyBatchRows) == 0 {
+		if got.Rows%(16*copyBatchRows) == 0 && got.Rows < want.Rows {
 			c.progress(CopyProgress{Table: t.name, Checking: true, Rows: got.Rows, Of: want.Rows})
 		}
 		return nil
@@ -323,7 +332,7 @@ func rowsOf(tx *Tx, t copyTable, digest hash.Hash, each func(row []any, size int
 		` FROM `+t.name+` ORDER BY `+strings.Join(t.columns[:t.keys], ", "))
 	if err != nil {
 		cancel()
-		return tx.classify(err)
+		return fmt.Errorf("read rows: %w", tx.classify(err))
 	}
 	defer rows.Close()
 	defer cancel()
@@ -335,7 +344,7 @@ func rowsOf(tx *Tx, t copyTable, digest hash.Hash, each func(row []any, size int
 			into[i] = &row[i]
 		}
 		if err := rows.Scan(into...); err != nil {
-			return tx.classify(err)
+			return fmt.Errorf("read rows: %w", tx.classify(err))
 		}
 		if encoded, err = encodeRow(encoded[:0], row); err != nil {
 			return fmt.Errorf("row %d: %w", row[:t.keys], err)
@@ -345,7 +354,10 @@ func rowsOf(tx *Tx, t copyTable, digest hash.Hash, each func(row []any, size int
 			return err
 		}
 	}
-	return tx.classify(rows.Err())
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read rows: %w", tx.classify(err))
+	}
+	return nil
 }
 
 // encodeRow appends a row such that no other has the same bytes: of each value
@@ -389,9 +401,9 @@ func (s *sqlite) bulk(ctx context.Context, fn func(*Tx) error) error {
 	if _, err := conn.ExecContext(ctx, settings); err != nil {
 		return explain(err)
 	}
-	return explain(carryThrough(ctx, conn, sql.LevelDefault, func(begun *sql.Tx) error {
+	return carryThrough(ctx, conn, sql.LevelDefault, explain, func(begun *sql.Tx) error {
 		return fn(&Tx{ctx: ctx, conn: begun, dialect: sqliteDialect()})
-	}))
+	})
 }
 
 func (s *sqlite) lastID(tx *Tx, table string) (last int64, err error) {
@@ -437,7 +449,7 @@ func (p *postgres) bulk(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	defer conn.Close()
-	return carryThrough(ctx, conn, p.isolation, func(begun *sql.Tx) error {
+	return carryThrough(ctx, conn, p.isolation, explainPostgres, func(begun *sql.Tx) error {
 		tx := &Tx{ctx: ctx, conn: p.numbered(begun), dialect: postgresDialect()}
 		if _, err := tx.exec(untimed); err != nil {
 			return err
@@ -497,10 +509,10 @@ func (p *postgres) advance(tx *Tx, table string, last int64) error {
 // carryThrough calls fn with a transaction and commits it, unless fn fails or
 // ctx has ended. A commit is not broken off: nobody would know whether it was
 // one.
-func carryThrough(ctx context.Context, conn *sql.Conn, isolation sql.IsolationLevel, fn func(*sql.Tx) error) error {
+func carryThrough(ctx context.Context, conn *sql.Conn, isolation sql.IsolationLevel, explain func(error) error, fn func(*sql.Tx) error) error {
 	begun, err := conn.BeginTx(context.WithoutCancel(ctx), &sql.TxOptions{Isolation: isolation})
 	if err != nil {
-		return fmt.Errorf("begin: %w", err)
+		return fmt.Errorf("begin: %w", explain(err))
 	}
 	// After a commit it does nothing. Where it fails the connection is lost,
 	// and nothing is stored.
@@ -512,7 +524,7 @@ func carryThrough(ctx context.Context, conn *sql.Conn, isolation sql.IsolationLe
 		return err
 	}
 	if err := begun.Commit(); err != nil {
-		return fmt.Errorf("commit: %w; look into the destination before another attempt: if it has rows, it has all", err)
+		return fmt.Errorf("%w: commit: %w", errUnsure, explain(err))
 	}
 	return nil
 }

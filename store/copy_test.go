@@ -1,0 +1,598 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/caddymsg/messaging/internal/pgtest"
+	"github.com/caddymsg/messaging/store"
+)
+
+// copyEngines make a new, empty database each and return its path or address.
+var copyEngines = map[string]func(testing.TB) string{
+	"SQLite":     func(tb testing.TB) string { return filepath.Join(tb.TempDir(), "messaging.db") },
+	"PostgreSQL": func(tb testing.TB) string { return pgtest.NewDatabase(tb) },
+}
+
+// copyPairs calls test with every engine as the source and as the destination.
+func copyPairs(t *testing.T, test func(t *testing.T, from, to string)) {
+	for from, newSource := range copyEngines {
+		for to, newDestination := range copyEngines {
+			t.Run(from+" to "+to, func(t *testing.T) {
+				t.Parallel()
+				test(t, newSource(t), newDestination(t))
+			})
+		}
+	}
+}
+
+// rawDatabase opens a database beside the store.
+func rawDatabase(tb testing.TB, database string) *sql.DB {
+	tb.Helper()
+	if !strings.Contains(database, "://") {
+		return otherProgram(tb, database)
+	}
+	db, err := sql.Open("pgx", database)
+	require.NoError(tb, err)
+	db.SetMaxOpenConns(1)
+	tb.Cleanup(func() { db.Close() })
+	return db
+}
+
+// migrated makes the tables of a database.
+func migrated(tb testing.TB, database string) {
+	tb.Helper()
+	s, err := store.Open(context.Background(), store.Options{Database: database})
+	require.NoError(tb, err)
+	require.NoError(tb, s.Close())
+}
+
+// filled fills a new database with so many messages and as many events, and
+// what they need; a few of them are as odd as may be.
+func filled(tb testing.TB, database string, messages int) {
+	tb.Helper()
+	migrated(tb, database)
+	db := rawDatabase(tb, database)
+	defer db.Close()
+	tx, err := db.BeginTx(context.Background(), nil)
+	require.NoError(tb, err)
+	for _, statement := range []string{
+		`INSERT INTO users (username, username_key, password_hash, created_at)
+			SELECT 'Üser ' || i, 'üser ' || i, '$2a$04$' || i, i * 1000 - 5000
+			FROM (` + numbers(60) + `) n ORDER BY n.i`,
+		`INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES
+			(` + blob("") + `, 1, 0, 0), (` + blob("00") + `, 2, -1, 9223372036854775807),
+			(` + blob("000102fffe27") + `, 3, -9223372036854775808, 1), (` + blob("de30ad") + `, 3, 5, 6)`,
+		`INSERT INTO chats (kind, title, created_at)
+			SELECT 'group', CASE i % 3 WHEN 0 THEN '' WHEN 1 THEN '会議 🙂 ' || i ELSE '''"\ ' END, i
+			FROM (` + numbers(20) + `) n ORDER BY n.i`,
+		`INSERT INTO chats (kind, direct_low, direct_high, created_at) VALUES
+			('direct', 1, 2, 1), ('self', 3, 3, 2), ('direct', 4, 5, 3)`,
+		`INSERT INTO participants (chat_id, user_id, joined_at)
+			SELECT c.id, u.id, u.id * c.id FROM chats c, users u WHERE u.id <= 50 AND c.kind = 'group'`,
+		fmt.Sprintf(`INSERT INTO messages (chat_id, seq, sender_id, text, client_id, created_at)
+			SELECT 1 + i %% 20, 1 + (i - 1) / 20, 1 + i %% 50,
+				CASE WHEN i %% 5000 = 7 THEN '%s' WHEN i %% 1000 = 0 THEN '' ELSE 'No. ' || i || ': ñandú 漢字 👩‍🚀 ''?1 $1''' END,
+				CASE i %% 3 WHEN 0 THEN NULL ELSE 'key ' || i END,
+				1635595200000000 + i
+			FROM (%s) n ORDER BY n.i`, strings.Repeat("🙂", 10_000), numbers(messages)),
+		fmt.Sprintf(`INSERT INTO events (id, type, chat_id, actor_id, message_id, user_id, created_at)
+			SELECT 100 + i, 'message.created', 1 + i %% 20, 1 + i %% 50,
+				CASE i %% 7 WHEN 0 THEN NULL ELSE i END, CASE i %% 7 WHEN 0 THEN 5 END, i
+			FROM (%s) n ORDER BY n.i`, numbers(messages)),
+		`UPDATE chats SET last_seq = (SELECT coalesce(max(seq), 0) FROM messages WHERE chat_id = chats.id)`,
+		// The highest of each are gone, and their ids with them.
+		`DELETE FROM events WHERE id > (SELECT max(id) - 3 FROM events)`,
+		`DELETE FROM messages WHERE id > (SELECT max(id) - 3 FROM messages)`,
+		`DELETE FROM chats WHERE id = (SELECT max(id) FROM chats)`,
+		`DELETE FROM sessions WHERE id = (SELECT max(id) FROM sessions)`,
+		`DELETE FROM users WHERE id > 55`,
+	} {
+		if strings.Contains(database, "://") {
+			statement = strings.NewReplacer("x'", `'\x`).Replace(statement)
+		}
+		_, err := tx.ExecContext(context.Background(), statement)
+		require.NoError(tb, err, statement)
+	}
+	require.NoError(tb, tx.Commit())
+	// The log goes on behind these events, as it does when a database is opened.
+	migrated(tb, database)
+}
+
+// numbers is a query for the numbers from 1 to n, as i.
+func numbers(n int) string {
+	return fmt.Sprintf(`WITH RECURSIVE r (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < %d) SELECT i FROM r`, n)
+}
+
+// blob is a literal of SQLite.
+func blob(hex string) string { return "x'" + hex + "'" }
+
+// Numbers of rows in what filled makes.
+func filledRows(messages int) map[string]int64 {
+	return map[string]int64{
+		"users": 55, "sessions": 3, "chats": 22, "participants": 20 * 50,
+		"messages": int64(messages - 3), "events": int64(messages - 3),
+	}
+}
+
+// requireSame compares all rows of two databases, in the tables that an SQLite
+// file has.
+func requireSame(tb testing.TB, wantIn, gotIn string) {
+	tb.Helper()
+	ctx := context.Background()
+	path := filepath.Join(tb.TempDir(), "tables.db")
+	migrated(tb, path)
+	tables := catalogSQLite(tb, path)
+	want, got := rawDatabase(tb, wantIn), rawDatabase(tb, gotIn)
+	defer want.Close()
+	defer got.Close()
+	for name, columns := range tables {
+		query := "SELECT " + strings.Join(columns, ", ") + " FROM " + name + " ORDER BY 1, 2"
+		wantRows, err := want.QueryContext(ctx, query)
+		require.NoError(tb, err)
+		defer wantRows.Close()
+		gotRows, err := got.QueryContext(ctx, query)
+		require.NoError(tb, err)
+		defer gotRows.Close()
+		for wantRows.Next() {
+			if !gotRows.Next() {
+				require.NoError(tb, gotRows.Err())
+				require.Fail(tb, "rows are missing", name)
+			}
+			wantRow, gotRow := scanAny(tb, wantRows, len(columns)), scanAny(tb, gotRows, len(columns))
+			if !slices.EqualFunc(wantRow, gotRow, sameValue) { // require.Equal alone is slow
+				require.Equal(tb, wantRow, gotRow, name)
+			}
+		}
+		require.False(tb, gotRows.Next(), "%s has rows too many", name)
+		require.NoError(tb, errors.Join(wantRows.Err(), gotRows.Err()))
+	}
+}
+
+func sameValue(a, b any) bool {
+	blob, isBlob := a.([]byte)
+	other, isOther := b.([]byte)
+	if isBlob || isOther {
+		return isBlob && isOther && bytes.Equal(blob, other)
+	}
+	return a == b
+}
+
+func scanAny(tb testing.TB, rows *sql.Rows, n int) []any {
+	values, into := make([]any, n), make([]any, n)
+	for i := range values {
+		into[i] = &values[i]
+	}
+	if err := rows.Scan(into...); err != nil {
+		require.NoError(tb, err)
+	}
+	return values
+}
+
+func ignore(store.CopyProgress) {}
+
+// requireEmpty asks the tables that a copy fills.
+func requireEmpty(tb testing.TB, database string) {
+	tb.Helper()
+	db := rawDatabase(tb, database)
+	defer db.Close()
+	for table := range filledRows(0) {
+		var rows int
+		require.NoError(tb, db.QueryRow("SELECT count(*) FROM "+table).Scan(&rows))
+		require.Zero(tb, rows, table)
+	}
+}
+
+func copied(tb testing.TB, from, to string) []store.CopiedTable {
+	tb.Helper()
+	tables, err := store.Copy(context.Background(), from, to, ignore)
+	require.NoError(tb, err)
+	return tables
+}
+
+// 100,000 messages go to PostgreSQL and back, and arrive as they were.
+func TestCopyThereAndBack(t *testing.T) {
+	t.Parallel()
+	const messages = 100_000
+	there := copyEngines["PostgreSQL"](t)
+	origin, back := copyEngines["SQLite"](t), copyEngines["SQLite"](t)
+	filled(t, origin, messages)
+
+	first := copied(t, origin, there)
+	rows := map[string]int64{}
+	for _, table := range first {
+		rows[table.Name] = table.Rows
+	}
+	require.Equal(t, filledRows(messages), rows)
+	requireSame(t, origin, there)
+
+	require.Equal(t, first, copied(t, there, back), "the checksums are the same on both engines")
+	requireSame(t, origin, back)
+}
+
+// Whatever the engines: the rows are those of the source, and what was once an
+// id is never one again.
+func TestCopyGoesOn(t *testing.T) {
+	t.Parallel()
+	copyPairs(t, func(t *testing.T, from, to string) {
+		const messages = 700 // more than a batch
+		filled(t, from, messages)
+		var before, last int64 // the highest event ids that were given
+		s, err := store.Open(t.Context(), store.Options{Database: from})
+		require.NoError(t, err)
+		update(t, s, func(tx *store.Tx) error {
+			e := store.Event{Type: store.ChatCreated, ChatID: 1, ActorID: 1, At: noon}
+			return errors.Join(tx.AppendEvent(e), tx.AppendEvent(e))
+		})
+		logged := logOf(t, s, messages-3+2)
+		last = logged[len(logged)-1].ID
+		before = logged[len(logged)-2].ID
+		require.NoError(t, s.Close())
+		raw := rawDatabase(t, from)
+		_, err = raw.Exec(fmt.Sprintf(`DELETE FROM events WHERE id = %d`, last))
+		require.NoError(t, err)
+		require.NoError(t, raw.Close())
+
+		copied(t, from, to)
+		requireSame(t, from, to)
+
+		s, err = store.Open(t.Context(), store.Options{Database: to})
+		require.NoError(t, err)
+		defer s.Close()
+		require.EqualValues(t, 61, newUser(t, s, "new").ID)
+		update(t, s, func(tx *store.Tx) error {
+			session := store.Session{TokenHash: hash("new"), UserID: 1, CreatedAt: noon, ExpiresAt: noon}
+			c := store.Chat{Kind: store.GroupChat, CreatedAt: noon}
+			err := errors.Join(tx.CreateSession(&session), tx.CreateChat(&c))
+			if err == nil && (session.ID != 5 || c.ID != 24) {
+				err = fmt.Errorf("session %d, chat %d", session.ID, c.ID)
+			}
+			return err
+		})
+		update(t, s, func(tx *store.Tx) error {
+			m, err := post(tx, 3, 5, "new")
+			if err == nil && m.ID != messages+1 {
+				err = fmt.Errorf("message %d", m.ID)
+			}
+			return err
+		})
+
+		// A follower sees the old ones and the new; one who had come to the end
+		// of the old log misses nothing.
+		all := logOf(t, s, messages-3+2)
+		require.Len(t, all, messages-3+2)
+		require.True(t, slices.IsSortedFunc(all, func(a, b store.Event) int { return int(a.ID - b.ID) }))
+		require.Equal(t, logged[:len(logged)-1], all[:len(all)-1])
+		require.Equal(t, before, all[len(all)-2].ID)
+		require.Greater(t, all[len(all)-1].ID, last)
+		require.Equal(t, "new", all[len(all)-1].Message.Text)
+	})
+}
+
+// The copy is that of one moment, while others write to the source.
+func TestCopyOfOneMoment(t *testing.T) {
+	t.Parallel()
+	copyPairs(t, func(t *testing.T, from, to string) {
+		filled(t, from, 1000)
+		s, err := store.Open(t.Context(), store.Options{Database: from})
+		require.NoError(t, err)
+		defer s.Close()
+		written := 0
+		tables, err := store.Copy(t.Context(), from, to, func(store.CopyProgress) {
+			newUser(t, s, fmt.Sprint("late ", written))
+			update(t, s, func(tx *store.Tx) error {
+				_, err := post(tx, 1, 1, "late")
+				return err
+			})
+			written++
+		})
+		require.NoError(t, err)
+		require.NotZero(t, written)
+		for _, table := range tables {
+			require.Equal(t, filledRows(1000)[table.Name], table.Rows, table.Name)
+		}
+	})
+}
+
+// A copy that is broken off leaves nothing behind.
+func TestCopyInterrupted(t *testing.T) {
+	t.Parallel()
+	copyPairs(t, func(t *testing.T, from, to string) {
+		filled(t, from, 2000)
+		for name, at := range map[string]func(store.CopyProgress) bool{
+			"at the start":        func(p store.CopyProgress) bool { return p.Table == "users" },
+			"in the midst":        func(p store.CopyProgress) bool { return p.Table == "messages" && p.Rows > 0 && p.Rows < p.Of },
+			"while it reads back": func(p store.CopyProgress) bool { return p.Checking },
+			"at the end":          func(p store.CopyProgress) bool { return p.Checking && p.Table == "events" && p.Rows == p.Of },
+		} {
+			ctx, cancel := context.WithCancel(t.Context())
+			_, err := store.Copy(ctx, from, to, func(p store.CopyProgress) {
+				if at(p) {
+					cancel()
+				}
+			})
+			require.ErrorIs(t, err, context.Canceled, name)
+			requireEmpty(t, to)
+			cancel()
+		}
+		copied(t, from, to)
+		requireSame(t, from, to)
+	})
+}
+
+// What the destination makes of a row by itself is found out.
+func TestCopyChecksums(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		engine     string
+		statements []string
+		table      string
+	}{
+		"a text that SQLite changes": {"SQLite", []string{
+			`CREATE TRIGGER mine AFTER INSERT ON messages WHEN NEW.id = 30 BEGIN UPDATE messages SET text = 'no. 30' WHERE id = NEW.id; END`,
+		}, "messages"},
+		"a row that SQLite drops": {"SQLite", []string{
+			`CREATE TRIGGER mine AFTER INSERT ON events WHEN NEW.id = 130 BEGIN DELETE FROM events WHERE id = NEW.id; END`,
+		}, "events"},
+		"a row of an earlier table": {"SQLite", []string{
+			`CREATE TRIGGER mine AFTER INSERT ON events WHEN NEW.id = 130 BEGIN UPDATE users SET created_at = 0 WHERE id = 30; END`,
+		}, "users"},
+		"a text that PostgreSQL changes": {"PostgreSQL", []string{
+			`CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.text = NEW.text || NEW.id; RETURN NEW; END'`,
+			`CREATE TRIGGER mine BEFORE INSERT ON messages FOR EACH ROW WHEN (NEW.id = 30) EXECUTE FUNCTION mine()`,
+		}, "messages"},
+		"NULL for an empty text": {"PostgreSQL", []string{
+			`ALTER TABLE chats ALTER COLUMN title DROP NOT NULL`,
+			`CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.title = NULL; RETURN NEW; END'`,
+			`CREATE TRIGGER mine BEFORE INSERT ON chats FOR EACH ROW WHEN (NEW.title = '') EXECUTE FUNCTION mine()`,
+		}, "chats"},
+		"a row that PostgreSQL drops": {"PostgreSQL", []string{
+			`CREATE RULE mine AS ON INSERT TO sessions WHERE NEW.id = 2 DO INSTEAD NOTHING`,
+		}, "sessions"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			from, to := copyEngines["SQLite"](t), copyEngines[test.engine](t)
+			filled(t, from, 100)
+			migrated(t, to)
+			db := rawDatabase(t, to)
+			for _, statement := range test.statements {
+				_, err := db.Exec(statement)
+				require.NoError(t, err)
+			}
+			require.NoError(t, db.Close())
+			_, err := store.Copy(t.Context(), from, to, ignore)
+			require.ErrorContains(t, err, "table "+test.table+": the destination has stored something else")
+			requireEmpty(t, to)
+		})
+	}
+}
+
+func TestCopyRefusals(t *testing.T) {
+	t.Parallel()
+	const password = "pa55w0rd"
+	dir := t.TempDir()
+	full, other := filepath.Join(dir, "full.db"), filepath.Join(dir, "other.db")
+	filled(t, full, 10)
+	filled(t, other, 10)
+	link := filepath.Join(dir, "link.db")
+	require.NoError(t, os.Symlink(full, link))
+	empty := filepath.Join(dir, "empty.db")
+	migrated(t, empty)
+	missing := filepath.Join(dir, "missing.db")
+	fullPostgres := pgtest.NewDatabase(t)
+	copied(t, full, fullPostgres)
+	parsed, err := url.Parse(fullPostgres)
+	require.NoError(t, err)
+	wrong := *parsed
+	wrong.User = url.UserPassword(parsed.User.Username(), password)
+	samePostgres := *parsed
+	samePostgres.RawQuery += "&application_name=another"
+
+	for name, test := range map[string]struct {
+		from, to string
+		want     string
+	}{
+		"destination has rows, SQLite":      {full, other, "not empty"},
+		"destination has rows, PostgreSQL":  {full, fullPostgres, "not empty"},
+		"the same":                          {full, full, "both the source and the destination"},
+		"the same by another name":          {full, link, "both the source and the destination"},
+		"the same by another address":       {fullPostgres, samePostgres.String(), "both the source and the destination"},
+		"no source":                         {missing, other, "there is no file " + missing},
+		"an empty source":                   {empty, filepath.Join(dir, "new.db"), "the source is empty"},
+		"unknown engine, source":            {"mysql://root:" + password + "@localhost/db", full, "source: there is no engine for mysql://"},
+		"unknown engine, destination":       {full, "mysql://root:" + password + "@localhost/db", "destination: there is no engine for mysql://"},
+		"wrong password of the source":      {wrong.String(), filepath.Join(dir, "new.db"), "source: "},
+		"wrong password of the destination": {full, wrong.String(), "destination: "},
+		"unreachable":                       {full, "postgres://ada:" + password + "@" + mute(t) + "/db", "destination: "},
+		"an address that can't be read":     {full, "postgres://ada:" + password + "#@localhost/db", "destination: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tables, err := store.Copy(t.Context(), test.from, test.to, func(p store.CopyProgress) {
+				t.Errorf("it began: %v", p)
+			})
+			require.ErrorContains(t, err, test.want)
+			require.Empty(t, tables)
+			require.NotContains(t, err.Error(), password)
+			if secret, ok := parsed.User.Password(); ok {
+				require.NotContains(t, err.Error(), secret)
+			}
+			require.NoFileExists(t, missing)
+		})
+	}
+}
+
+// mute is the address of a server that hangs up.
+func mute(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(tb, err)
+	tb.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	return l.Addr().String()
+}
+
+func TestCopyProgress(t *testing.T) {
+	t.Parallel()
+	from := copyEngines["SQLite"](t)
+	filled(t, from, 2000)
+	type step struct {
+		table    string
+		checking bool
+	}
+	var steps []step
+	at := map[step]int64{}
+	_, err := store.Copy(t.Context(), from, copyEngines["SQLite"](t), func(p store.CopyProgress) {
+		s := step{p.Table, p.Checking}
+		if _, ok := at[s]; !ok {
+			steps = append(steps, s)
+		}
+		require.GreaterOrEqual(t, p.Rows, at[s])
+		require.Equal(t, filledRows(2000)[p.Table], p.Of)
+		at[s] = p.Rows
+	})
+	require.NoError(t, err)
+	tables := []string{"users", "sessions", "chats", "participants", "messages", "events"}
+	var want []step
+	for _, checking := range []bool{false, true} {
+		for _, table := range tables {
+			want = append(want, step{table, checking})
+			require.Equal(t, filledRows(2000)[table], at[step{table, checking}], "the last of each tells of all rows")
+		}
+	}
+	require.Equal(t, want, steps)
+}
+
+// The memory that a copy takes does not grow with what is copied. (Not parallel:
+// others must not use memory at the same time.)
+func TestCopyMemory(t *testing.T) {
+	const texts, length, limit = 2500, 10_000, 8 << 20 // of 25 MB
+	for name, newDatabase := range copyEngines {
+		t.Run(name, func(t *testing.T) {
+			from, to := newDatabase(t), newDatabase(t)
+			filled(t, from, 10)
+			db := rawDatabase(t, from)
+			_, err := db.Exec(fmt.Sprintf(`
+				INSERT INTO messages (chat_id, seq, sender_id, text, created_at)
+				SELECT 1, 1000 + i, 1, '%s' || i, 0 FROM (%s) n`, strings.Repeat("x", length), numbers(texts)))
+			require.NoError(t, err)
+			require.NoError(t, db.Close())
+
+			base := liveHeap()
+			peak, calls := base, 0
+			_, err = store.Copy(t.Context(), from, to, func(store.CopyProgress) {
+				if calls++; calls%4 == 0 {
+					peak = max(peak, liveHeap())
+				}
+			})
+			require.NoError(t, err)
+			require.Greater(t, calls, 25)
+			require.Less(t, peak, base+limit)
+		})
+	}
+}
+
+func liveHeap() uint64 {
+	for range 3 { // pools let go in two steps
+		runtime.GC()
+	}
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}
+
+// Every table and column that migrations make is copied, on both engines.
+func TestCopyTables(t *testing.T) {
+	t.Parallel()
+	listed := store.CopyColumns()
+	path, address := copyEngines["SQLite"](t), copyEngines["PostgreSQL"](t)
+	migrated(t, path)
+	migrated(t, address)
+	const why = "a migration changed it: copyTables in copy.go must, too"
+	require.Equal(t, sorted(catalogSQLite(t, path)), sorted(listed), why)
+	require.Equal(t, sorted(catalogPostgres(t, address)), sorted(listed), why)
+
+	db := rawDatabase(t, address)
+	for table, keys := range store.CopyKeys() {
+		var primary []string
+		rows, err := db.Query(`
+			SELECT a.attname FROM pg_index i
+			CROSS JOIN unnest(i.indkey) WITH ORDINALITY k (attnum, place)
+			JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+			WHERE i.indrelid = $1::regclass AND i.indisprimary ORDER BY k.place`, table)
+		require.NoError(t, err)
+		defer rows.Close()
+		for rows.Next() {
+			primary = append(primary, fmt.Sprint(scanAny(t, rows, 1)[0]))
+		}
+		require.NoError(t, rows.Err())
+		require.Equal(t, primary, keys, table)
+	}
+}
+
+func sorted(tables map[string][]string) map[string][]string {
+	tables = maps.Clone(tables)
+	for name, columns := range tables {
+		tables[name] = slices.Sorted(slices.Values(columns))
+	}
+	return tables
+}
+
+// catalogSQLite lists the columns of all tables but those of goose and SQLite.
+func catalogSQLite(tb testing.TB, path string) map[string][]string {
+	tb.Helper()
+	return catalog(tb, path, `
+		SELECT t.name, c.name FROM sqlite_schema t, pragma_table_xinfo(t.name) c
+		WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\' AND t.name <> 'goose_db_version'
+		ORDER BY t.name, c.cid`)
+}
+
+// catalogPostgres lists the columns of all tables but those of goose and
+// event_log, which is the database's own.
+func catalogPostgres(tb testing.TB, address string) map[string][]string {
+	tb.Helper()
+	return catalog(tb, address, `
+		SELECT table_name, column_name FROM information_schema.columns
+		WHERE table_schema = current_schema() AND table_name NOT IN ('goose_db_version', 'event_log')
+		ORDER BY table_name, ordinal_position`)
+}
+
+func catalog(tb testing.TB, database, query string) map[string][]string {
+	tb.Helper()
+	db := rawDatabase(tb, database)
+	defer db.Close()
+	rows, err := db.Query(query)
+	require.NoError(tb, err)
+	defer rows.Close()
+	tables := map[string][]string{}
+	for rows.Next() {
+		var table, column string
+		require.NoError(tb, rows.Scan(&table, &column))
+		tables[table] = append(tables[table], column)
+	}
+	require.NoError(tb, rows.Err())
+	return tables
+}

@@ -20,6 +20,9 @@ func Identity(database string) (string, error) {
 	if isPostgres(database) {
 		return postgresIdentity(database)
 	}
+	if scheme, _, _ := strings.Cut(database, ":"); scheme == "postgres" || scheme == "postgresql" {
+		return "", errAddress // and no path: it may hold a password
+	}
 	if scheme, _, ok := strings.Cut(database, "://"); ok {
 		return "", fmt.Errorf("there is no engine for %s://…; there are a path, for SQLite, and postgres://…", scheme)
 	}
@@ -72,16 +75,23 @@ func isPostgres(database string) bool {
 	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
 }
 
+var errAddress = errors.New("the address is not postgres://user:password@host:port/database?option=value; in the user and the password, special characters are percent-encoded: / is %2F, @ is %40")
+
 // parsePostgres reads an address. Its errors show nothing of it: what can't be
 // read may hold the password in any place.
 func parsePostgres(address string) (*pgx.ConnConfig, error) {
+	// A password with a bare @ / ? or # in it would end there, and what is left
+	// of it be taken for the host, the database or an option, and be shown.
 	_, rest, _ := strings.Cut(address, "://")
-	rest = rest[strings.LastIndex(rest, "@")+1:]
-	parsed, err := url.Parse(address)
-	// A password with a bare / ? or # in it ends the host early. What stands
-	// behind an @ must then be the host.
-	if err != nil || parsed.User != nil && !strings.HasPrefix(rest, parsed.Host) || parsed.User == nil && strings.Contains(address, "@") {
-		return nil, errors.New("the address is not postgres://user:password@host:port/database?option=value; in the user and the password, special characters are percent-encoded: / is %2F, @ is %40")
+	authority, others := rest, ""
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		authority, others = rest[:end], rest[end:]
+	}
+	if strings.Count(authority, "@") > 1 || strings.Contains(others, "@") {
+		return nil, errAddress
+	}
+	if _, err := url.Parse(address); err != nil {
+		return nil, errAddress
 	}
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
@@ -114,8 +124,12 @@ func postgresIdentity(address string) (string, error) {
 		}
 	}
 	identity := fmt.Sprintf("postgres://%s@%s/%s", config.User, strings.Join(hosts, ","), config.Database)
-	if path := config.RuntimeParams["search_path"]; path != "" {
-		identity += "?search_path=" + path
+	separator := "?"
+	for _, name := range []string{"search_path", "options"} { // the second may set the first
+		if value := config.RuntimeParams[name]; value != "" {
+			identity += separator + name + "=" + value
+			separator = "&"
+		}
 	}
 	return identity, nil
 }

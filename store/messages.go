@@ -72,7 +72,8 @@ func (tx *Tx) FindMessageByClientID(senderID int64, clientID string) (Message, e
 // first.
 func (tx *Tx) ListChatMessages(chatID int64, in Span, limit int) ([]Message, error) {
 	found, err := tx.listMessages(selectMessages+`
-		WHERE m.chat_id = ?1 AND m.id > ?2 AND m.id < ?3`, chatID, in, limit)
+		WHERE m.chat_id = ?1 AND m.id > ?2 AND m.id < ?3
+		ORDER BY m.id`+in.direction()+` LIMIT ?4`, chatID, in, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list messages of chat: %w", err)
 	}
@@ -81,17 +82,34 @@ func (tx *Tx) ListChatMessages(chatID int64, in Span, limit int) ([]Message, err
 
 // ListMessagesOf lists up to limit messages, of all chats that the user takes
 // part in, in a span, oldest first. It costs a look into each of these chats
-// and into each of their messages in the span, but into nobody else's.
+// and, in each, into the messages in the span: on PostgreSQL into limit of them,
+// on SQLite into all. It costs none into anybody else's: left to themselves,
+// both engines would walk through everybody's messages by id.
 func (tx *Tx) ListMessagesOf(userID int64, in Span, limit int) ([]Message, error) {
-	// CROSS JOIN is there for SQLite, which then keeps this order; left to
-	// itself it would walk through everybody's messages by id.
-	found, err := tx.listMessages(`
-		SELECT `+messageColumns+`
+	order := ` ORDER BY m.id` + in.direction() + ` LIMIT ?4`
+	// CROSS JOIN has SQLite keep this order.
+	query := `
+		SELECT ` + messageColumns + `
 		FROM participants p
 		CROSS JOIN messages m
 		JOIN chats c ON c.id = m.chat_id
 		JOIN users u ON u.id = m.sender_id
-		WHERE p.user_id = ?1 AND m.chat_id = p.chat_id AND m.id > ?2 AND m.id < ?3`, userID, in, limit)
+		WHERE p.user_id = ?1 AND m.chat_id = p.chat_id AND m.id > ?2 AND m.id < ?3` + order
+	if tx.dialect.lateral {
+		query = `
+		SELECT ` + messageColumns + `
+		FROM (
+			SELECT m.* FROM participants p
+			CROSS JOIN LATERAL (
+				SELECT * FROM messages m
+				WHERE m.chat_id = p.chat_id AND m.id > ?2 AND m.id < ?3` + order + `
+			) m
+			WHERE p.user_id = ?1` + order + `
+		) m
+		JOIN chats c ON c.id = m.chat_id
+		JOIN users u ON u.id = m.sender_id` + order
+	}
+	found, err := tx.listMessages(query, userID, in, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list messages of user: %w", err)
 	}
@@ -99,11 +117,7 @@ func (tx *Tx) ListMessagesOf(userID int64, in Span, limit int) ([]Message, error
 }
 
 func (tx *Tx) listMessages(query string, of int64, in Span, limit int) ([]Message, error) {
-	order := ` ORDER BY m.id LIMIT ?4`
-	if in.FromEnd {
-		order = ` ORDER BY m.id DESC LIMIT ?4`
-	}
-	found, err := list(tx, min(limit, 64), scanMessage, query+order, of, in.After, in.Before, limit)
+	found, err := list(tx, min(limit, 64), scanMessage, query, of, in.After, in.Before, limit)
 	if in.FromEnd {
 		slices.Reverse(found)
 	}

@@ -55,8 +55,14 @@ const (
 	standardPool = 10
 )
 
-// errContention says that Updates get into each other's way.
-var errContention = fmt.Errorf("%w: other updates are in the way", ErrUnavailable)
+// What an Update fails with that may be tried again.
+var (
+	// errContention says that Updates get into each other's way.
+	errContention = fmt.Errorf("%w: other updates are in the way", ErrUnavailable)
+	// errStale says that a connection was lost before the Update began: the
+	// server has restarted.
+	errStale = fmt.Errorf("%w: a connection was lost", ErrUnavailable)
+)
 
 func openPostgres(ctx context.Context, opts Options) (_ *postgres, err error) {
 	p := &postgres{
@@ -75,6 +81,7 @@ func openPostgres(ctx context.Context, opts Options) (_ *postgres, err error) {
 	// for hours. What is committed is on the disk, whatever the database does
 	// by itself.
 	const settings = `
+		SET client_encoding = 'UTF8';
 		SET idle_in_transaction_session_timeout = '30s';
 		SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
 	p.writing = p.pool(settings)
@@ -220,6 +227,7 @@ const advanceEvents = `
 func postgresDialect() dialect {
 	return dialect{
 		returning: true,
+		lateral:   true,
 		// Not a lock on the row: who waits for that has a transaction id already,
 		// and ids would come in another order than locks. This one gives none.
 		lockChat: `SELECT 1 FROM pg_advisory_xact_lock(?1)`,
@@ -302,7 +310,7 @@ func (p *postgres) update(ctx context.Context, fn func(*Tx) error) error {
 			return nil
 		case attempt == maxAttempts:
 			return err
-		case errors.Is(err, errContention):
+		case errors.Is(err, errContention), errors.Is(err, errStale):
 			if err := pause(ctx, attempt); err != nil {
 				return err
 			}
@@ -356,7 +364,11 @@ func (p *postgres) transaction(ctx context.Context, conn *sql.Conn, tx *Tx, fn f
 	start := time.Now()
 	begun, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: p.isolation})
 	if err != nil {
-		return fmt.Errorf("begin update: %w", classifyPostgres(err))
+		err = fmt.Errorf("begin update: %w", classifyPostgres(err))
+		if isLost(err) && ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", errStale, err)
+		}
+		return err
 	}
 	// After a commit it does nothing. Where it fails the connection is lost,
 	// and the server rolls back.
@@ -451,7 +463,7 @@ func classifyPostgres(err error) error {
 		return fmt.Errorf("%w: %w", ErrConflict, err)
 	case "40001", "40P01": // serialization_failure, deadlock_detected
 		return fmt.Errorf("%w: %w", errContention, err)
-	case "25006", "25P03": // read_only_sql_transaction: a standby; idle_in_transaction_session_timeout
+	case "25006", "25P03", "55P03": // read_only_sql_transaction: a standby; two timeouts: idle_in_transaction_session, lock
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	switch failure.Code[:2] {

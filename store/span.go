@@ -29,3 +29,11 @@ func (s Span) Without(part Span) Span {
 	}
 	return s
 }
+
+// direction is that of ORDER BY.
+func (s Span) direction() string {
+	if s.FromEnd {
+		return " DESC"
+	}
+	return ""
+}

@@ -182,6 +182,8 @@ type dialect struct {
 	// returning says that it is RETURNING that tells the id of a new row, and
 	// not the result.
 	returning bool
+	// lateral says that a subquery may refer to a table that stands before it.
+	lateral bool
 	// lockChat is a query that waits until no other Update holds the chat ?1,
 	// and holds it. Where it is empty, an Update is alone anyway.
 	lockChat string

@@ -185,7 +185,7 @@ func (a *API) stream(history *chat.History, err error) (*huma.StreamResponse, er
 		buf, sent := []byte{'['}, false
 		defer func() {
 			if p := recover(); p != nil {
-				if sent { // an error document can't follow
+				if sent && p != http.ErrAbortHandler { // an error document can't follow
 					_ = a.problem(ctx.Context(), fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 					p = http.ErrAbortHandler
 				}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/internal/pgtest"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -46,13 +47,28 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-func newSite(tb testing.TB) *site {
+// onEachEngine runs a test on SQLite and on PostgreSQL, in parallel with others.
+func onEachEngine(t *testing.T, test func(t *testing.T, s *site)) {
+	t.Parallel()
+	for engine, newDatabase := range map[string]func(testing.TB) string{
+		"sqlite":   func(tb testing.TB) string { return filepath.Join(tb.TempDir(), "messaging.db") },
+		"postgres": pgtest.NewDatabase,
+	} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			test(t, newSite(t, newDatabase(t)))
+		})
+	}
+}
+
+func newSite(tb testing.TB, database string) *site {
 	tb.Helper()
 	s := &site{clock: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
 	opened, err := store.Open(context.Background(), store.Options{
-		Database:    filepath.Join(tb.TempDir(), "messaging.db"),
+		Database:    database,
 		OnBatch:     func(updates int, _ time.Duration) { s.updates.Add(int64(updates)) },
 		QueueLength: 1,
+		Writers:     1,
 	})
 	require.NoError(tb, err)
 	tb.Cleanup(func() { opened.Close() })
@@ -150,278 +166,278 @@ var (
 )
 
 func TestRegister(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	s.register(t, "Taken", "password")
+	onEachEngine(t, func(t *testing.T, s *site) {
+		s.register(t, "Taken", "password")
 
-	invalid := func(field, code string) *refusal { return &refusal{chat.Invalid, code, field} }
-	for name, c := range map[string]struct {
-		username, password string
-		want               *refusal
-	}{
-		"plain":                         {"alice", "password", nil},
-		"8 letters of two bytes":        {"zoë", "ßßßßßßßß", nil},
-		"72 bytes":                      {"max", strings.Repeat("x", 72), nil},
-		"72 bytes in 18 letters":        {"moritz", strings.Repeat("😀", 18), nil},
-		"a password of spaces":          {"space", strings.Repeat(" ", 8), nil},
-		"no username":                   {"", "password", invalid("username", "username_missing")},
-		"a username with a space":       {"a b", "password", invalid("username", "username_invalid")},
-		"a username too long":           {strings.Repeat("a", 65), "password", invalid("username", "username_too_long")},
-		"the username is checked first": {"", "", invalid("username", "username_missing")},
-		"no password":                   {"bob", "", invalid("password", "password_missing")},
-		"7 letters":                     {"bob", "passwor", invalid("password", "password_too_short")},
-		"7 letters of 14 bytes":         {"bob", "ßßßßßßß", invalid("password", "password_too_short")},
-		"73 bytes":                      {"bob", strings.Repeat("x", 73), invalid("password", "password_too_long")},
-		"73 bytes in 37 letters":        {"bob", strings.Repeat("ß", 36) + "x", invalid("password", "password_too_long")},
-		"taken":                         {"Taken", "password", &refusal{chat.Conflict, "username_taken", "username"}},
-		"taken, in another case":        {"tAKEN", "password", &refusal{chat.Conflict, "username_taken", "username"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			user, err := s.Register(t.Context(), c.username, c.password)
-			if c.want != nil {
-				requireRefusal(t, *c.want, err)
-				require.Zero(t, user)
-				return
-			}
-			require.NoError(t, err)
-			require.Equal(t, c.username, user.Username)
-			require.NotContains(t, user.PasswordHash, c.password)
-			session := s.login(t, c.username, c.password, nil)
-			require.Equal(t, user, session.User)
-		})
-	}
-	require.NotContains(t, s.log.String(), "password")
+		invalid := func(field, code string) *refusal { return &refusal{chat.Invalid, code, field} }
+		for name, c := range map[string]struct {
+			username, password string
+			want               *refusal
+		}{
+			"plain":                         {"alice", "password", nil},
+			"8 letters of two bytes":        {"zoë", "ßßßßßßßß", nil},
+			"72 bytes":                      {"max", strings.Repeat("x", 72), nil},
+			"72 bytes in 18 letters":        {"moritz", strings.Repeat("😀", 18), nil},
+			"a password of spaces":          {"space", strings.Repeat(" ", 8), nil},
+			"no username":                   {"", "password", invalid("username", "username_missing")},
+			"a username with a space":       {"a b", "password", invalid("username", "username_invalid")},
+			"a username too long":           {strings.Repeat("a", 65), "password", invalid("username", "username_too_long")},
+			"the username is checked first": {"", "", invalid("username", "username_missing")},
+			"no password":                   {"bob", "", invalid("password", "password_missing")},
+			"7 letters":                     {"bob", "passwor", invalid("password", "password_too_short")},
+			"7 letters of 14 bytes":         {"bob", "ßßßßßßß", invalid("password", "password_too_short")},
+			"73 bytes":                      {"bob", strings.Repeat("x", 73), invalid("password", "password_too_long")},
+			"73 bytes in 37 letters":        {"bob", strings.Repeat("ß", 36) + "x", invalid("password", "password_too_long")},
+			"taken":                         {"Taken", "password", &refusal{chat.Conflict, "username_taken", "username"}},
+			"taken, in another case":        {"tAKEN", "password", &refusal{chat.Conflict, "username_taken", "username"}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				user, err := s.Register(t.Context(), c.username, c.password)
+				if c.want != nil {
+					requireRefusal(t, *c.want, err)
+					require.Zero(t, user)
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, c.username, user.Username)
+				require.NotContains(t, user.PasswordHash, c.password)
+				session := s.login(t, c.username, c.password, nil)
+				require.Equal(t, user, session.User)
+			})
+		}
+		require.NotContains(t, s.log.String(), "password")
+	})
 }
 
 func TestRegisterClosed(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	alice := s.register(t, "alice", "password")
-	s.opts.RegistrationClosed = true
-	for _, username := range []string{"bob", "alice", ""} {
-		for _, password := range []string{"password", ""} {
-			_, err := s.Register(t.Context(), username, password)
-			requireRefusal(t, closed, err)
+	onEachEngine(t, func(t *testing.T, s *site) {
+		alice := s.register(t, "alice", "password")
+		s.opts.RegistrationClosed = true
+		for _, username := range []string{"bob", "alice", ""} {
+			for _, password := range []string{"password", ""} {
+				_, err := s.Register(t.Context(), username, password)
+				requireRefusal(t, closed, err)
+			}
 		}
-	}
-	require.Equal(t, alice, s.login(t, "alice", "password", nil).User, "who has an account signs in")
+		require.Equal(t, alice, s.login(t, "alice", "password", nil).User, "who has an account signs in")
+	})
 }
 
 // What won't do is refused before the queue for hashing, which is full here.
 func TestRegisterChecksBeforeHashing(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	defer takeAll(t, s.hasher.queue)()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err := s.Register(ctx, "a b", "password")
-	requireRefusal(t, refusal{chat.Invalid, "username_invalid", "username"}, err)
-	_, err = s.Register(ctx, "alice", "short")
-	requireRefusal(t, refusal{chat.Invalid, "password_too_short", "password"}, err)
-	_, err = s.Register(ctx, "alice", "password")
-	require.ErrorIs(t, err, context.Canceled)
+	onEachEngine(t, func(t *testing.T, s *site) {
+		defer takeAll(t, s.hasher.queue)()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := s.Register(ctx, "a b", "password")
+		requireRefusal(t, refusal{chat.Invalid, "username_invalid", "username"}, err)
+		_, err = s.Register(ctx, "alice", "short")
+		requireRefusal(t, refusal{chat.Invalid, "password_too_short", "password"}, err)
+		_, err = s.Register(ctx, "alice", "password")
+		require.ErrorIs(t, err, context.Canceled)
+	})
 }
 
 func TestRegisterConcurrently(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	var made, done = atomic.Int64{}, sync.WaitGroup{}
-	for _, username := range []string{"alice", "Alice", "ALICE", "ａｌｉｃｅ", "aLiCe", "alicE"} {
-		done.Go(func() {
-			// The one slot of the queue lets them to the store one by one.
-			_, err := s.Register(t.Context(), username, "password")
-			if err == nil {
-				made.Add(1)
-				return
-			}
-			if e := chat.AsError(err); e == nil || e.Code != "username_taken" && e.Code != "database_unavailable" {
-				t.Errorf("%s: %v", username, err)
-			}
-		})
-	}
-	done.Wait()
-	require.Equal(t, int64(1), made.Load())
+	onEachEngine(t, func(t *testing.T, s *site) {
+		var made, done = atomic.Int64{}, sync.WaitGroup{}
+		for _, username := range []string{"alice", "Alice", "ALICE", "ａｌｉｃｅ", "aLiCe", "alicE"} {
+			done.Go(func() {
+				// The one slot of the queue lets them to the store one by one.
+				_, err := s.Register(t.Context(), username, "password")
+				if err == nil {
+					made.Add(1)
+					return
+				}
+				if e := chat.AsError(err); e == nil || e.Code != "username_taken" && e.Code != "database_unavailable" {
+					t.Errorf("%s: %v", username, err)
+				}
+			})
+		}
+		done.Wait()
+		require.Equal(t, int64(1), made.Load())
+	})
 }
 
 func TestLogin(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	alice := s.register(t, "Alice", "password")
-	longest := strings.Repeat("x", 72)
-	s.register(t, "max", longest)
+	onEachEngine(t, func(t *testing.T, s *site) {
+		alice := s.register(t, "Alice", "password")
+		longest := strings.Repeat("x", 72)
+		s.register(t, "max", longest)
 
-	for name, c := range map[string]struct {
-		username, password string
-		ok                 bool
-	}{
-		"as registered":              {"Alice", "password", true},
-		"username in another case":   {"ALICE", "password", true},
-		"wide username":              {"ａｌｉｃｅ", "password", true},
-		"the longest password":       {"max", longest, true},
-		"wrong password":             {"Alice", "passwort", false},
-		"password in another case":   {"Alice", "Password", false},
-		"password and more":          {"Alice", "password ", false},
-		"no password":                {"Alice", "", false},
-		"beyond 72 bytes":            {"max", longest + "x", false},
-		"unknown user":               {"nobody", "password", false},
-		"no username":                {"", "password", false},
-		"nothing":                    {"", "", false},
-		"no possible username":       {"a b", "password", false},
-		"an id is no username here":  {"1", "password", false},
-		"the hash is not a password": {"Alice", alice.PasswordHash, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			session, err := s.Login(t.Context(), c.username, c.password, nil)
-			if !c.ok {
-				requireRefusal(t, badCredentials, err)
-				require.Zero(t, session)
-				return
-			}
-			require.NoError(t, err)
-			require.Len(t, session.Token, tokenLength)
-			require.Equal(t, lifetime, session.Lifetime)
-			s.requireSignedIn(t, session.Token, session.User)
-		})
-	}
-	require.NotContains(t, s.log.String(), "nobody", "what was typed as the username may have been a password")
-	require.NotContains(t, s.log.String(), "passwor")
+		for name, c := range map[string]struct {
+			username, password string
+			ok                 bool
+		}{
+			"as registered":              {"Alice", "password", true},
+			"username in another case":   {"ALICE", "password", true},
+			"wide username":              {"ａｌｉｃｅ", "password", true},
+			"the longest password":       {"max", longest, true},
+			"wrong password":             {"Alice", "passwort", false},
+			"password in another case":   {"Alice", "Password", false},
+			"password and more":          {"Alice", "password ", false},
+			"no password":                {"Alice", "", false},
+			"beyond 72 bytes":            {"max", longest + "x", false},
+			"unknown user":               {"nobody", "password", false},
+			"no username":                {"", "password", false},
+			"nothing":                    {"", "", false},
+			"no possible username":       {"a b", "password", false},
+			"an id is no username here":  {"1", "password", false},
+			"the hash is not a password": {"Alice", alice.PasswordHash, false},
+		} {
+			t.Run(name, func(t *testing.T) {
+				session, err := s.Login(t.Context(), c.username, c.password, nil)
+				if !c.ok {
+					requireRefusal(t, badCredentials, err)
+					require.Zero(t, session)
+					return
+				}
+				require.NoError(t, err)
+				require.Len(t, session.Token, tokenLength)
+				require.Equal(t, lifetime, session.Lifetime)
+				s.requireSignedIn(t, session.Token, session.User)
+			})
+		}
+		require.NotContains(t, s.log.String(), "nobody", "what was typed as the username may have been a password")
+		require.NotContains(t, s.log.String(), "passwor")
+	})
 }
 
 // The same words for both: nobody learns which usernames there are.
 func TestLoginRefusalsAreTheSame(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	s.register(t, "alice", "password")
-	_, wrong := s.Login(t.Context(), "alice", "passwort", nil)
-	_, unknown := s.Login(t.Context(), "nobody", "password", nil)
-	_, impossible := s.Login(t.Context(), "a b", "password", nil)
-	require.Equal(t, wrong, unknown)
-	require.Equal(t, wrong, impossible)
+	onEachEngine(t, func(t *testing.T, s *site) {
+		s.register(t, "alice", "password")
+		_, wrong := s.Login(t.Context(), "alice", "passwort", nil)
+		_, unknown := s.Login(t.Context(), "nobody", "password", nil)
+		_, impossible := s.Login(t.Context(), "a b", "password", nil)
+		require.Equal(t, wrong, unknown)
+		require.Equal(t, wrong, impossible)
+	})
 }
 
 // The password of nobody is hashed, too: whoever measures the time learns
 // nothing, and a flood of unknown names is bounded as well.
 func TestEveryLoginWaitsForHashing(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	s.register(t, "alice", "password")
-	q := s.hasher.queue
-	defer takeAll(t, q)()
+	onEachEngine(t, func(t *testing.T, s *site) {
+		s.register(t, "alice", "password")
+		q := s.hasher.queue
+		defer takeAll(t, q)()
 
-	for name, c := range map[string]struct{ username, password string }{
-		"right":                {"alice", "password"},
-		"wrong password":       {"alice", "passwort"},
-		"password too long":    {"alice", strings.Repeat("x", 73)},
-		"no password":          {"alice", ""},
-		"unknown user":         {"nobody", "password"},
-		"no possible username": {"a b", "password"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			answered := make(chan error, 1)
-			go func() {
-				_, err := s.Login(ctx, c.username, c.password, nil)
-				answered <- err
-			}()
-			awaitWaiting(t, q, 1)
-			cancel()
-			require.ErrorIs(t, <-answered, context.Canceled)
-			require.Zero(t, q.Waiting())
-		})
-	}
+		for name, c := range map[string]struct{ username, password string }{
+			"right":                {"alice", "password"},
+			"wrong password":       {"alice", "passwort"},
+			"password too long":    {"alice", strings.Repeat("x", 73)},
+			"no password":          {"alice", ""},
+			"unknown user":         {"nobody", "password"},
+			"no possible username": {"a b", "password"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				answered := make(chan error, 1)
+				go func() {
+					_, err := s.Login(ctx, c.username, c.password, nil)
+					answered <- err
+				}()
+				awaitWaiting(t, q, 1)
+				cancel()
+				require.ErrorIs(t, <-answered, context.Canceled)
+				require.Zero(t, q.Waiting())
+			})
+		}
+	})
 }
 
 func TestTooManyLogins(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	s.register(t, "alice", "password")
-	q := s.hasher.queue
-	giveBack := takeAll(t, q)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var waiting sync.WaitGroup
-	for range waitingPerSlot {
-		waiting.Go(func() {
-			if _, err := s.Login(ctx, "alice", "password", nil); err == nil {
-				t.Error("signed in without a slot")
-			}
-		})
-	}
-	awaitWaiting(t, q, waitingPerSlot)
+	onEachEngine(t, func(t *testing.T, s *site) {
+		s.register(t, "alice", "password")
+		q := s.hasher.queue
+		giveBack := takeAll(t, q)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var waiting sync.WaitGroup
+		for range waitingPerSlot {
+			waiting.Go(func() {
+				if _, err := s.Login(ctx, "alice", "password", nil); err == nil {
+					t.Error("signed in without a slot")
+				}
+			})
+		}
+		awaitWaiting(t, q, waitingPerSlot)
 
-	soon, stop := context.WithTimeout(t.Context(), 10*time.Second)
-	defer stop()
-	_, err := s.Login(soon, "alice", "password", nil)
-	requireRefusal(t, tooManyLogins, err)
-	_, err = s.Login(soon, "nobody", "password", nil)
-	requireRefusal(t, tooManyLogins, err)
-	_, err = s.Register(soon, "bob", "password")
-	requireRefusal(t, tooManyLogins, err)
+		soon, stop := context.WithTimeout(t.Context(), 10*time.Second)
+		defer stop()
+		_, err := s.Login(soon, "alice", "password", nil)
+		requireRefusal(t, tooManyLogins, err)
+		_, err = s.Login(soon, "nobody", "password", nil)
+		requireRefusal(t, tooManyLogins, err)
+		_, err = s.Register(soon, "bob", "password")
+		requireRefusal(t, tooManyLogins, err)
 
-	cancel()
-	waiting.Wait()
-	giveBack()
-	s.login(t, "alice", "password", nil)
+		cancel()
+		waiting.Wait()
+		giveBack()
+		s.login(t, "alice", "password", nil)
+	})
 }
 
 func TestLoginReplacesTheSession(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	alice, bob := s.register(t, "alice", "password"), s.register(t, "bob", "password")
-	elsewhere := s.login(t, "alice", "password", nil)
-	first := s.login(t, "alice", "password", nil)
-	require.NotEqual(t, elsewhere.Token, first.Token)
+	onEachEngine(t, func(t *testing.T, s *site) {
+		alice, bob := s.register(t, "alice", "password"), s.register(t, "bob", "password")
+		elsewhere := s.login(t, "alice", "password", nil)
+		first := s.login(t, "alice", "password", nil)
+		require.NotEqual(t, elsewhere.Token, first.Token)
 
-	second := s.login(t, "alice", "password", first.Token)
-	s.requireSignedIn(t, second.Token, alice)
-	s.requireSignedOut(t, first.Token)
-	s.requireSignedIn(t, elsewhere.Token, alice)
+		second := s.login(t, "alice", "password", first.Token)
+		s.requireSignedIn(t, second.Token, alice)
+		s.requireSignedOut(t, first.Token)
+		s.requireSignedIn(t, elsewhere.Token, alice)
 
-	// Somebody else at the same browser.
-	third := s.login(t, "bob", "password", second.Token)
-	s.requireSignedIn(t, third.Token, bob)
-	s.requireSignedOut(t, second.Token)
+		// Somebody else at the same browser.
+		third := s.login(t, "bob", "password", second.Token)
+		s.requireSignedIn(t, third.Token, bob)
+		s.requireSignedOut(t, second.Token)
 
-	// Who fails to sign in stays who they are.
-	_, err := s.Login(t.Context(), "alice", "passwort", third.Token)
-	requireRefusal(t, badCredentials, err)
-	s.requireSignedIn(t, third.Token, bob)
+		// Who fails to sign in stays who they are.
+		_, err := s.Login(t.Context(), "alice", "passwort", third.Token)
+		requireRefusal(t, badCredentials, err)
+		s.requireSignedIn(t, third.Token, bob)
 
-	// A token that is none is no obstacle.
-	s.login(t, "alice", "password", []byte("no such session"))
+		// A token that is none is no obstacle.
+		s.login(t, "alice", "password", []byte("no such session"))
+	})
 }
 
 func TestLogout(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	alice := s.register(t, "alice", "password")
-	here, elsewhere := s.login(t, "alice", "password", nil), s.login(t, "alice", "password", nil)
-	require.NoError(t, s.Logout(t.Context(), here.Token))
-	s.requireSignedOut(t, here.Token)
-	s.requireSignedIn(t, elsewhere.Token, alice)
-	for _, token := range [][]byte{here.Token, nil, []byte("no such session")} {
-		require.NoError(t, s.Logout(t.Context(), token), "there is nothing to end")
-	}
-	s.requireSignedIn(t, elsewhere.Token, alice)
+	onEachEngine(t, func(t *testing.T, s *site) {
+		alice := s.register(t, "alice", "password")
+		here, elsewhere := s.login(t, "alice", "password", nil), s.login(t, "alice", "password", nil)
+		require.NoError(t, s.Logout(t.Context(), here.Token))
+		s.requireSignedOut(t, here.Token)
+		s.requireSignedIn(t, elsewhere.Token, alice)
+		for _, token := range [][]byte{here.Token, nil, []byte("no such session")} {
+			require.NoError(t, s.Logout(t.Context(), token), "there is nothing to end")
+		}
+		s.requireSignedIn(t, elsewhere.Token, alice)
+	})
 }
 
 func TestAuthenticateRefusals(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	s.register(t, "alice", "password")
-	token := s.login(t, "alice", "password", nil).Token
-	for name, forged := range map[string][]byte{
-		"none":                 nil,
-		"empty":                {},
-		"another":              bytes.Repeat([]byte{7}, tokenLength),
-		"cut":                  token[:tokenLength-1],
-		"longer":               append(bytes.Clone(token), 0),
-		"what the store keeps": hashToken(token),
-	} {
-		t.Run(name, func(t *testing.T) { s.requireSignedOut(t, forged) })
-	}
-	require.False(t, bytes.Contains(hashToken(token), token))
+	onEachEngine(t, func(t *testing.T, s *site) {
+		s.register(t, "alice", "password")
+		token := s.login(t, "alice", "password", nil).Token
+		for name, forged := range map[string][]byte{
+			"none":                 nil,
+			"empty":                {},
+			"another":              bytes.Repeat([]byte{7}, tokenLength),
+			"cut":                  token[:tokenLength-1],
+			"longer":               append(bytes.Clone(token), 0),
+			"what the store keeps": hashToken(token),
+		} {
+			t.Run(name, func(t *testing.T) { s.requireSignedOut(t, forged) })
+		}
+		require.False(t, bytes.Contains(hashToken(token), token))
+	})
 }
 
 func TestSessionExpires(t *testing.T) {
@@ -436,153 +452,153 @@ func TestSessionExpires(t *testing.T) {
 		"long afterwards":      {100 * lifetime, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t)
-			alice := s.register(t, "alice", "password")
-			token := s.login(t, "alice", "password", nil).Token
-			s.clock = s.clock.Add(c.after)
-			if c.ok {
-				s.requireSignedIn(t, token, alice)
-			} else {
-				s.requireSignedOut(t, token)
-			}
+			onEachEngine(t, func(t *testing.T, s *site) {
+				alice := s.register(t, "alice", "password")
+				token := s.login(t, "alice", "password", nil).Token
+				s.clock = s.clock.Add(c.after)
+				if c.ok {
+					s.requireSignedIn(t, token, alice)
+				} else {
+					s.requireSignedOut(t, token)
+				}
+			})
 		})
 	}
 }
 
 // Use extends a session, with a write only once in a hundredth of its lifetime.
 func TestSessionSlides(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	alice := s.register(t, "alice", "password")
-	token := s.login(t, "alice", "password", nil).Token
-	caller := chat.Caller{UserID: alice.ID, Username: "alice"}
+	onEachEngine(t, func(t *testing.T, s *site) {
+		alice := s.register(t, "alice", "password")
+		token := s.login(t, "alice", "password", nil).Token
+		caller := chat.Caller{UserID: alice.ID, Username: "alice"}
 
-	authenticate := func() (extended time.Duration, updates int64) {
-		t.Helper()
-		before := s.updates.Load()
-		got, extended, err := s.Authenticate(t.Context(), token)
-		require.NoError(t, err)
-		require.Equal(t, caller, got)
-		return extended, s.updates.Load() - before
-	}
-	for _, step := range []struct {
-		name     string
-		advance  time.Duration
-		extended time.Duration
-		updates  int64
-	}{
-		{"at once", 0, 0, 0},
-		{"a moment less than a hundredth", lifetime/100 - time.Microsecond, 0, 0},
-		{"a hundredth", time.Microsecond, lifetime, 1},
-		{"again at once", 0, 0, 0},
-		{"a moment less than a hundredth from there", lifetime/100 - time.Microsecond, 0, 0},
-		{"when it had almost ended", lifetime - lifetime/100, lifetime, 1},
-		{"when it had almost ended, again", lifetime - time.Microsecond, lifetime, 1},
-		{"the clock is set back", -time.Hour, 0, 0},
-	} {
-		s.clock = s.clock.Add(step.advance)
-		extended, updates := authenticate()
-		require.Equal(t, step.extended, extended, step.name)
-		require.Equal(t, step.updates, updates, step.name)
-	}
-	// It lives from its last extension on, and no longer.
-	s.clock = s.clock.Add(time.Hour).Add(lifetime)
-	s.requireSignedOut(t, token)
+		authenticate := func() (extended time.Duration, updates int64) {
+			t.Helper()
+			before := s.updates.Load()
+			got, extended, err := s.Authenticate(t.Context(), token)
+			require.NoError(t, err)
+			require.Equal(t, caller, got)
+			return extended, s.updates.Load() - before
+		}
+		for _, step := range []struct {
+			name     string
+			advance  time.Duration
+			extended time.Duration
+			updates  int64
+		}{
+			{"at once", 0, 0, 0},
+			{"a moment less than a hundredth", lifetime/100 - time.Microsecond, 0, 0},
+			{"a hundredth", time.Microsecond, lifetime, 1},
+			{"again at once", 0, 0, 0},
+			{"a moment less than a hundredth from there", lifetime/100 - time.Microsecond, 0, 0},
+			{"when it had almost ended", lifetime - lifetime/100, lifetime, 1},
+			{"when it had almost ended, again", lifetime - time.Microsecond, lifetime, 1},
+			{"the clock is set back", -time.Hour, 0, 0},
+		} {
+			s.clock = s.clock.Add(step.advance)
+			extended, updates := authenticate()
+			require.Equal(t, step.extended, extended, step.name)
+			require.Equal(t, step.updates, updates, step.name)
+		}
+		// It lives from its last extension on, and no longer.
+		s.clock = s.clock.Add(time.Hour).Add(lifetime)
+		s.requireSignedOut(t, token)
+	})
 }
 
 // The writer is busy and its queue is full: who is signed in stays so.
 func TestUnavailableStoreDoesNotSignOut(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	alice := s.register(t, "alice", "password")
-	token := s.login(t, "alice", "password", nil).Token
-	s.clock = s.clock.Add(lifetime / 2)
+	onEachEngine(t, func(t *testing.T, s *site) {
+		alice := s.register(t, "alice", "password")
+		token := s.login(t, "alice", "password", nil).Token
+		s.clock = s.clock.Add(lifetime / 2)
 
-	release := s.holdWriter(t, nothing)
-	defer release()
-	queued := make(chan error, 1)
-	go func() { queued <- s.store.Update(context.Background(), nothing) }()
-	require.Eventually(t, func() bool { return s.store.Stats().Waiting == 1 }, 10*time.Second, time.Millisecond)
-	require.ErrorIs(t, s.store.Update(t.Context(), nothing), store.ErrUnavailable, "or else this proves nothing")
+		release := s.holdWriter(t, nothing)
+		defer release()
+		queued := make(chan error, 1)
+		go func() { queued <- s.store.Update(context.Background(), nothing) }()
+		require.Eventually(t, func() bool { return s.store.Stats().Waiting == 1 }, 10*time.Second, time.Millisecond)
+		require.ErrorIs(t, s.store.Update(t.Context(), nothing), store.ErrUnavailable, "or else this proves nothing")
 
-	caller, extended, err := s.Authenticate(t.Context(), token)
-	require.NoError(t, err)
-	require.Equal(t, chat.Caller{UserID: alice.ID, Username: "alice"}, caller)
-	require.Zero(t, extended)
+		caller, extended, err := s.Authenticate(t.Context(), token)
+		require.NoError(t, err)
+		require.Equal(t, chat.Caller{UserID: alice.ID, Username: "alice"}, caller)
+		require.Zero(t, extended)
 
-	release()
-	require.NoError(t, <-queued)
-	_, extended, err = s.Authenticate(t.Context(), token)
-	require.NoError(t, err)
-	require.Equal(t, lifetime, extended, "and is extended when that works again")
+		release()
+		require.NoError(t, <-queued)
+		_, extended, err = s.Authenticate(t.Context(), token)
+		require.NoError(t, err)
+		require.Equal(t, lifetime, extended, "and is extended when that works again")
+	})
 }
 
 // A session that can't be looked up is no proof that there is none.
 func TestClosedStoreIsUnavailable(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	s.register(t, "alice", "password")
-	token := s.login(t, "alice", "password", nil).Token
-	require.NoError(t, s.store.Close())
-	unavailable := refusal{chat.Unavailable, "database_unavailable", ""}
-	requireRefusal(t, unavailable, s.Logout(t.Context(), token))
-	_, _, err := s.Authenticate(t.Context(), token)
-	requireRefusal(t, unavailable, err)
-	_, err = s.Login(t.Context(), "alice", "password", nil)
-	requireRefusal(t, unavailable, err)
-	_, err = s.Register(t.Context(), "bob", "password")
-	requireRefusal(t, unavailable, err)
+	onEachEngine(t, func(t *testing.T, s *site) {
+		s.register(t, "alice", "password")
+		token := s.login(t, "alice", "password", nil).Token
+		require.NoError(t, s.store.Close())
+		unavailable := refusal{chat.Unavailable, "database_unavailable", ""}
+		requireRefusal(t, unavailable, s.Logout(t.Context(), token))
+		_, _, err := s.Authenticate(t.Context(), token)
+		requireRefusal(t, unavailable, err)
+		_, err = s.Login(t.Context(), "alice", "password", nil)
+		requireRefusal(t, unavailable, err)
+		_, err = s.Register(t.Context(), "bob", "password")
+		requireRefusal(t, unavailable, err)
+	})
 }
 
 // Somebody signs out elsewhere between the look-up and the extension.
 func TestSessionEndedWhileExtended(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	s.register(t, "alice", "password")
-	token := s.login(t, "alice", "password", nil).Token
-	s.clock = s.clock.Add(lifetime / 2)
+	onEachEngine(t, func(t *testing.T, s *site) {
+		s.register(t, "alice", "password")
+		token := s.login(t, "alice", "password", nil).Token
+		s.clock = s.clock.Add(lifetime / 2)
 
-	release := s.holdWriter(t, func(tx *store.Tx) error { return tx.DeleteSessionByTokenHash(hashToken(token)) })
-	defer release()
-	answered := make(chan error, 1)
-	go func() {
-		_, _, err := s.Authenticate(context.Background(), token)
-		answered <- err
-	}()
-	require.Eventually(t, func() bool { return s.store.Stats().Waiting == 1 }, 10*time.Second, time.Millisecond)
-	release()
-	requireRefusal(t, unauthenticated, <-answered)
-	s.requireSignedOut(t, token)
+		release := s.holdWriter(t, func(tx *store.Tx) error { return tx.DeleteSessionByTokenHash(hashToken(token)) })
+		defer release()
+		answered := make(chan error, 1)
+		go func() {
+			_, _, err := s.Authenticate(context.Background(), token)
+			answered <- err
+		}()
+		require.Eventually(t, func() bool { return s.store.Stats().Waiting == 1 }, 10*time.Second, time.Millisecond)
+		release()
+		requireRefusal(t, unauthenticated, <-answered)
+		s.requireSignedOut(t, token)
+	})
 }
 
 // Sessions that have ended are removed as new ones are made.
 func TestExpiredSessionsAreRemoved(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	alice := s.register(t, "alice", "password")
-	var old [][]byte
-	for range 12 {
-		old = append(old, s.login(t, "alice", "password", nil).Token)
-	}
-	s.clock = s.clock.Add(time.Hour)
-	alive := s.login(t, "alice", "password", nil)
-	s.clock = s.clock.Add(lifetime - time.Hour)
-
-	left := func() (n int) {
-		for _, token := range old {
-			if s.stored(t, token) {
-				n++
-			}
+	onEachEngine(t, func(t *testing.T, s *site) {
+		alice := s.register(t, "alice", "password")
+		var old [][]byte
+		for range 12 {
+			old = append(old, s.login(t, "alice", "password", nil).Token)
 		}
-		return n
-	}
-	require.Equal(t, 12, left())
-	s.login(t, "alice", "password", nil)
-	require.Equal(t, 2, left(), "a few a time")
-	s.login(t, "alice", "password", nil)
-	require.Zero(t, left())
-	s.requireSignedIn(t, alive.Token, alice)
+		s.clock = s.clock.Add(time.Hour)
+		alive := s.login(t, "alice", "password", nil)
+		s.clock = s.clock.Add(lifetime - time.Hour)
+
+		left := func() (n int) {
+			for _, token := range old {
+				if s.stored(t, token) {
+					n++
+				}
+			}
+			return n
+		}
+		require.Equal(t, 12, left())
+		s.login(t, "alice", "password", nil)
+		require.Equal(t, 2, left(), "a few a time")
+		s.login(t, "alice", "password", nil)
+		require.Zero(t, left())
+		s.requireSignedIn(t, alive.Token, alice)
+	})
 }
 
 func TestRequestOf(t *testing.T) {

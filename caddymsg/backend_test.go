@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/auth"
+	"github.com/caddymsg/messaging/internal/pgtest"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -92,62 +93,83 @@ func requireReferences(t *testing.T, want map[string]int) {
 	require.Equal(t, want, got)
 }
 
+// onEachEngine runs a test on SQLite and on PostgreSQL, one after the other:
+// Caddy is there once in this process.
+func onEachEngine(t *testing.T, test func(t *testing.T, newDatabase func(testing.TB) string)) {
+	t.Run("sqlite", func(t *testing.T) {
+		test(t, func(tb testing.TB) string { return filepath.Join(tb.TempDir(), "messaging.db") })
+	})
+	t.Run("postgres", func(t *testing.T) { test(t, pgtest.NewDatabase) })
+}
+
 // Reloads, those that fail too, leave as many references as there are
 // handlers.
 func TestPoolReferences(t *testing.T) {
-	s := newSite(t)
-	folder, err := filepath.EvalSymlinks(s.folder)
-	require.NoError(t, err)
-	one, two := filepath.Join(folder, "one.db"), filepath.Join(folder, "two.db")
-	garbage := filepath.Join(folder, "garbage.db")
-	require.NoError(t, os.WriteFile(garbage, []byte(strings.Repeat("no database ", 1000)), 0o600))
-	running := map[string]int{one: 2, two: 1}
-
-	for range 100 {
-		require.NoError(t, s.load(Handler{Database: one}, Handler{Database: one, Registration: "closed"}, Handler{Database: two}))
-		requireReferences(t, running)
-		for handler := range 3 {
-			require.Equal(t, http.StatusUnauthorized, s.status(handler))
+	onEachEngine(t, func(t *testing.T, newDatabase func(testing.TB) string) {
+		s := newSite(t)
+		// In variables, because an address holds a password.
+		database := func(variable string) (identity string) {
+			address := newDatabase(t)
+			t.Setenv(variable, address)
+			identity, err := store.Identity(address)
+			require.NoError(t, err)
+			return identity
 		}
-	}
-	for name, handlers := range map[string][]Handler{
-		"provision": {{Database: one}, {Database: two}, {Database: one, SessionSecret: "{env.NOT_SET_ANYWHERE.}{nothing}"}},
-		"validate":  {{Database: one}, {Database: filepath.Join(folder, "three.db")}, {Database: two, API: "v9"}},
-		"start":     {{Database: one}, {Database: garbage}},
-	} {
-		require.Error(t, s.load(handlers...), name)
-		requireReferences(t, running)
-		require.Equal(t, http.StatusUnauthorized, s.status(0), name)
-	}
-	require.NoFileExists(t, filepath.Join(folder, "three.db"))
+		const one, two, three = "{env.ONE}", "{env.TWO}", "{env.THREE}"
+		identityOfOne, identityOfTwo := database("ONE"), database("TWO")
+		untouched := database("THREE")
+		garbage := filepath.Join(s.folder, "garbage.db")
+		require.NoError(t, os.WriteFile(garbage, []byte(strings.Repeat("no database ", 1000)), 0o600))
+		running := map[string]int{identityOfOne: 2, identityOfTwo: 1}
 
-	require.NoError(t, s.load(Handler{Database: two}))
-	requireReferences(t, map[string]int{two: 1})
-	require.NoError(t, caddy.Stop())
-	requireReferences(t, map[string]int{})
+		for range 20 {
+			require.NoError(t, s.load(Handler{Database: one}, Handler{Database: one, Registration: "closed"}, Handler{Database: two}))
+			requireReferences(t, running)
+			for handler := range 3 {
+				require.Equal(t, http.StatusUnauthorized, s.status(handler))
+			}
+		}
+		for name, handlers := range map[string][]Handler{
+			"provision": {{Database: one}, {Database: two}, {Database: one, SessionSecret: "{env.NOT_SET_ANYWHERE.}{nothing}"}},
+			"validate":  {{Database: one}, {Database: three}, {Database: two, API: "v9"}},
+			"start":     {{Database: one}, {Database: garbage}},
+		} {
+			require.Error(t, s.load(handlers...), name)
+			requireReferences(t, running)
+			require.Equal(t, http.StatusUnauthorized, s.status(0), name)
+		}
+		require.NoFileExists(t, untouched)
+
+		require.NoError(t, s.load(Handler{Database: two}))
+		requireReferences(t, map[string]int{identityOfTwo: 1})
+		require.NoError(t, caddy.Stop())
+		requireReferences(t, map[string]int{})
+	})
 }
 
 // A backend stays open as long as a request needs it, and no longer.
 func TestBackendLeaves(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "messaging.db")
-	b := newBackend(path)
-	s, err := b.open(t.Context(), store.Options{Database: path})
-	require.NoError(t, err)
-	again, err := b.open(t.Context(), store.Options{Database: path})
-	require.NoError(t, err)
-	require.Same(t, s, again)
+	onEachEngine(t, func(t *testing.T, newDatabase func(testing.TB) string) {
+		opts := store.Options{Database: newDatabase(t)}
+		b := newBackend("a database")
+		s, err := b.open(t.Context(), opts)
+		require.NoError(t, err)
+		again, err := b.open(t.Context(), opts)
+		require.NoError(t, err)
+		require.Same(t, s, again)
 
-	require.True(t, b.acquire())
-	require.NoError(t, b.Destruct()) // the request goes on
-	require.NoError(t, s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.LastMessageID(); return err }))
-	require.Positive(t, b.stats().Connections)
+		require.True(t, b.acquire())
+		require.NoError(t, b.Destruct()) // the request goes on
+		require.NoError(t, s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.LastMessageID(); return err }))
+		require.Positive(t, b.stats().Connections)
 
-	require.NoError(t, b.release())
-	require.False(t, b.acquire())
-	require.Zero(t, b.stats().Connections)
-	require.ErrorIs(t, s.View(t.Context(), func(*store.Tx) error { return nil }), store.ErrUnavailable)
-	_, err = b.open(t.Context(), store.Options{Database: path})
-	require.ErrorIs(t, err, store.ErrUnavailable)
+		require.NoError(t, b.release())
+		require.False(t, b.acquire())
+		require.Zero(t, b.stats().Connections)
+		require.ErrorIs(t, s.View(t.Context(), func(*store.Tx) error { return nil }), store.ErrUnavailable)
+		_, err = b.open(t.Context(), opts)
+		require.ErrorIs(t, err, store.ErrUnavailable)
+	})
 }
 
 // A backend that was never opened makes no file when it goes.

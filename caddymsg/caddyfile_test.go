@@ -147,59 +147,60 @@ func lifeValidate(t *testing.T, dir, caddyfile string, env ...string) (ok bool, 
 
 // The JSON of a configuration can do what the Caddyfile can.
 func TestJSONConfig(t *testing.T) {
-	t.Parallel()
-	s := frontdoor.Start(t, frontdoor.Options{Caddyfile: `
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: `
 http://127.0.0.1:{$PORT} {
 	respond "before"
 }
 `})
-	load := func(handler map[string]any) *frontdoor.Response {
-		handler["handler"] = "messaging"
-		answer := frontdoor.NewClient(t, s.Admin).Do(http.MethodPost, "/load", frontdoor.JSON(t, map[string]any{
-			"admin": map[string]any{"listen": strings.TrimPrefix(s.Admin, "http://")},
-			"apps": map[string]any{"http": map[string]any{"servers": map[string]any{"chat": map[string]any{
-				"listen": []string{strings.TrimPrefix(s.URL, "http://")},
-				"routes": []any{map[string]any{"handle": []any{handler}}},
-			}}}},
-		}))
-		lifeAwaitListeners(t, s)
-		return answer
-	}
-	database := filepath.Join(s.Dir, "json.db")
+		load := func(handler map[string]any) *frontdoor.Response {
+			handler["handler"] = "messaging"
+			answer := frontdoor.NewClient(t, s.Admin).Do(http.MethodPost, "/load", frontdoor.JSON(t, map[string]any{
+				"admin": map[string]any{"listen": strings.TrimPrefix(s.Admin, "http://")},
+				"apps": map[string]any{"http": map[string]any{"servers": map[string]any{"chat": map[string]any{
+					"listen": []string{strings.TrimPrefix(s.URL, "http://")},
+					"routes": []any{map[string]any{"handle": []any{handler}}},
+				}}}},
+			}))
+			lifeAwaitListeners(t, s)
+			return answer
+		}
+		const database = "{env.DATABASE}"
 
-	// Nothing but the handler's name is a site, and null is no option at all.
-	load(map[string]any{"session_secret": nil}).Want(http.StatusOK)
-	frontdoor.NewClient(t, s.URL).Get("/v1/messages").Want(http.StatusUnauthorized)
-	require.FileExists(t, filepath.Join(s.Dir, "caddy", "messaging.db"))
+		// Nothing but the handler's name is a site, and null is no option at all.
+		load(map[string]any{"session_secret": nil}).Want(http.StatusOK)
+		frontdoor.NewClient(t, s.URL).Get("/v1/messages").Want(http.StatusUnauthorized)
+		require.FileExists(t, filepath.Join(s.Dir, "caddy", "messaging.db"))
 
-	// A duration is a string or nanoseconds, as everywhere in Caddy.
-	load(map[string]any{
-		"api": "v1", "database": database, "session_secret": strings.Repeat("s", 32), "session_lifetime": "2h",
-		"password_min_length": 4, "bcrypt_cost": 5, "registration": "open",
-	}).Want(http.StatusOK)
-	bob := frontdoor.NewClient(t, s.URL)
-	bob.Post("/v1/auth/register", `{"username":"bob","password":"four"}`).Want(http.StatusOK)
-	login := bob.Post("/v1/auth/login", `{"username":"bob","password":"four"}`).Want(http.StatusOK)
-	require.Equal(t, 2*60*60, login.Cookies()[0].MaxAge)
-	bob.Post("/v1/messages", `{"dest_username":"bob","message":"hi"}`).Want(http.StatusOK)
-	require.FileExists(t, database)
+		// A duration is a string or nanoseconds, as everywhere in Caddy.
+		load(map[string]any{
+			"api": "v1", "database": database, "session_secret": strings.Repeat("s", 32), "session_lifetime": "2h",
+			"password_min_length": 4, "bcrypt_cost": 5, "registration": "open",
+		}).Want(http.StatusOK)
+		bob := frontdoor.NewClient(t, s.URL)
+		bob.Post("/v1/auth/register", `{"username":"bob","password":"four"}`).Want(http.StatusOK)
+		login := bob.Post("/v1/auth/login", `{"username":"bob","password":"four"}`).Want(http.StatusOK)
+		require.Equal(t, 2*60*60, login.Cookies()[0].MaxAge)
+		bob.Post("/v1/messages", `{"dest_username":"bob","message":"hi"}`).Want(http.StatusOK)
+		require.Len(t, lifeMetrics(t, s).labels("messaging_open_connections", "database"), 1, "it is still another database")
 
-	load(map[string]any{"database": database, "registration": "closed"}).Want(http.StatusOK)
-	bob.HTTP.CloseIdleConnections()
-	closed := bob.Post("/v1/auth/register", `{"username":"carol","password":"password"}`).Want(http.StatusForbidden)
-	require.Equal(t, "registration_closed", closed.Field("code"))
+		load(map[string]any{"database": database, "registration": "closed"}).Want(http.StatusOK)
+		bob.HTTP.CloseIdleConnections()
+		closed := bob.Post("/v1/auth/register", `{"username":"carol","password":"password"}`).Want(http.StatusForbidden)
+		require.Equal(t, "registration_closed", closed.Field("code"))
 
-	for name, handler := range map[string]map[string]any{
-		"unknown field":  {"databse": database},
-		"wrong type":     {"bcrypt_cost": "twelve"},
-		"out of range":   {"bcrypt_cost": 3},
-		"below a minute": {"session_lifetime": int64(10 * time.Second)},
-		"short secret":   {"session_secret": "short"},
-	} {
-		require.NotEqual(t, http.StatusOK, load(handler).StatusCode, name)
-	}
-	bob.Get("/v1/messages").Want(http.StatusUnauthorized) // the third's secret, and no later one
-	bob.Post("/v1/auth/login", `{"username":"bob","password":"four"}`).Want(http.StatusOK)
+		for name, handler := range map[string]map[string]any{
+			"unknown field":  {"databse": database},
+			"wrong type":     {"bcrypt_cost": "twelve"},
+			"out of range":   {"bcrypt_cost": 3},
+			"below a minute": {"session_lifetime": int64(10 * time.Second)},
+			"short secret":   {"session_secret": "short"},
+		} {
+			require.NotEqual(t, http.StatusOK, load(handler).StatusCode, name)
+		}
+		bob.Get("/v1/messages").Want(http.StatusUnauthorized) // the third's secret, and no later one
+		bob.Post("/v1/auth/login", `{"username":"bob","password":"four"}`).Want(http.StatusOK)
+	})
 }
 
 const lifeOwnCaddyfile = "../Caddyfile"

@@ -124,115 +124,117 @@ func lifeListeners(t *testing.T, base string) (count int) {
 // that a client may be writing to. Clients try those requests again, and the
 // server must not have seen them before.
 func TestReloadUnderLoad(t *testing.T) {
-	t.Parallel()
-	const clients, reloads = 32, 20
-	s := frontdoor.Start(t, frontdoor.Options{})
-	owner := frontdoor.SignUp(t, s.URL, "owner")
-	owner.Post("/v1/group_chat", "").Want(http.StatusOK)
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		const clients, reloads = 32, 20
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t)})
+		owner := frontdoor.SignUp(t, s.URL, "owner")
+		group := newGroup(owner)
 
-	var (
-		done     atomic.Bool
-		answered atomic.Int64
-		mu       sync.Mutex
-		sent     []string
-		failure  atomic.Pointer[string]
-		wg       sync.WaitGroup
-	)
-	ask := func(c *frontdoor.Client, method, path, body string) (ok bool) {
-		var lost error
-		for range 20 {
-			r, err := c.Try(t.Context(), method, path, body)
-			switch {
-			case err != nil:
-				lost = err
-			case r.StatusCode != http.StatusOK:
-				failure.Store(new(fmt.Sprint(method, " ", path, ": ", r.StatusCode, r.Text)))
-				return false
-			default:
-				answered.Add(1)
-				return true
-			}
-		}
-		failure.Store(new(lost.Error()))
-		return false
-	}
-	for i := range clients {
-		name := fmt.Sprint("user", i)
-		c := frontdoor.SignUp(t, s.URL, name)
-		owner.Post("/v1/group_chat/1/participants", frontdoor.JSON(t, map[string]string{"username": name})).Want(http.StatusOK)
-		if i%2 == 0 { // a connection for each request, and not for all
-			transport := c.HTTP.Transport.(*http.Transport).Clone()
-			transport.DisableKeepAlives = true
-			c.HTTP.Transport = transport
-		}
-		wg.Go(func() {
-			for n := 0; !done.Load(); n++ {
-				text := fmt.Sprintf("%s %d", name, n)
-				if !ask(c, http.MethodPost, "/v1/messages", `{"group_chat_id":1,"message":"`+text+`"}`) {
-					return
-				}
-				mu.Lock()
-				sent = append(sent, text)
-				mu.Unlock()
-				if !ask(c, http.MethodGet, "/v1/messages/group/1?limit=5", "") {
-					return
+		var (
+			done     atomic.Bool
+			answered atomic.Int64
+			mu       sync.Mutex
+			sent     []string
+			failure  atomic.Pointer[string]
+			wg       sync.WaitGroup
+		)
+		ask := func(c *frontdoor.Client, method, path, body string) (ok bool) {
+			var lost error
+			for range 20 {
+				r, err := c.Try(t.Context(), method, path, body)
+				switch {
+				case err != nil:
+					lost = err
+				case r.StatusCode != http.StatusOK:
+					failure.Store(new(fmt.Sprint(method, " ", path, ": ", r.StatusCode, r.Text)))
+					return false
+				default:
+					answered.Add(1)
+					return true
 				}
 			}
-		})
-	}
-
-	for n := range reloads {
-		before := answered.Load()
-		if err := s.Reload(t.Context(), lifeSite("{$PORT}", "database {$DIR}/messaging.db", "bcrypt_cost "+strconv.Itoa(4+n%2))); err != nil {
-			failure.Store(new(err.Error()))
+			failure.Store(new(lost.Error()))
+			return false
 		}
-		lifeEventually(t, "requests are answered again", func() bool {
-			return answered.Load() >= before+clients || failure.Load() != nil
-		})
-	}
-	done.Store(true)
-	wg.Wait()
+		for i := range clients {
+			name := fmt.Sprint("user", i)
+			c := frontdoor.SignUp(t, s.URL, name)
+			add(t, owner, group, name)
+			if i%2 == 0 { // a connection for each request, and not for all
+				transport := c.HTTP.Transport.(*http.Transport).Clone()
+				transport.DisableKeepAlives = true
+				c.HTTP.Transport = transport
+			}
+			wg.Go(func() {
+				for n := 0; !done.Load(); n++ {
+					text := fmt.Sprintf("%s %d", name, n)
+					if !ask(c, http.MethodPost, "/v1/messages", fmt.Sprintf(`{"group_chat_id":%d,"message":"%s"}`, group, text)) {
+						return
+					}
+					mu.Lock()
+					sent = append(sent, text)
+					mu.Unlock()
+					if !ask(c, http.MethodGet, fmt.Sprintf("/v1/messages/group/%d?limit=5", group), "") {
+						return
+					}
+				}
+			})
+		}
 
-	if why := failure.Load(); why != nil {
-		t.Fatal(*why)
-	}
-	lifeEventually(t, "as many requests were answered as answers have come", func() bool {
-		requests := lifeMetrics(t, s).requests()
-		return requests["POST /v1/messages 200"]+requests["GET /v1/messages/group/{group_chat_id} 200"] == float64(answered.Load())
+		for n := range reloads {
+			before := answered.Load()
+			if err := s.Reload(t.Context(), lifeSite("{$PORT}", "database {env.DATABASE}", "bcrypt_cost "+strconv.Itoa(4+n%2))); err != nil {
+				failure.Store(new(err.Error()))
+			}
+			lifeEventually(t, "requests are answered again", func() bool {
+				return answered.Load() >= before+clients || failure.Load() != nil
+			})
+		}
+		done.Store(true)
+		wg.Wait()
+
+		if why := failure.Load(); why != nil {
+			t.Fatal(*why)
+		}
+		lifeEventually(t, "as many requests were answered as answers have come", func() bool {
+			requests := lifeMetrics(t, s).requests()
+			return requests["POST /v1/messages 200"]+requests["GET /v1/messages/group/{group_chat_id} 200"] == float64(answered.Load())
+		})
+		messages := lifeMessages(owner, fmt.Sprintf("/v1/messages/group/%d", group))
+		require.ElementsMatch(t, sent, lifeTexts(messages))
+		for i, m := range messages {
+			require.EqualValues(t, i+1, m.Seq)
+		}
 	})
-	messages := lifeMessages(owner, "/v1/messages/group/1")
-	require.ElementsMatch(t, sent, lifeTexts(messages))
-	for i, m := range messages {
-		require.EqualValues(t, i+1, m.Seq)
-	}
 }
 
-// A hundred reloads leave nothing behind.
+// Fifty reloads leave nothing behind.
 func TestReloadsDoNotLeak(t *testing.T) {
-	t.Parallel()
-	s := frontdoor.Start(t, frontdoor.Options{Caddyfile: lifeSite("{$PORT}", "bcrypt_cost 4")})
-	alice := frontdoor.SignUp(t, s.URL, "alice")
-	open := func() int {
-		if _, err := os.Stat("/proc/self/fd"); err != nil {
-			return 0 // this system does not tell
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: lifeSite("{$PORT}", "database {env.DATABASE}", "bcrypt_cost 4")})
+		alice := frontdoor.SignUp(t, s.URL, "alice")
+		open := func() int {
+			if _, err := os.Stat("/proc/self/fd"); err != nil {
+				return 0 // this system does not tell
+			}
+			return len(lifeOpenFiles(t, s, ""))
 		}
-		return len(lifeOpenFiles(t, s, ""))
-	}
-	reload := func(times int) {
-		for n := range times {
-			lifeReload(t, s, lifeSite("{$PORT}", "bcrypt_cost "+strconv.Itoa(4+n%2)), alice)
-			alice.Post("/v1/messages", lifeToSelf(t, "alice", "hi")).Want(http.StatusOK)
+		reload := func(times int) {
+			for n := range times {
+				lifeReload(t, s, lifeSite("{$PORT}", "database {env.DATABASE}", "bcrypt_cost "+strconv.Itoa(4+n%2)), alice)
+				alice.Post("/v1/messages", lifeToSelf(t, "alice", "hi")).Want(http.StatusOK)
+			}
 		}
-	}
-	reload(5) // until everything that is made once has been made
-	goroutines, files := lifeGoroutines(t, s), open()
-	reload(100)
-	// Less than a tenth of what one leak a reload would come to. The old
-	// configurations end in the background, and so do the locks on Caddy's
-	// storage.
-	lifeEventually(t, "no more goroutines run than before", func() bool { return lifeGoroutines(t, s) < goroutines+10 })
-	lifeEventually(t, "no more files are open than before", func() bool { return open() < files+10 })
-	require.Len(t, lifeMessages(alice, "/v1/messages"), 105)
+		reload(5) // until everything that is made once has been made
+		goroutines, files := lifeGoroutines(t, s), open()
+		reload(50)
+		// Less than a fifth of what one leak a reload would come to. The old
+		// configurations end in the background, and so do the locks on Caddy's
+		// storage.
+		lifeEventually(t, "no more goroutines run than before", func() bool { return lifeGoroutines(t, s) < goroutines+10 })
+		lifeEventually(t, "no more files are open than before", func() bool { return open() < files+10 })
+		require.Len(t, lifeMessages(alice, "/v1/messages"), 55)
+	})
 }
 
 func lifeGoroutines(t *testing.T, s *frontdoor.Server) (total int) {
@@ -263,50 +265,66 @@ func lifeOpenFiles(t *testing.T, s *frontdoor.Server, prefix string) (names []st
 // A reload to another database serves this one at once. What was asked of the
 // old one is answered to the end, and then it is closed.
 func TestReloadToAnotherDatabase(t *testing.T) {
-	t.Parallel()
-	s := frontdoor.Start(t, frontdoor.Options{Caddyfile: lifeSite("{$PORT}", "bcrypt_cost 4", "database {$DIR}/old.db")})
-	alice := frontdoor.SignUp(t, s.URL, "alice")
-	want := lifeFillHistory(t, alice, "alice")
-	reader := lifeOpenHistory(t, s, alice)
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		next := engine.NewDatabase(t)
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Env: []string{"NEXT=" + next}})
+		alice := frontdoor.SignUp(t, s.URL, "alice")
+		want := lifeFillHistory(t, alice, "alice")
+		reader := lifeOpenHistory(t, s, alice)
 
-	lifeReload(t, s, lifeSite("{$PORT}", "bcrypt_cost 4", "database {$DIR}/new.db"), alice)
-	alice.Get("/v1/messages").Want(http.StatusUnauthorized)
-	frontdoor.SignUp(t, s.URL, "alice").Post("/v1/messages", lifeToSelf(t, "alice", "new")).Want(http.StatusOK)
-	require.Equal(t, want, reader.countMessages())
+		lifeReload(t, s, lifeSite("{$PORT}", "bcrypt_cost 4", "database {env.NEXT}"), alice)
+		alice.Get("/v1/messages").Want(http.StatusUnauthorized)
+		frontdoor.SignUp(t, s.URL, "alice").Post("/v1/messages", lifeToSelf(t, "alice", "new")).Want(http.StatusOK)
+		require.Equal(t, want, reader.countMessages())
 
-	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		t.Skip("this system does not tell which files are open")
-	}
-	old := filepath.Join(s.Dir, "old.db")
-	lifeEventually(t, "the old database is closed", func() bool { return len(lifeOpenFiles(t, s, old)) == 0 })
-	require.NotEmpty(t, lifeOpenFiles(t, s, filepath.Join(s.Dir, "new.db")))
-	require.NoFileExists(t, old+"-wal", "it was not closed in an orderly way")
+		open := func(database string) int { return len(lifeOpenFiles(t, s, database)) }
+		if engine == frontdoor.Postgres {
+			open = func(database string) int { return lifeConnections(t, database) }
+		} else if _, err := os.Stat("/proc/self/fd"); err != nil {
+			t.Skip("this system does not tell which files are open")
+		}
+		lifeEventually(t, "the old database is closed", func() bool { return open(s.Database) == 0 })
+		require.Positive(t, open(next))
+		require.NoFileExists(t, s.Database+"-wal", "it was not closed in an orderly way")
+	})
+}
+
+// lifeConnections counts the connections to a PostgreSQL database, but for its
+// own.
+func lifeConnections(t *testing.T, database string) (count int) {
+	t.Helper()
+	db := frontdoor.OpenDatabase(t, database)
+	defer db.Close()
+	require.NoError(t, db.QueryRow(`
+		SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`).Scan(&count))
+	return count
 }
 
 // Who reads slowly, or not at all, holds nobody up: neither those who send nor
 // a reload.
 func TestStalledReaderHoldsNobodyUp(t *testing.T) {
-	t.Parallel()
-	s := frontdoor.Start(t, frontdoor.Options{})
-	alice := frontdoor.SignUp(t, s.URL, "alice")
-	want := lifeFillHistory(t, alice, "alice")
-	// More of them than there are connections to the database to read with.
-	readers := make([]*lifeReader, 40)
-	for i := range readers {
-		readers[i] = lifeOpenHistory(t, s, alice)
-	}
-	lifeEventually(t, "all of them are stalled", func() bool {
-		return lifeMetrics(t, s).sum("messaging_open_connections") >= float64(len(readers))
-	})
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t)})
+		alice := frontdoor.SignUp(t, s.URL, "alice")
+		want := lifeFillHistory(t, alice, "alice")
+		// More of them than there are connections to the database to read with.
+		readers := make([]*lifeReader, 40)
+		for i := range readers {
+			readers[i] = lifeOpenHistory(t, s, alice)
+		}
+		lifeEventually(t, "all of them are stalled", func() bool {
+			return lifeMetrics(t, s).sum("messaging_open_connections") >= float64(len(readers))
+		})
 
-	bob := frontdoor.SignUp(t, s.URL, "bob")
-	for n := range 20 {
-		bob.Post("/v1/messages", lifeToSelf(t, "bob", fmt.Sprint(n))).Want(http.StatusOK)
-		require.Len(t, lifeMessages(bob, "/v1/messages"), n+1)
-	}
-	lifeReload(t, s, frontdoor.DefaultCaddyfile, bob)
-	bob.Post("/v1/messages", lifeToSelf(t, "bob", "after the reload")).Want(http.StatusOK)
-	require.Equal(t, want, readers[0].countMessages(), "what was sent meanwhile is not in it, and nothing is missing")
+		bob := frontdoor.SignUp(t, s.URL, "bob")
+		for n := range 20 {
+			bob.Post("/v1/messages", lifeToSelf(t, "bob", fmt.Sprint(n))).Want(http.StatusOK)
+			require.Len(t, lifeMessages(bob, "/v1/messages"), n+1)
+		}
+		lifeReload(t, s, frontdoor.DefaultCaddyfile, bob)
+		bob.Post("/v1/messages", lifeToSelf(t, "bob", "after the reload")).Want(http.StatusOK)
+		require.Equal(t, want, readers[0].countMessages(), "what was sent meanwhile is not in it, and nothing is missing")
+	})
 }
 
 // lifeFillHistory sends as much as no socket's buffers hold, and returns how
@@ -391,56 +409,70 @@ func lifeCookies(t *testing.T, c *frontdoor.Client, base string) []*http.Cookie 
 
 // A reload that fails leaves the running configuration as it is.
 func TestFailedReloadChangesNothing(t *testing.T) {
-	t.Parallel()
-	s := frontdoor.Start(t, frontdoor.Options{})
-	alice := frontdoor.SignUp(t, s.URL, "alice")
-	alice.Post("/v1/messages", lifeToSelf(t, "alice", "before")).Want(http.StatusOK)
-	garbage := filepath.Join(s.Dir, "garbage.db")
-	require.NoError(t, os.WriteFile(garbage, []byte(strings.Repeat("no database ", 1000)), 0o600))
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Env: []string{"UNUSABLE=" + lifeUnusable(t, engine)}})
+		alice := frontdoor.SignUp(t, s.URL, "alice")
+		alice.Post("/v1/messages", lifeToSelf(t, "alice", "before")).Want(http.StatusOK)
 
-	for name, options := range map[string][]string{
-		"unknown option": {"databse x"},
-		"validation":     {"database {$DIR}/messaging.db", "api v9"},
-		"provision":      {"database {$DIR}/messaging.db", "session_secret {env.LIFE_NOT_SET_EITHER}x{file./nowhere}"},
-		"start":          {"database " + garbage},
-	} {
-		err := s.Reload(t.Context(), lifeSite("{$PORT}", options...))
-		require.Error(t, err, name)
-		lifeAwaitListeners(t, s)
-		require.Equal(t, []string{"before"}, lifeTexts(lifeMessages(alice, "/v1/messages")), name)
+		for name, options := range map[string][]string{
+			"unknown option": {"databse x"},
+			"validation":     {"database {env.DATABASE}", "api v9"},
+			"provision":      {"database {env.DATABASE}", "session_secret {env.LIFE_NOT_SET_EITHER}x{file./nowhere}"},
+			"start":          {"database {env.UNUSABLE}"},
+		} {
+			err := s.Reload(t.Context(), lifeSite("{$PORT}", options...))
+			require.Error(t, err, name)
+			lifeAwaitListeners(t, s)
+			require.Equal(t, []string{"before"}, lifeTexts(lifeMessages(alice, "/v1/messages")), name)
+		}
+		alice.Post("/v1/messages", lifeToSelf(t, "alice", "after")).Want(http.StatusOK)
+		lifeReload(t, s, frontdoor.DefaultCaddyfile, alice)
+		require.Equal(t, []string{"before", "after"}, lifeTexts(lifeMessages(alice, "/v1/messages")))
+	})
+}
+
+// lifeUnusable is a database that can't be opened: a file that is none, or a
+// name that the server does not know.
+func lifeUnusable(t *testing.T, engine frontdoor.Engine) string {
+	t.Helper()
+	database := engine.NewDatabase(t)
+	if engine == frontdoor.Postgres {
+		u, err := url.Parse(database)
+		require.NoError(t, err)
+		u.Path += "_not"
+		return u.String()
 	}
-	alice.Post("/v1/messages", lifeToSelf(t, "alice", "after")).Want(http.StatusOK)
-	lifeReload(t, s, frontdoor.DefaultCaddyfile, alice)
-	require.Equal(t, []string{"before", "after"}, lifeTexts(lifeMessages(alice, "/v1/messages")))
+	require.NoError(t, os.WriteFile(database, []byte(strings.Repeat("no database ", 1000)), 0o600))
+	return database
 }
 
 // SIGTERM ends the process in time, whatever it is about.
 func TestStop(t *testing.T) {
 	for name, occupy := range map[string]struct {
-		options []string
-		with    func(*testing.T, *frontdoor.Server)
+		cost int // of a password
+		with func(*testing.T, *frontdoor.Server)
 	}{
-		"idle": {nil, func(t *testing.T, s *frontdoor.Server) {
+		"idle": {4, func(t *testing.T, s *frontdoor.Server) {
 			frontdoor.SignUp(t, s.URL, "alice")
 		}},
-		"with a stalled reader": {nil, func(t *testing.T, s *frontdoor.Server) {
+		"with a stalled reader": {4, func(t *testing.T, s *frontdoor.Server) {
 			alice := frontdoor.SignUp(t, s.URL, "alice")
 			lifeFillHistory(t, alice, "alice")
 			lifeOpenHistory(t, s, alice)
 		}},
-		"with a stalled reader of an earlier configuration": {nil, func(t *testing.T, s *frontdoor.Server) {
+		"with a stalled reader of an earlier configuration": {4, func(t *testing.T, s *frontdoor.Server) {
 			alice := frontdoor.SignUp(t, s.URL, "alice")
 			lifeFillHistory(t, alice, "alice")
 			lifeOpenHistory(t, s, alice)
-			require.NoError(t, s.Reload(t.Context(), lifeSite("{$PORT}", "bcrypt_cost 4")))
+			require.NoError(t, s.Reload(t.Context(), frontdoor.DefaultCaddyfile))
 		}},
-		"with a stalled reader of a database no longer configured": {nil, func(t *testing.T, s *frontdoor.Server) {
+		"with a stalled reader of a database no longer configured": {4, func(t *testing.T, s *frontdoor.Server) {
 			alice := frontdoor.SignUp(t, s.URL, "alice")
 			lifeFillHistory(t, alice, "alice")
 			lifeOpenHistory(t, s, alice)
-			require.NoError(t, s.Reload(t.Context(), lifeSite("{$PORT}", "bcrypt_cost 4", "database {$DIR}/other.db")))
+			require.NoError(t, s.Reload(t.Context(), lifeSite("{$PORT}", "bcrypt_cost 4", "database {env.OTHER}")))
 		}},
-		"with half a body": {nil, func(t *testing.T, s *frontdoor.Server) {
+		"with half a body": {4, func(t *testing.T, s *frontdoor.Server) {
 			conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 			require.NoError(t, err)
 			t.Cleanup(func() { conn.Close() })
@@ -449,34 +481,35 @@ func TestStop(t *testing.T) {
 			lifeAwaitOpen(t, s, 1)
 		}},
 		// One takes seconds. The cost is the site's to choose.
-		"with logins waiting": {[]string{"bcrypt_cost 16"}, func(t *testing.T, s *frontdoor.Server) {
+		"with logins waiting": {16, func(t *testing.T, s *frontdoor.Server) {
 			lifeFloodLogins(t, s)
 			lifeEventually(t, "logins wait", func() bool { return lifeMetrics(t, s).sum("messaging_hashes_waiting") >= 10 })
 		}},
-		"with the database locked": {nil, func(t *testing.T, s *frontdoor.Server) {
+		"with the database locked": {4, func(t *testing.T, s *frontdoor.Server) {
 			alice := frontdoor.SignUp(t, s.URL, "alice")
-			lifeLock(t, filepath.Join(s.Dir, "caddy", "messaging.db"))
+			lifeLock(t, s.Database)
 			body := lifeToSelf(t, "alice", "hi")
 			go func() { _, _ = alice.Try(context.WithoutCancel(t.Context()), http.MethodPost, "/v1/messages", body) }()
 			lifeAwaitOpen(t, s, 1)
 		}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			// Not in parallel: here, time matters.
-			options := occupy.options
-			if options == nil {
-				options = []string{"bcrypt_cost 4"}
-			}
-			s := frontdoor.Start(t, frontdoor.Options{Caddyfile: lifeSite("{$PORT}", options...)})
-			occupy.with(t, s)
-			limit := 2 * time.Second
-			if lifeRace() {
-				limit = 6 * time.Second // it makes all slow, and takes a second of its own to end
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), limit)
-			defer cancel()
-			require.NoError(t, s.Stop(ctx))
-		})
+		for _, engine := range []frontdoor.Engine{frontdoor.SQLite, frontdoor.Postgres} {
+			t.Run(name+"/"+string(engine), func(t *testing.T) {
+				// Not in parallel: here, time matters.
+				s := frontdoor.Start(t, frontdoor.Options{
+					Caddyfile: lifeSite("{$PORT}", "database {env.DATABASE}", fmt.Sprint("bcrypt_cost ", occupy.cost)),
+					Database:  engine.NewDatabase(t), Env: []string{"OTHER=" + engine.NewDatabase(t)},
+				})
+				occupy.with(t, s)
+				limit := 2 * time.Second
+				if lifeRace() {
+					limit = 6 * time.Second // it makes all slow, and takes a second of its own to end
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				defer cancel()
+				require.NoError(t, s.Stop(ctx))
+			})
+		}
 	}
 }
 
@@ -507,41 +540,47 @@ func lifeRace() bool {
 // Two sites on one database share accounts, sessions and chats. A site on
 // another database knows nothing of them.
 func TestSitesAndDatabases(t *testing.T) {
-	t.Parallel()
-	// The same file by two names.
-	s := frontdoor.Start(t, frontdoor.Options{Caddyfile: lifeSite("{$PORT}", "bcrypt_cost 4", "database {$DIR}/one.db") +
-		lifeSite("{$PORT2}", "bcrypt_cost 4", "database {$DIR}/../{$NAME}/./one.db", "registration closed"), Dir: lifeNamedDir(t), Env: []string{"NAME=site"}})
-	alice := frontdoor.SignUp(t, s.URL, "alice")
-	frontdoor.SignUp(t, s.URL, "bob")
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		database := engine.NewDatabase(t)
+		s := frontdoor.Start(t, frontdoor.Options{
+			Database: database, Env: []string{"ALIAS=" + lifeAlias(database), "TWO=" + engine.NewDatabase(t)},
+			Caddyfile: lifeSite("{$PORT}", "bcrypt_cost 4", "database {env.DATABASE}") +
+				lifeSite("{$PORT2}", "bcrypt_cost 4", "database {env.ALIAS}", "registration closed"),
+		})
+		alice := frontdoor.SignUp(t, s.URL, "alice")
+		frontdoor.SignUp(t, s.URL, "bob")
 
-	bob2 := frontdoor.NewClient(t, s.URL2)
-	bob2.Post("/v1/auth/login", `{"username":"bob","password":"password"}`).Want(http.StatusOK)
-	alice.Post("/v1/messages", `{"dest_username":"bob","message":"over one"}`).Want(http.StatusOK)
-	bob2.Post("/v1/messages", `{"dest_username":"alice","message":"over two"}`).Want(http.StatusOK)
-	for _, c := range []*frontdoor.Client{alice, bob2, lifeAgain(t, alice, s.URL2)} {
-		messages := lifeMessages(c, "/v1/messages")
-		require.Equal(t, []string{"over one", "over two"}, lifeTexts(messages))
-		require.Equal(t, messages[0].ChatID, messages[1].ChatID)
-	}
-	// What is not the database's is a site's own.
-	bob2.Post("/v1/auth/register", `{"username":"carol","password":"password"}`).Want(http.StatusForbidden)
-	frontdoor.SignUp(t, s.URL, "carol")
-	require.Len(t, lifeMetrics(t, s).labels("messaging_open_connections", "database"), 1, "they have a backend each")
+		bob2 := frontdoor.NewClient(t, s.URL2)
+		bob2.Post("/v1/auth/login", `{"username":"bob","password":"password"}`).Want(http.StatusOK)
+		alice.Post("/v1/messages", `{"dest_username":"bob","message":"over one"}`).Want(http.StatusOK)
+		bob2.Post("/v1/messages", `{"dest_username":"alice","message":"over two"}`).Want(http.StatusOK)
+		for _, c := range []*frontdoor.Client{alice, bob2, lifeAgain(t, alice, s.URL2)} {
+			messages := lifeMessages(c, "/v1/messages")
+			require.Equal(t, []string{"over one", "over two"}, lifeTexts(messages))
+			require.Equal(t, messages[0].ChatID, messages[1].ChatID)
+		}
+		// What is not the database's is a site's own.
+		bob2.Post("/v1/auth/register", `{"username":"carol","password":"password"}`).Want(http.StatusForbidden)
+		frontdoor.SignUp(t, s.URL, "carol")
+		require.Len(t, lifeMetrics(t, s).labels("messaging_open_connections", "database"), 1, "they have a backend each")
 
-	lifeReload(t, s, lifeSite("{$PORT}", "bcrypt_cost 4", "database {$DIR}/one.db")+
-		lifeSite("{$PORT2}", "bcrypt_cost 4", "database {$DIR}/two.db"), alice, bob2)
-	bob2.Get("/v1/messages").Want(http.StatusUnauthorized)
-	bob2.Post("/v1/auth/login", `{"username":"bob","password":"password"}`).Want(http.StatusBadRequest)
-	stranger := frontdoor.SignUp(t, s.URL2, "alice")
-	require.Empty(t, lifeMessages(stranger, "/v1/messages"))
-	stranger.Post("/v1/messages", `{"dest_username":"bob","message":"hi"}`).Want(http.StatusBadRequest)
-	require.Equal(t, []string{"over one", "over two"}, lifeTexts(lifeMessages(alice, "/v1/messages")))
+		lifeReload(t, s, lifeSite("{$PORT}", "bcrypt_cost 4", "database {env.DATABASE}")+
+			lifeSite("{$PORT2}", "bcrypt_cost 4", "database {env.TWO}"), alice, bob2)
+		bob2.Get("/v1/messages").Want(http.StatusUnauthorized)
+		bob2.Post("/v1/auth/login", `{"username":"bob","password":"password"}`).Want(http.StatusBadRequest)
+		stranger := frontdoor.SignUp(t, s.URL2, "alice")
+		require.Empty(t, lifeMessages(stranger, "/v1/messages"))
+		stranger.Post("/v1/messages", `{"dest_username":"bob","message":"hi"}`).Want(http.StatusBadRequest)
+		require.Equal(t, []string{"over one", "over two"}, lifeTexts(lifeMessages(alice, "/v1/messages")))
+	})
 }
 
-// lifeNamedDir is a folder called site.
-func lifeNamedDir(t *testing.T) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "site")
-	require.NoError(t, os.Mkdir(dir, 0o700))
-	return dir
+// lifeAlias leads to the same database by another name: by another way through
+// the folders, or with options of the connection's own.
+func lifeAlias(database string) string {
+	if strings.HasPrefix(database, "postgres://") {
+		return strings.Replace(database, "postgres://", "postgresql://", 1) + "&application_name=alias&connect_timeout=7"
+	}
+	folder := filepath.Dir(database)
+	return folder + "/../" + filepath.Base(folder) + "/./" + filepath.Base(database)
 }

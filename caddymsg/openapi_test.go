@@ -21,14 +21,14 @@ import (
 const docsCaddyfile = `
 http://127.0.0.1:{$PORT} {
 	messaging {
-		database {$DIR}/messaging.db
+		database {env.DATABASE}
 		bcrypt_cost 4
 	}
 }
 http://127.0.0.1:{$PORT2} {
 	handle_path /chat/* {
 		messaging {
-			database {$DIR}/messaging.db
+			database {env.DATABASE}
 			bcrypt_cost 4
 		}
 	}
@@ -68,19 +68,21 @@ func readDocument(t *testing.T, c *frontdoor.Client) document {
 }
 
 func TestOpenAPI(t *testing.T) {
-	s := frontdoor.Start(t, frontdoor.Options{Caddyfile: docsCaddyfile})
-	for _, part := range []struct {
-		name string
-		test func(*testing.T, *frontdoor.Server)
-	}{
-		{"routes", documentedRoutes},
-		{"errors", documentedErrors},
-		{"schemas", documentedSchemas},
-		{"answers", documentedAnswers},
-		{"docs page", docsPage},
-	} {
-		t.Run(part.name, func(t *testing.T) { part.test(t, s) })
-	}
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: docsCaddyfile})
+		for _, part := range []struct {
+			name string
+			test func(*testing.T, *frontdoor.Server)
+		}{
+			{"routes", documentedRoutes},
+			{"errors", documentedErrors},
+			{"schemas", documentedSchemas},
+			{"answers", documentedAnswers},
+			{"docs page", docsPage},
+		} {
+			t.Run(part.name, func(t *testing.T) { part.test(t, s) })
+		}
+	})
 }
 
 // contractRoutes are the ten of the README, and the reading ones once more

@@ -15,36 +15,37 @@ import (
 
 // TestREADMETour runs the commands of the README's tour as its reader does.
 func TestREADMETour(t *testing.T) {
-	t.Parallel()
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Skip("bash is not installed")
-	}
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("curl is not installed")
-	}
-	_, tour, found := strings.Cut(readme(t), "<!-- tour")
-	require.True(t, found, "the README has no tour")
-	tour, _, found = strings.Cut(tour, "<!-- end of the tour -->")
-	require.True(t, found, "the README's tour has no end")
-	steps := regexp.MustCompile("(?s)```sh\n(.*?)\n```\n```\\w*\n(.*?)\n```\n").FindAllStringSubmatch(tour, -1)
-	require.Len(t, steps, strings.Count(tour, "```sh\n"), "a step of the tour does not show what it prints")
-	require.NotEmpty(t, steps)
-
-	address := strings.TrimPrefix(frontdoor.Start(t, frontdoor.Options{}).URL, "http://")
-	folder := t.TempDir()
-	for _, step := range steps {
-		var printed []string
-		for command := range strings.Lines(step[1]) {
-			cmd := exec.CommandContext(t.Context(), bash, "-c", strings.ReplaceAll(command, "localhost:12000", address))
-			cmd.Dir = folder
-			cmd.Env = append(os.Environ(), "no_proxy=*")
-			out, err := cmd.Output()
-			require.NoError(t, err, command)
-			printed = append(printed, strings.TrimSuffix(strings.ReplaceAll(string(out), "\r", ""), "\n"))
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		bash, err := exec.LookPath("bash")
+		if err != nil {
+			t.Skip("bash is not installed")
 		}
-		require.Regexp(t, examplePattern(step[2]), strings.Join(printed, "\n"), step[1])
-	}
+		if _, err := exec.LookPath("curl"); err != nil {
+			t.Skip("curl is not installed")
+		}
+		_, tour, found := strings.Cut(readme(t), "<!-- tour")
+		require.True(t, found, "the README has no tour")
+		tour, _, found = strings.Cut(tour, "<!-- end of the tour -->")
+		require.True(t, found, "the README's tour has no end")
+		steps := regexp.MustCompile("(?s)```sh\n(.*?)\n```\n```\\w*\n(.*?)\n```\n").FindAllStringSubmatch(tour, -1)
+		require.Len(t, steps, strings.Count(tour, "```sh\n"), "a step of the tour does not show what it prints")
+		require.NotEmpty(t, steps)
+
+		address := strings.TrimPrefix(frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t)}).URL, "http://")
+		folder := t.TempDir()
+		for _, step := range steps {
+			var printed []string
+			for command := range strings.Lines(step[1]) {
+				cmd := exec.CommandContext(t.Context(), bash, "-c", strings.ReplaceAll(command, "localhost:12000", address))
+				cmd.Dir = folder
+				cmd.Env = append(os.Environ(), "no_proxy=*")
+				out, err := cmd.Output()
+				require.NoError(t, err, command)
+				printed = append(printed, strings.TrimSuffix(strings.ReplaceAll(string(out), "\r", ""), "\n"))
+			}
+			require.Regexp(t, examplePattern(step[2]), strings.Join(printed, "\n"), step[1])
+		}
+	})
 }
 
 // varying is what an example leaves out, and what no two runs have in common:

@@ -11,12 +11,10 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	_ "github.com/mattn/go-sqlite3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/auth"
@@ -32,7 +30,7 @@ const (
 const sessionsCaddyfile = `
 http://127.0.0.1:{$PORT}, http://127.0.0.1:{$PORT2} {
 	messaging {
-		database {$DIR}/messaging.db
+		database {env.DATABASE}
 		session_secret "` + sessionSecret + `"
 		bcrypt_cost 4
 	}
@@ -42,24 +40,26 @@ http://127.0.0.1:{$PORT}, http://127.0.0.1:{$PORT2} {
 
 // TestSessions shares one server, and each of its parts has people of its own.
 func TestSessions(t *testing.T) {
-	s := frontdoor.Start(t, frontdoor.Options{Caddyfile: sessionsCaddyfile})
-	for _, part := range []struct {
-		name string
-		test func(*testing.T, *frontdoor.Server)
-	}{
-		{"the cookie on plain HTTP", plainCookie},
-		{"a login tells not what was wrong", silentLogin},
-		{"a login replaces the session", replacedSession},
-		{"a logout ends the session", endedSession},
-		{"a cookie that is not ours", forgedCookie},
-		{"expiry and extension", expiry},
-		{"a second site", secondSite},
-		{"cross-site requests", crossSite},
-		{"long passwords", longPasswords},
-		{"nothing in clear", nothingInClear},
-	} {
-		t.Run(part.name, func(t *testing.T) { part.test(t, s) })
-	}
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: sessionsCaddyfile})
+		for _, part := range []struct {
+			name string
+			test func(*testing.T, *frontdoor.Server)
+		}{
+			{"the cookie on plain HTTP", plainCookie},
+			{"a login tells not what was wrong", silentLogin},
+			{"a login replaces the session", replacedSession},
+			{"a logout ends the session", endedSession},
+			{"a cookie that is not ours", forgedCookie},
+			{"expiry and extension", expiry},
+			{"a second site", secondSite},
+			{"cross-site requests", crossSite},
+			{"long passwords", longPasswords},
+			{"nothing in clear", nothingInClear},
+		} {
+			t.Run(part.name, func(t *testing.T) { part.test(t, s) })
+		}
+	})
 }
 
 // sessionCookie is the only cookie that an answer sets.
@@ -116,7 +116,8 @@ func requireSessionCookie(t *testing.T, got *http.Cookie, name string, maxAge in
 }
 
 func TestSessionsOverTLS(t *testing.T) {
-	s := frontdoor.Start(t, frontdoor.Options{Caddyfile: `
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: `
 {
 	skip_install_trust
 	auto_https disable_redirects
@@ -127,47 +128,48 @@ func TestSessionsOverTLS(t *testing.T) {
 https://127.0.0.1:{$PORT}, http://127.0.0.1:{$PORT2} {
 	tls internal
 	messaging {
-		database {$DIR}/messaging.db
+		database {env.DATABASE}
 		session_lifetime 2h
 		bcrypt_cost 4
 	}
 }
 `})
-	site := strings.Replace(s.URL, "http://", "https://", 1)
-	overTLS := func(t *testing.T) *frontdoor.Client {
-		c := frontdoor.NewClient(t, site)
-		c.HTTP.Transport.(*http.Transport).TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // a certificate of its own
-		return c
-	}
-	c := overTLS(t)
-	require.Eventually(t, func() bool { // the certificate is made after the start
-		_, err := c.Try(t.Context(), "GET", "/v1/openapi.json", "")
-		return err == nil
-	}, 30*time.Second, 10*time.Millisecond)
+		site := strings.Replace(s.URL, "http://", "https://", 1)
+		overTLS := func(t *testing.T) *frontdoor.Client {
+			c := frontdoor.NewClient(t, site)
+			c.HTTP.Transport.(*http.Transport).TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // a certificate of its own
+			return c
+		}
+		c := overTLS(t)
+		require.Eventually(t, func() bool { // the certificate is made after the start
+			_, err := c.Try(t.Context(), "GET", "/v1/openapi.json", "")
+			return err == nil
+		}, 30*time.Second, 10*time.Millisecond)
 
-	c.Post("/v1/auth/register", credentials(t, "tina", "password")).Want(200)
-	cookie := login(t, c, "tina")
-	requireSessionCookie(t, cookie, "__Host-session", 2*60*60, true)
-	c.Get("/v1/messages").Want(200)
+		c.Post("/v1/auth/register", credentials(t, "tina", "password")).Want(200)
+		cookie := login(t, c, "tina")
+		requireSessionCookie(t, cookie, "__Host-session", 2*60*60, true)
+		c.Get("/v1/messages").Want(200)
 
-	as := func(name string) int {
-		return overTLS(t).Do("GET", "/v1/messages", "", "Cookie", name+"="+cookie.Value).StatusCode
-	}
-	require.Equal(t, 200, as("__Host-session"))
-	require.Equal(t, 401, as("session"), "a cookie that a plain page could have set")
+		as := func(name string) int {
+			return overTLS(t).Do("GET", "/v1/messages", "", "Cookie", name+"="+cookie.Value).StatusCode
+		}
+		require.Equal(t, 200, as("__Host-session"))
+		require.Equal(t, 401, as("session"), "a cookie that a plain page could have set")
 
-	requireSessionCookie(t, sessionCookie(t, c.Post("/v1/auth/logout", "").Want(200)), "__Host-session", -1, true)
-	require.Equal(t, 401, as("__Host-session"))
+		requireSessionCookie(t, sessionCookie(t, c.Post("/v1/auth/logout", "").Want(200)), "__Host-session", -1, true)
+		require.Equal(t, 401, as("__Host-session"))
 
-	t.Run("a cookie of the plain site is none of TLS", func(t *testing.T) {
-		plain := login(t, frontdoor.NewClient(t, s.URL2), "tina")
-		require.Equal(t, 200, knock(t, s.URL2, "session="+plain.Value))
-		r := overTLS(t).Do("GET", "/v1/messages", "", "Cookie", "__Host-session="+plain.Value)
-		require.Equal(t, 401, r.StatusCode)
-	})
-	t.Run("a trusted proxy says that the client came over TLS", func(t *testing.T) {
-		r := frontdoor.NewClient(t, s.URL2).Do("POST", "/v1/auth/login", credentials(t, "tina", "password"), "X-Forwarded-Proto", "https")
-		requireSessionCookie(t, sessionCookie(t, r.Want(200)), "__Host-session", 2*60*60, true)
+		t.Run("a cookie of the plain site is none of TLS", func(t *testing.T) {
+			plain := login(t, frontdoor.NewClient(t, s.URL2), "tina")
+			require.Equal(t, 200, knock(t, s.URL2, "session="+plain.Value))
+			r := overTLS(t).Do("GET", "/v1/messages", "", "Cookie", "__Host-session="+plain.Value)
+			require.Equal(t, 401, r.StatusCode)
+		})
+		t.Run("a trusted proxy says that the client came over TLS", func(t *testing.T) {
+			r := frontdoor.NewClient(t, s.URL2).Do("POST", "/v1/auth/login", credentials(t, "tina", "password"), "X-Forwarded-Proto", "https")
+			requireSessionCookie(t, sessionCookie(t, r.Want(200)), "__Host-session", 2*60*60, true)
+		})
 	})
 }
 
@@ -277,14 +279,14 @@ func (s onlySession) expires() time.Time {
 	s.t.Helper()
 	var at int64
 	require.NoError(s.t, s.db.QueryRow(`
-		SELECT expires_at FROM sessions WHERE user_id = (SELECT id FROM users WHERE username = ?1)`, s.user).Scan(&at))
+		SELECT expires_at FROM sessions WHERE user_id = (SELECT id FROM users WHERE username = $1)`, s.user).Scan(&at))
 	return time.UnixMicro(at)
 }
 
 func (s onlySession) setExpires(at time.Time) {
 	s.t.Helper()
 	result, err := s.db.Exec(`
-		UPDATE sessions SET expires_at = ?2 WHERE user_id = (SELECT id FROM users WHERE username = ?1)`, s.user, at.UnixMicro())
+		UPDATE sessions SET expires_at = $1 WHERE user_id = (SELECT id FROM users WHERE username = $2)`, at.UnixMicro(), s.user)
 	require.NoError(s.t, err)
 	n, err := result.RowsAffected()
 	require.NoError(s.t, err)
@@ -292,9 +294,7 @@ func (s onlySession) setExpires(at time.Time) {
 }
 
 func expiry(t *testing.T, s *frontdoor.Server) {
-	db, err := sql.Open("sqlite3", filepath.Join(s.Dir, "messaging.db")+"?_busy_timeout=10000")
-	require.NoError(t, err)
-	defer db.Close()
+	db := frontdoor.OpenDatabase(t, s.Database)
 	const month = monthSeconds * time.Second
 
 	before := time.Now().Truncate(time.Microsecond)
@@ -342,7 +342,7 @@ func expiry(t *testing.T, s *frontdoor.Server) {
 		session.setExpires(time.Now().Add(-time.Hour))
 		login(t, frontdoor.NewClient(t, s.URL), "xena")
 		var n int
-		require.NoError(t, db.QueryRow(`SELECT count(*) FROM sessions WHERE expires_at < ?1`, time.Now().UnixMicro()).Scan(&n))
+		require.NoError(t, db.QueryRow(`SELECT count(*) FROM sessions WHERE expires_at < $1`, time.Now().UnixMicro()).Scan(&n))
 		require.Zero(t, n)
 	})
 }
@@ -359,36 +359,38 @@ func secondSite(t *testing.T, s *frontdoor.Server) {
 // TestSessionSecrets shows what a session outlives, where the secret is made by
 // the server itself, and where sites have secrets of their own.
 func TestSessionSecrets(t *testing.T) {
-	const caddyfile = `
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		const caddyfile = `
 http://127.0.0.1:{$PORT} {
 	messaging {
-		database {$DIR}/messaging.db
+		database {env.DATABASE}
 		bcrypt_cost 4
 	}
 }
 http://127.0.0.1:{$PORT2} {
 	messaging {
-		database {$DIR}/messaging.db
+		database {env.DATABASE}
 		session_secret "` + sessionSecret + `"
 		bcrypt_cost 4
 	}
 }
 `
-	first := frontdoor.Start(t, frontdoor.Options{Caddyfile: caddyfile})
-	c, made := signUp(t, first.URL, "sue")
-	given := login(t, frontdoor.NewClient(t, first.URL2), "sue")
-	require.Equal(t, 401, knock(t, first.URL2, "session="+made.Value), "the other site has another secret")
-	require.Equal(t, 401, knock(t, first.URL, "session="+given.Value))
-	require.NoError(t, first.Stop(t.Context()))
+		first := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: caddyfile})
+		c, made := signUp(t, first.URL, "sue")
+		given := login(t, frontdoor.NewClient(t, first.URL2), "sue")
+		require.Equal(t, 401, knock(t, first.URL2, "session="+made.Value), "the other site has another secret")
+		require.Equal(t, 401, knock(t, first.URL, "session="+given.Value))
+		require.NoError(t, first.Stop(t.Context()))
 
-	again := frontdoor.Start(t, frontdoor.Options{Caddyfile: caddyfile, Dir: first.Dir})
-	require.Equal(t, 200, knock(t, again.URL, "session="+made.Value))
-	require.Equal(t, 200, knock(t, again.URL2, "session="+given.Value))
-	later := frontdoor.NewClient(t, again.URL)
-	later.HTTP.Jar = c.HTTP.Jar
-	require.Equal(t, "sue", send(t, later, "sue", "back").SenderUsername)
-	later.Post("/v1/auth/logout", "").Want(200)
-	require.Equal(t, 401, knock(t, again.URL, "session="+made.Value))
+		again := frontdoor.Start(t, frontdoor.Options{Database: first.Database, Dir: first.Dir, Caddyfile: caddyfile})
+		require.Equal(t, 200, knock(t, again.URL, "session="+made.Value))
+		require.Equal(t, 200, knock(t, again.URL2, "session="+given.Value))
+		later := frontdoor.NewClient(t, again.URL)
+		later.HTTP.Jar = c.HTTP.Jar
+		require.Equal(t, "sue", send(t, later, "sue", "back").SenderUsername)
+		later.Post("/v1/auth/logout", "").Want(200)
+		require.Equal(t, 401, knock(t, again.URL, "session="+made.Value))
+	})
 }
 
 func crossSite(t *testing.T, s *frontdoor.Server) {
@@ -453,6 +455,44 @@ func longPasswords(t *testing.T, s *frontdoor.Server) {
 	}
 }
 
+// everythingIn is all that a database holds: the bytes of its files, or its rows
+// as text.
+func everythingIn(t *testing.T, database string) (kept []byte) {
+	t.Helper()
+	if !strings.HasPrefix(database, "postgres://") {
+		for _, suffix := range []string{"", "-wal"} {
+			content, err := os.ReadFile(database + suffix)
+			require.NoError(t, err)
+			kept = append(kept, content...)
+		}
+		return kept
+	}
+	db := frontdoor.OpenDatabase(t, database)
+	column := func(query string) (texts []string) {
+		rows, err := db.Query(query)
+		require.NoError(t, err)
+		defer rows.Close()
+		for rows.Next() {
+			var text string
+			require.NoError(t, rows.Scan(&text))
+			texts = append(texts, text)
+		}
+		require.NoError(t, rows.Err())
+		return texts
+	}
+	for _, table := range column(`SELECT tablename FROM pg_tables WHERE schemaname = 'public'`) {
+		for _, row := range column(`SELECT r::text FROM "` + table + `" r`) {
+			kept = append(kept, row...)
+		}
+	}
+	return kept
+}
+
+// holds finds a text, also where it is written in hex, as PostgreSQL shows bytes.
+func holds(kept []byte, text string) bool {
+	return bytes.Contains(kept, []byte(text)) || bytes.Contains(kept, []byte(hex.EncodeToString([]byte(text))))
+}
+
 func nothingInClear(t *testing.T, s *frontdoor.Server) {
 	const name, password = "clara-of-the-clear", "hunter2 is well known"
 	jar, err := cookiejar.New(nil)
@@ -471,21 +511,16 @@ func nothingInClear(t *testing.T, s *frontdoor.Server) {
 	token := cookies.Token(&http.Request{Header: http.Header{"Cookie": {"session=" + cookie.Value}}}, false)
 	require.NotEmpty(t, token)
 
-	var kept []byte
-	for _, file := range []string{"messaging.db", "messaging.db-wal"} {
-		content, err := os.ReadFile(filepath.Join(s.Dir, file))
-		require.NoError(t, err)
-		kept = append(kept, content...)
-	}
-	require.True(t, bytes.Contains(kept, []byte(name)), "this search finds what is there")
-	require.True(t, bytes.Contains(kept, sum(token)), "this search finds what is there")
+	kept := everythingIn(t, s.Database)
+	require.True(t, holds(kept, name), "this search finds what is there")
+	require.True(t, holds(kept, string(sum(token))), "this search finds what is there")
 	require.Contains(t, s.Log(), name, "this search finds what is there")
 	for what, secret := range map[string]string{
 		"password": password, "session secret": sessionSecret,
 		"cookie": cookie.Value, "token": string(token), "token in hex": hex.EncodeToString(token),
 		"token in base64": base64.RawStdEncoding.EncodeToString(token), "token in base64 for addresses": base64.RawURLEncoding.EncodeToString(token),
 	} {
-		require.False(t, bytes.Contains(kept, []byte(secret)), "the database holds the %s", what)
+		require.False(t, holds(kept, secret), "the database holds the %s", what)
 		require.NotContains(t, s.Log(), secret, "the log holds the %s", what)
 	}
 }

@@ -2,9 +2,9 @@ package caddymsg_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,31 +13,26 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/mattn/go-sqlite3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/internal/frontdoor"
 )
 
-// lifeDatabase opens a database beside the server.
-func lifeDatabase(t *testing.T, path string) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("sqlite3", "file:"+path+"?mode=rw&_busy_timeout=5000")
-	require.NoError(t, err)
-	db.SetMaxOpenConns(1)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	return db
-}
-
 // lifeLock locks a database against all other writers, until unlock is called
 // or the test ends.
-func lifeLock(t *testing.T, path string) (unlock func()) {
+func lifeLock(t *testing.T, database string) (unlock func()) {
 	t.Helper()
-	db := lifeDatabase(t, path)
-	_, err := db.Exec("BEGIN EXCLUSIVE")
+	conn, err := frontdoor.OpenDatabase(t, database).Conn(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, conn.Close()) })
+	lock := "BEGIN EXCLUSIVE"
+	if strings.HasPrefix(database, "postgres://") {
+		lock = "BEGIN; LOCK TABLE messages IN SHARE ROW EXCLUSIVE MODE"
+	}
+	_, err = conn.ExecContext(t.Context(), lock)
 	require.NoError(t, err)
 	return func() {
-		_, err := db.Exec("ROLLBACK")
+		_, err := conn.ExecContext(t.Context(), "ROLLBACK")
 		require.NoError(t, err)
 	}
 }
@@ -76,6 +71,23 @@ func TestValidateTouchesNothing(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, before.ModTime(), after.ModTime())
 	})
+	t.Run("a server that does not answer", func(t *testing.T) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer l.Close()
+		ok, output := lifeValidate(t, t.TempDir(), frontdoor.DefaultCaddyfile,
+			"DATABASE=postgres://chat:opensesame@"+l.Addr().String()+"/chat")
+		require.True(t, ok, output)
+		require.NotContains(t, output, "opensesame")
+		// One that it had made would be accepted before this one.
+		own, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		defer own.Close()
+		first, err := l.Accept()
+		require.NoError(t, err)
+		defer first.Close()
+		require.Equal(t, own.LocalAddr(), first.RemoteAddr())
+	})
 	t.Run("what is no database", func(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "messaging.db")
@@ -97,7 +109,7 @@ func TestStartErrors(t *testing.T) {
 	}{
 		"made by a newer version": {func(t *testing.T, dir string) string {
 			path := lifeMade(t, dir)
-			db := lifeDatabase(t, path)
+			db := frontdoor.OpenDatabase(t, path)
 			_, err := db.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)`)
 			require.NoError(t, err)
 			return path
@@ -209,73 +221,74 @@ func lifeMount(t *testing.T, dir, options string) string {
 // The secret of the sessions comes from where the configuration says, or is
 // made once.
 func TestSessionSecret(t *testing.T) {
-	t.Parallel()
-	const long, other = "0123456789abcdefghijklmnopqrstuv", "vutsrqponmlkjihgfedcba9876543210"
-	write := func(secret string) func(t *testing.T, dir string) {
-		return func(t *testing.T, dir string) {
-			require.NoError(t, os.WriteFile(filepath.Join(dir, "secret"), []byte(secret), 0o600))
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		const long, other = "0123456789abcdefghijklmnopqrstuv", "vutsrqponmlkjihgfedcba9876543210"
+		write := func(secret string) func(t *testing.T, dir string) {
+			return func(t *testing.T, dir string) {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, "secret"), []byte(secret), 0o600))
+			}
 		}
-	}
-	for name, test := range map[string]struct {
-		option        string
-		first, second []string // environments
-		between       func(t *testing.T, dir string)
-		stored        bool // in Caddy's storage
-		signedOut     bool // by the second start
-	}{
-		"unset":               {stored: true},
-		"empty variable":      {option: "session_secret {env.LIFE_SECRET}", first: []string{"LIFE_SECRET="}, second: []string{"LIFE_SECRET="}, stored: true},
-		"no variable":         {option: "session_secret {env.LIFE_SECRET}", stored: true},
-		"variable":            {option: "session_secret {env.LIFE_SECRET}", first: []string{"LIFE_SECRET=" + long}, second: []string{"LIFE_SECRET=" + long}},
-		"another variable":    {option: "session_secret {env.LIFE_SECRET}", first: []string{"LIFE_SECRET=" + long}, second: []string{"LIFE_SECRET=" + other}, signedOut: true},
-		"file":                {option: "session_secret {file.{$DIR}/secret}"},
-		"file with a newline": {option: "session_secret {file.{$DIR}/secret}", between: write(long + "\n")},
-		"another file":        {option: "session_secret {file.{$DIR}/secret}", between: write(other), signedOut: true},
-		"the storage's is lost": {between: func(t *testing.T, dir string) {
-			require.NoError(t, os.RemoveAll(filepath.Join(dir, "caddy", "messaging")))
-		}, stored: true, signedOut: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			write(long)(t, dir)
-			caddyfile := lifeSite("{$PORT}", "bcrypt_cost 4", test.option)
-			stored := filepath.Join(dir, "caddy", "messaging", "session_secret")
+		for name, test := range map[string]struct {
+			option        string
+			first, second []string // environments
+			between       func(t *testing.T, dir string)
+			stored        bool // in Caddy's storage
+			signedOut     bool // by the second start
+		}{
+			"unset":               {stored: true},
+			"empty variable":      {option: "session_secret {env.LIFE_SECRET}", first: []string{"LIFE_SECRET="}, second: []string{"LIFE_SECRET="}, stored: true},
+			"no variable":         {option: "session_secret {env.LIFE_SECRET}", stored: true},
+			"variable":            {option: "session_secret {env.LIFE_SECRET}", first: []string{"LIFE_SECRET=" + long}, second: []string{"LIFE_SECRET=" + long}},
+			"another variable":    {option: "session_secret {env.LIFE_SECRET}", first: []string{"LIFE_SECRET=" + long}, second: []string{"LIFE_SECRET=" + other}, signedOut: true},
+			"file":                {option: "session_secret {file.{$DIR}/secret}"},
+			"file with a newline": {option: "session_secret {file.{$DIR}/secret}", between: write(long + "\n")},
+			"another file":        {option: "session_secret {file.{$DIR}/secret}", between: write(other), signedOut: true},
+			"the storage's is lost": {between: func(t *testing.T, dir string) {
+				require.NoError(t, os.RemoveAll(filepath.Join(dir, "caddy", "messaging")))
+			}, stored: true, signedOut: true},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				dir, database := t.TempDir(), engine.NewDatabase(t)
+				write(long)(t, dir)
+				caddyfile := lifeSite("{$PORT}", "database {env.DATABASE}", "bcrypt_cost 4", test.option)
+				stored := filepath.Join(dir, "caddy", "messaging", "session_secret")
 
-			s := frontdoor.Start(t, frontdoor.Options{Dir: dir, Caddyfile: caddyfile, Env: test.first})
-			alice := frontdoor.SignUp(t, s.URL, "alice")
-			alice.Get("/v1/messages").Want(http.StatusOK)
-			var secret []byte
-			if test.stored {
-				info, err := os.Stat(stored)
-				require.NoError(t, err)
-				require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
-				secret, err = os.ReadFile(stored)
-				require.NoError(t, err)
-				require.GreaterOrEqual(t, len(secret), 32)
-			} else {
-				require.NoFileExists(t, stored)
-			}
-			config := frontdoor.NewClient(t, s.Admin).Get("/config/").Want(http.StatusOK).Text
-			require.NotContains(t, config, long)
-			require.NoError(t, s.Stop(t.Context()))
+				s := frontdoor.Start(t, frontdoor.Options{Dir: dir, Database: database, Caddyfile: caddyfile, Env: test.first})
+				alice := frontdoor.SignUp(t, s.URL, "alice")
+				alice.Get("/v1/messages").Want(http.StatusOK)
+				var secret []byte
+				if test.stored {
+					info, err := os.Stat(stored)
+					require.NoError(t, err)
+					require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+					secret, err = os.ReadFile(stored)
+					require.NoError(t, err)
+					require.GreaterOrEqual(t, len(secret), 32)
+				} else {
+					require.NoFileExists(t, stored)
+				}
+				config := frontdoor.NewClient(t, s.Admin).Get("/config/").Want(http.StatusOK).Text
+				require.NotContains(t, config, long)
+				require.NoError(t, s.Stop(t.Context()))
 
-			if test.between != nil {
-				test.between(t, dir)
-			}
-			s = frontdoor.Start(t, frontdoor.Options{Dir: dir, Caddyfile: caddyfile, Env: test.second})
-			want := http.StatusOK
-			if test.signedOut {
-				want = http.StatusUnauthorized
-			}
-			lifeAgain(t, alice, s.URL).Get("/v1/messages").Want(want)
-			if test.stored && !test.signedOut {
-				kept, err := os.ReadFile(stored)
-				require.NoError(t, err)
-				require.Equal(t, secret, kept)
-			}
-		})
-	}
+				if test.between != nil {
+					test.between(t, dir)
+				}
+				s = frontdoor.Start(t, frontdoor.Options{Dir: dir, Database: database, Caddyfile: caddyfile, Env: test.second})
+				want := http.StatusOK
+				if test.signedOut {
+					want = http.StatusUnauthorized
+				}
+				lifeAgain(t, alice, s.URL).Get("/v1/messages").Want(want)
+				if test.stored && !test.signedOut {
+					kept, err := os.ReadFile(stored)
+					require.NoError(t, err)
+					require.Equal(t, secret, kept)
+				}
+			})
+		}
+	})
 }
 
 // An unset database is in Caddy's data folder. Whoever is not its owner reads
@@ -309,30 +322,31 @@ func lifeWantUnavailable(t *testing.T, r *frontdoor.Response) {
 // While another program holds a lock, writing waits and is then refused, and
 // reading goes on.
 func TestLockedWhileRunning(t *testing.T) {
-	t.Parallel()
-	s := frontdoor.Start(t, frontdoor.Options{})
-	alice := frontdoor.SignUp(t, s.URL, "alice")
-	alice.Post("/v1/messages", lifeToSelf(t, "alice", "before")).Want(http.StatusOK)
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t)})
+		alice := frontdoor.SignUp(t, s.URL, "alice")
+		alice.Post("/v1/messages", lifeToSelf(t, "alice", "before")).Want(http.StatusOK)
 
-	unlock := lifeLock(t, filepath.Join(s.Dir, "messaging.db"))
-	lifeWantUnavailable(t, alice.Post("/v1/messages", lifeToSelf(t, "alice", "during")))
-	require.Equal(t, []string{"before"}, lifeTexts(lifeMessages(alice, "/v1/messages")))
+		unlock := lifeLock(t, s.Database)
+		lifeWantUnavailable(t, alice.Post("/v1/messages", lifeToSelf(t, "alice", "during")))
+		require.Equal(t, []string{"before"}, lifeTexts(lifeMessages(alice, "/v1/messages")))
 
-	// A lock that goes in time is only waited for.
-	answer := make(chan int, 1)
-	go func() {
-		r, err := alice.Try(t.Context(), http.MethodPost, "/v1/messages", lifeToSelf(t, "alice", "patient"))
-		if err != nil {
-			answer <- 0
-			return
-		}
-		answer <- r.StatusCode
-	}()
-	lifeAwaitOpen(t, s, 1)
-	unlock()
-	require.Equal(t, http.StatusOK, <-answer)
-	alice.Post("/v1/messages", lifeToSelf(t, "alice", "after")).Want(http.StatusOK)
-	require.Equal(t, []string{"before", "patient", "after"}, lifeTexts(lifeMessages(alice, "/v1/messages")))
+		// A lock that goes in time is only waited for.
+		answer := make(chan int, 1)
+		go func() {
+			r, err := alice.Try(t.Context(), http.MethodPost, "/v1/messages", lifeToSelf(t, "alice", "patient"))
+			if err != nil {
+				answer <- 0
+				return
+			}
+			answer <- r.StatusCode
+		}()
+		lifeAwaitOpen(t, s, 1)
+		unlock()
+		require.Equal(t, http.StatusOK, <-answer)
+		alice.Post("/v1/messages", lifeToSelf(t, "alice", "after")).Want(http.StatusOK)
+		require.Equal(t, []string{"before", "patient", "after"}, lifeTexts(lifeMessages(alice, "/v1/messages")))
+	})
 }
 
 // On a full disk nothing is stored and nothing is lost; with space, writing
@@ -406,7 +420,7 @@ func TestDamagedDatabase(t *testing.T) {
 	require.NoError(t, err)
 
 	const pageSize = 4096
-	db := lifeDatabase(t, filepath.Join(original, "messaging.db"))
+	db := frontdoor.OpenDatabase(t, filepath.Join(original, "messaging.db"))
 	rows, err := db.Query(`SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0`)
 	require.NoError(t, err)
 	defer rows.Close()

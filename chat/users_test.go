@@ -249,104 +249,104 @@ func FuzzPrepareUsername(f *testing.F) {
 }
 
 func TestCreateUser(t *testing.T) {
-	t.Parallel()
-	r := newRules(t)
-	user, err := r.CreateUser(t.Context(), "Ａlice", "hash")
-	require.NoError(t, err)
-	require.Equal(t, "Alice", user.Username, "shown as typed, in plain letters")
-	require.Equal(t, "alice", user.UsernameKey)
-	require.Equal(t, "hash", user.PasswordHash)
-	require.NotZero(t, user.ID)
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		user, err := r.CreateUser(t.Context(), "Ａlice", "hash")
+		require.NoError(t, err)
+		require.Equal(t, "Alice", user.Username, "shown as typed, in plain letters")
+		require.Equal(t, "alice", user.UsernameKey)
+		require.Equal(t, "hash", user.PasswordHash)
+		require.NotZero(t, user.ID)
 
-	for _, taken := range []string{"Alice", "alice", "ALICE", "ａｌｉｃｅ"} {
-		_, err := r.CreateUser(t.Context(), taken, "other")
-		requireRefusal(t, refusal{chat.Conflict, "username_taken", "username"}, err)
-	}
-	_, err = r.CreateUser(t.Context(), "", "hash")
-	requireRefusal(t, refusal{chat.Invalid, "username_missing", "username"}, err)
-	_, err = r.CreateUser(t.Context(), "a b", "hash")
-	requireRefusal(t, refusal{chat.Invalid, "username_invalid", "username"}, err)
-	_, err = r.CreateUser(t.Context(), strings.Repeat("a", 65), "hash")
-	requireRefusal(t, refusal{chat.Invalid, "username_too_long", "username"}, err)
+		for _, taken := range []string{"Alice", "alice", "ALICE", "ａｌｉｃｅ"} {
+			_, err := r.CreateUser(t.Context(), taken, "other")
+			requireRefusal(t, refusal{chat.Conflict, "username_taken", "username"}, err)
+		}
+		_, err = r.CreateUser(t.Context(), "", "hash")
+		requireRefusal(t, refusal{chat.Invalid, "username_missing", "username"}, err)
+		_, err = r.CreateUser(t.Context(), "a b", "hash")
+		requireRefusal(t, refusal{chat.Invalid, "username_invalid", "username"}, err)
+		_, err = r.CreateUser(t.Context(), strings.Repeat("a", 65), "hash")
+		requireRefusal(t, refusal{chat.Invalid, "username_too_long", "username"}, err)
+	})
 }
 
 func TestCreateUserConcurrently(t *testing.T) {
-	t.Parallel()
-	r := newRules(t)
-	spellings := []string{"straße", "STRASSE", "Strasse", "ＳＴＲＡＳＳＥ"}
-	made := 0
-	for _, err := range atOnce(16, func(i int) error {
-		_, err := r.CreateUser(t.Context(), spellings[i%len(spellings)], "hash")
-		return err
-	}) {
-		if err == nil {
-			made++
-			continue
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		spellings := []string{"straße", "STRASSE", "Strasse", "ＳＴＲＡＳＳＥ"}
+		made := 0
+		for _, err := range atOnce(16, func(i int) error {
+			_, err := r.CreateUser(t.Context(), spellings[i%len(spellings)], "hash")
+			return err
+		}) {
+			if err == nil {
+				made++
+				continue
+			}
+			requireRefusal(t, refusal{chat.Conflict, "username_taken", "username"}, err)
 		}
-		requireRefusal(t, refusal{chat.Conflict, "username_taken", "username"}, err)
-	}
-	require.Equal(t, 1, made)
+		require.Equal(t, 1, made)
+	})
 }
 
 // Who is to be written to, or added, is named by username: a username of digits
 // is anybody's to have, and must not get what was meant for an id. Who is to be
 // removed is named by username or, if nobody has it, by id.
 func TestFindUser(t *testing.T) {
-	t.Parallel()
-	r := newRules(t)
-	first := r.user(t, "first")
-	second := r.user(t, "second")
-	// Somebody whose username is the id of somebody else.
-	digits := r.user(t, strconv.FormatInt(first.UserID, 10))
-	me := r.user(t, "me")
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		first := r.user(t, "first")
+		second := r.user(t, "second")
+		// Somebody whose username is the id of somebody else.
+		digits := r.user(t, strconv.FormatInt(first.UserID, 10))
+		me := r.user(t, "me")
 
-	firstID, secondID := strconv.FormatInt(first.UserID, 10), strconv.FormatInt(second.UserID, 10)
-	for name, c := range map[string]struct {
-		named string
-		want  *chat.Caller // nobody, if nil
-	}{
-		"username":                     {"second", &second},
-		"username in another case":     {"SECOND", &second},
-		"wide username":                {"ｓｅｃｏｎｄ", &second},
-		"id":                           {secondID, &second},
-		"id with zeros before":         {"00" + secondID, &second},
-		"a username wins over an id":   {firstID, &digits},
-		"id, by zeros past a username": {"0" + firstID, &first},
-		"wide digits are no id":        {"０" + "００" + "２", nil},
-		"unknown id":                   {"9999", nil},
-		"zero":                         {"0", nil},
-		"negative id":                  {"-" + secondID, nil},
-		"signed id":                    {"+" + secondID, nil},
-		"id in hex":                    {"0x2", nil},
-		"id as a decimal":              {secondID + ".0", nil},
-		"id with a space":              {" " + secondID, nil},
-		"id that fits no number":       {"99999999999999999999999999", nil},
-		"empty":                        {"", nil},
-		"no possible username":         {"a b", nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			group := r.group(t, me, first, second, digits)
-			err := r.RemoveParticipant(t.Context(), me, group.ID, c.named)
-			if c.want == nil {
-				requireRefusal(t, noSuchUser, err)
-			} else {
+		firstID, secondID := strconv.FormatInt(first.UserID, 10), strconv.FormatInt(second.UserID, 10)
+		for name, c := range map[string]struct {
+			named string
+			want  *chat.Caller // nobody, if nil
+		}{
+			"username":                     {"second", &second},
+			"username in another case":     {"SECOND", &second},
+			"wide username":                {"ｓｅｃｏｎｄ", &second},
+			"id":                           {secondID, &second},
+			"id with zeros before":         {"00" + secondID, &second},
+			"a username wins over an id":   {firstID, &digits},
+			"id, by zeros past a username": {"0" + firstID, &first},
+			"wide digits are no id":        {"０" + "００" + "２", nil},
+			"unknown id":                   {"9999", nil},
+			"zero":                         {"0", nil},
+			"negative id":                  {"-" + secondID, nil},
+			"signed id":                    {"+" + secondID, nil},
+			"id in hex":                    {"0x2", nil},
+			"id as a decimal":              {secondID + ".0", nil},
+			"id with a space":              {" " + secondID, nil},
+			"id that fits no number":       {"99999999999999999999999999", nil},
+			"empty":                        {"", nil},
+			"no possible username":         {"a b", nil},
+		} {
+			t.Run(name, func(t *testing.T) {
+				group := r.group(t, me, first, second, digits)
+				err := r.RemoveParticipant(t.Context(), me, group.ID, c.named)
+				if c.want == nil {
+					requireRefusal(t, noSuchUser, err)
+				} else {
+					require.NoError(t, err)
+					requireRefusal(t, notAParticipant, r.RequireParticipant(t.Context(), *c.want, group.ID))
+				}
+
+				empty := r.group(t, me)
+				user, err := r.AddParticipant(t.Context(), me, empty.ID, c.named)
+				if c.want == nil || strings.HasPrefix(name, "id") {
+					requireRefusal(t, noSuchUser, err)
+					_, err = r.DirectMessages(t.Context(), me, c.named, chat.Page{})
+					requireRefusal(t, noSuchDest, err)
+					_, err = r.Send(t.Context(), me, chat.Draft{To: c.named, Text: "hi"})
+					requireRefusal(t, noSuchDest, err)
+					return
+				}
 				require.NoError(t, err)
-				requireRefusal(t, notAParticipant, r.RequireParticipant(t.Context(), *c.want, group.ID))
-			}
-
-			empty := r.group(t, me)
-			user, err := r.AddParticipant(t.Context(), me, empty.ID, c.named)
-			if c.want == nil || strings.HasPrefix(name, "id") {
-				requireRefusal(t, noSuchUser, err)
-				_, err = r.DirectMessages(t.Context(), me, c.named, chat.Page{})
-				requireRefusal(t, noSuchDest, err)
-				_, err = r.Send(t.Context(), me, chat.Draft{To: c.named, Text: "hi"})
-				requireRefusal(t, noSuchDest, err)
-				return
-			}
-			require.NoError(t, err)
-			require.Equal(t, c.want.UserID, user.ID)
-			require.Equal(t, c.want.Username, user.Username)
-		})
-	}
+				require.Equal(t, c.want.UserID, user.ID)
+				require.Equal(t, c.want.Username, user.Username)
+			})
+		}
+	})
 }

@@ -123,13 +123,15 @@ func postgresIdentity(address string) (string, error) {
 			hosts = append(hosts, host)
 		}
 	}
-	identity := fmt.Sprintf("postgres://%s@%s/%s", config.User, strings.Join(hosts, ","), config.Database)
-	separator := "?"
+	var options []string
 	for _, name := range []string{"search_path", "options"} { // the second may set the first
 		if value := config.RuntimeParams[name]; value != "" {
-			identity += separator + name + "=" + value
-			separator = "&"
+			options = append(options, name+"="+value)
 		}
+	}
+	identity := fmt.Sprintf("postgres://%s@%s/%s", config.User, strings.Join(hosts, ","), config.Database)
+	if len(options) > 0 {
+		identity += "?" + strings.Join(options, "&")
 	}
 	return identity, nil
 }

@@ -3,6 +3,7 @@ package v1
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -185,7 +186,8 @@ func (a *API) stream(history *chat.History, err error) (*huma.StreamResponse, er
 		buf, sent := []byte{'['}, false
 		defer func() {
 			if p := recover(); p != nil {
-				if sent && p != http.ErrAbortHandler { // an error document can't follow
+				err, _ := p.(error)
+				if sent && !errors.Is(err, http.ErrAbortHandler) { // an error document can't follow
 					_ = a.problem(ctx.Context(), fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 					p = http.ErrAbortHandler
 				}

@@ -43,7 +43,7 @@ func ActAsCaddy() {
 const DefaultCaddyfile = `
 http://127.0.0.1:{$PORT} {
 	messaging {
-		database {$DIR}/messaging.db
+		database {env.DATABASE}
 		bcrypt_cost 4
 	}
 }
@@ -55,10 +55,20 @@ type Options struct {
 	// server's own, and {$PORT} and {$PORT2} are ports to listen on. Default:
 	// [DefaultCaddyfile].
 	Caddyfile string
+	// Database is {env.DATABASE}: the path or the address of a database.
+	// Default: messaging.db in Dir.
+	Database string
 	// Dir is {$DIR}. Caddy's own data goes there, too.
 	Dir string
 	// Env is added to the environment.
 	Env []string
+}
+
+func (o Options) database() string {
+	if o.Database == "" {
+		return filepath.Join(o.Dir, "messaging.db")
+	}
+	return o.Database
 }
 
 // Server is a running Caddy.
@@ -67,6 +77,8 @@ type Server struct {
 	URL, URL2 string
 	// Admin is the address of Caddy's admin API.
 	Admin string
+	// Database is the path or the address of {env.DATABASE}.
+	Database string
 	// Dir is its folder.
 	Dir string
 	// PID is of its process.
@@ -86,8 +98,8 @@ func Command(ctx context.Context, opts Options, args ...string) (*exec.Cmd, erro
 	}
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Dir = opts.Dir
-	cmd.Env = append(os.Environ(), actAsCaddy+"=1", "DIR="+opts.Dir, "XDG_DATA_HOME="+opts.Dir,
-		"XDG_CONFIG_HOME="+opts.Dir, "HOME="+opts.Dir)
+	cmd.Env = append(os.Environ(), actAsCaddy+"=1", "DIR="+opts.Dir, "DATABASE="+opts.database(),
+		"XDG_DATA_HOME="+opts.Dir, "XDG_CONFIG_HOME="+opts.Dir, "HOME="+opts.Dir)
 	cmd.Env = append(cmd.Env, opts.Env...)
 	return cmd, nil
 }
@@ -107,7 +119,7 @@ func Run(ctx context.Context, opts Options) (*Server, error) {
 	}
 	s := &Server{
 		URL: "http://127.0.0.1:" + ports[0], URL2: "http://127.0.0.1:" + ports[1],
-		Admin: "http://127.0.0.1:" + ports[2], Dir: opts.Dir, done: make(chan struct{}),
+		Admin: "http://127.0.0.1:" + ports[2], Database: opts.database(), Dir: opts.Dir, done: make(chan struct{}),
 	}
 	opts.Env = append([]string{"PORT=" + ports[0], "PORT2=" + ports[1], "CADDY_ADMIN=127.0.0.1:" + ports[2]}, opts.Env...)
 	// Not ctx: it bounds the start, and not the server's life.

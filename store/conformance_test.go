@@ -886,8 +886,22 @@ func contexts(t *testing.T, open opener) {
 			_, err := post(tx, group.ID, ada.ID, "two")
 			return err
 		})
-		require.NoError(t, err)
-		require.Equal(t, []string{"one", "two"}, texts(messagesOf(t, s, group.ID)))
+		want := []string{"one", "two"} // all or nothing
+		if err != nil {
+			require.ErrorIs(t, err, context.Canceled)
+			want = []string{}
+		}
+		require.Equal(t, want, texts(messagesOf(t, s, group.ID)))
+	})
+	t.Run("ends behind the last statement", func(t *testing.T) {
+		before := len(messagesOf(t, s, group.ID))
+		ctx, cancel := context.WithCancel(t.Context())
+		require.NoError(t, s.Update(ctx, func(tx *store.Tx) error {
+			defer cancel()
+			_, err := post(tx, group.ID, ada.ID, "three")
+			return err
+		}))
+		require.Len(t, messagesOf(t, s, group.ID), before+1)
 	})
 }
 

@@ -30,3 +30,6 @@ const (
 	MaxAttempts = maxAttempts
 	MaxClashes  = maxClashes
 )
+
+// SessionSettings are those of PostgreSQL's connections.
+const SessionSettings = sessionSettings

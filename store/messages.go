@@ -82,34 +82,19 @@ func (tx *Tx) ListChatMessages(chatID int64, in Span, limit int) ([]Message, err
 
 // ListMessagesOf lists up to limit messages, of all chats that the user takes
 // part in, in a span, oldest first. It costs a look into each of these chats
-// and, in each, into the messages in the span: on PostgreSQL into limit of them,
-// on SQLite into all. It costs none into anybody else's: left to themselves,
-// both engines would walk through everybody's messages by id.
+// and into each of their messages in the span, but into nobody else's.
 func (tx *Tx) ListMessagesOf(userID int64, in Span, limit int) ([]Message, error) {
-	order := ` ORDER BY m.id` + in.direction() + ` LIMIT ?4`
-	// CROSS JOIN has SQLite keep this order.
-	query := `
-		SELECT ` + messageColumns + `
+	// Left to themselves, both engines would walk through everybody's messages
+	// by id. CROSS JOIN has SQLite keep this order of tables; that the order of
+	// rows is none that an index has keeps PostgreSQL from it.
+	found, err := tx.listMessages(`
+		SELECT `+messageColumns+`
 		FROM participants p
 		CROSS JOIN messages m
 		JOIN chats c ON c.id = m.chat_id
 		JOIN users u ON u.id = m.sender_id
-		WHERE p.user_id = ?1 AND m.chat_id = p.chat_id AND m.id > ?2 AND m.id < ?3` + order
-	if tx.dialect.lateral {
-		query = `
-		SELECT ` + messageColumns + `
-		FROM (
-			SELECT m.* FROM participants p
-			CROSS JOIN LATERAL (
-				SELECT * FROM messages m
-				WHERE m.chat_id = p.chat_id AND m.id > ?2 AND m.id < ?3` + order + `
-			) m
-			WHERE p.user_id = ?1` + order + `
-		) m
-		JOIN chats c ON c.id = m.chat_id
-		JOIN users u ON u.id = m.sender_id` + order
-	}
-	found, err := tx.listMessages(query, userID, in, limit)
+		WHERE p.user_id = ?1 AND m.chat_id = p.chat_id AND m.id > ?2 AND m.id < ?3
+		ORDER BY m.id + 0`+in.direction()+` LIMIT ?4`, userID, in, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list messages of user: %w", err)
 	}

@@ -55,6 +55,17 @@ const (
 	standardPool = 10
 )
 
+// sessionSettings are of each connection. A server that dies in the midst of a
+// transaction must not hold its locks for hours. What is committed is on the
+// disk, whatever the database does by itself. All queries here find few rows, by
+// an index, one after another; the planner would now and then read whole tables,
+// by an estimate that is wrong for a user or a chat that is not like the others.
+const sessionSettings = `
+	SET client_encoding = 'UTF8';
+	SET idle_in_transaction_session_timeout = '30s';
+	SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
+	SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off`
+
 // What an Update fails with that may be tried again.
 var (
 	// errContention says that Updates get into each other's way.
@@ -77,15 +88,8 @@ func openPostgres(ctx context.Context, opts Options) (_ *postgres, err error) {
 		return nil, err
 	}
 	p.config.Store(config)
-	// A server that dies in the midst of a transaction must not hold its locks
-	// for hours. What is committed is on the disk, whatever the database does
-	// by itself.
-	const settings = `
-		SET client_encoding = 'UTF8';
-		SET idle_in_transaction_session_timeout = '30s';
-		SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
-	p.writing = p.pool(settings)
-	p.readers = p.pool(settings + `; SET default_transaction_read_only = on`)
+	p.writing = p.pool(sessionSettings)
+	p.readers = p.pool(sessionSettings + `; SET default_transaction_read_only = on`)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.writing.Close(), p.readers.Close())
@@ -227,7 +231,6 @@ const advanceEvents = `
 func postgresDialect() dialect {
 	return dialect{
 		returning: true,
-		lateral:   true,
 		// Not a lock on the row: who waits for that has a transaction id already,
 		// and ids would come in another order than locks. This one gives none.
 		lockChat: `SELECT 1 FROM pg_advisory_xact_lock(?1)`,
@@ -254,7 +257,15 @@ func (p *postgres) leave() { p.working.Done() }
 
 func (p *postgres) view(ctx context.Context, fn func(*Tx) error) error {
 	return p.read(ctx, func(run context.Context) error {
-		snapshot, err := p.readers.BeginTx(run, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+		// Its end is the rollback's: that keeps the connection.
+		whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+		conn, err := p.readers.Conn(run)
+		if err != nil {
+			return fmt.Errorf("connect: %w", classifyPostgres(err))
+		}
+		defer conn.Close()
+		snapshot, err := conn.BeginTx(whole, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 		if err != nil {
 			return fmt.Errorf("begin view: %w", classifyPostgres(err))
 		}
@@ -340,13 +351,16 @@ func (p *postgres) attempt(ctx context.Context, fn func(*Tx) error) (*Tx, error)
 	if err != nil {
 		return tx, err
 	}
-	// What begins is carried through: a caller who has gone shall not leave
-	// behind a commit that may have been one.
-	run, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
 	defer conn.Close()
-	err = p.transaction(run, conn, tx, fn)
-	return tx, inTime(context.Background(), run, err)
+	// A caller who has gone ends the statements, but neither the commit, which
+	// nobody would know about then, nor the rollback, which keeps the connection.
+	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	run, cancelRun := context.WithTimeout(ctx, patience)
+	defer cancelRun()
+	tx.ctx = run
+	err = p.transaction(whole, conn, tx, fn)
+	return tx, inTime(ctx, whole, err)
 }
 
 // connect waits for a connection to write with.
@@ -373,7 +387,7 @@ func (p *postgres) transaction(ctx context.Context, conn *sql.Conn, tx *Tx, fn f
 	// After a commit it does nothing. Where it fails the connection is lost,
 	// and the server rolls back.
 	defer func() { _ = begun.Rollback() }()
-	tx.ctx, tx.conn = ctx, p.numbered(begun)
+	tx.conn = p.numbered(begun)
 	err = fn(tx)
 	if tx.lost != nil {
 		return tx.lost // whatever the function made of it

@@ -298,7 +298,7 @@ func TestPostgresPlans(t *testing.T) {
 					tx, err := db.BeginTx(t.Context(), nil)
 					require.NoError(t, err)
 					defer func() { _ = tx.Rollback() }() // what it wrote was for the plan's sake
-					_, err = tx.ExecContext(t.Context(), "SET LOCAL plan_cache_mode = "+mode)
+					_, err = tx.ExecContext(t.Context(), store.SessionSettings+"; SET LOCAL plan_cache_mode = "+mode)
 					require.NoError(t, err)
 					m := &measurer{tx: tx}
 					err = c.fn(store.NewPostgresTx(t.Context(), m))

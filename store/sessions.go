@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 )
 
@@ -62,12 +61,10 @@ func (tx *Tx) DeleteSessionByTokenHash(hash []byte) error {
 
 // DeleteExpiredSessions removes up to limit sessions that ended before now.
 func (tx *Tx) DeleteExpiredSessions(now time.Time, limit int) error {
-	// The limit is in the text, because PostgreSQL plans for a tenth of the table
-	// if it does not know it.
 	_, err := tx.exec(`
 		DELETE FROM sessions WHERE id IN (
-			SELECT id FROM sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT `+strconv.Itoa(limit)+`)`,
-		micros(now))
+			SELECT id FROM sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)`,
+		micros(now), limit)
 	if err != nil {
 		return fmt.Errorf("delete expired sessions: %w", err)
 	}

@@ -141,7 +141,8 @@ func (s *Store) ViewOne(ctx context.Context, fn func(*Tx) error) error {
 // fn may run more than once: it must only write through its Tx and to variables
 // that it sets anew each time, and it must return when a method of the Tx has
 // failed, but for ErrNotFound. A context that ends while the Update waits takes
-// it out; once fn has begun it is carried through.
+// it out. Once fn has begun, SQLite carries it through; PostgreSQL ends it
+// unless fn has returned, and nothing is stored.
 //
 // On PostgreSQL other Updates run beside it. What fn reads may be changed by
 // them before it commits, unless it has locked the chat in question
@@ -182,8 +183,6 @@ type dialect struct {
 	// returning says that it is RETURNING that tells the id of a new row, and
 	// not the result.
 	returning bool
-	// lateral says that a subquery may refer to a table that stands before it.
-	lateral bool
 	// lockChat is a query that waits until no other Update holds the chat ?1,
 	// and holds it. Where it is empty, an Update is alone anyway.
 	lockChat string

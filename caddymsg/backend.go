@@ -38,21 +38,30 @@ func newBackend(identity string) *backend {
 // open opens the database. If that has been done, it takes over what may change
 // under way: the numbers of connections, and the password.
 func (b *backend) open(ctx context.Context, opts store.Options) (*store.Store, error) {
+	s, opened, err := b.openOnce(ctx, opts)
+	if err != nil || opened {
+		return s, err
+	}
+	// Not under the lock, which requests take: it may have to connect.
+	return s, s.Configure(ctx, opts)
+}
+
+// openOnce tells whether it has opened the database, which may have been open.
+func (b *backend) openOnce(ctx context.Context, opts store.Options) (s *store.Store, opened bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, store.ErrUnavailable
+		return nil, false, store.ErrUnavailable
 	}
-	if b.store != nil {
-		return b.store, b.store.Configure(ctx, opts)
+	if b.store == nil {
+		opts.OnCommit, opts.OnBatch = b.metrics.countEvents, b.metrics.observeBatch
+		if b.store, err = store.Open(ctx, opts); err != nil {
+			b.store = nil
+			return nil, false, err
+		}
+		opened = true
 	}
-	opts.OnCommit, opts.OnBatch = b.metrics.countEvents, b.metrics.observeBatch
-	s, err := store.Open(ctx, opts)
-	if err != nil {
-		return nil, err
-	}
-	b.store = s
-	return s, nil
+	return b.store, opened, nil
 }
 
 // acquire keeps the database open until release. A request may go on after the

@@ -80,11 +80,11 @@ keep their session secret.`,
 // copyDatabase copies a database, shows how far it is, and writes what it came
 // to.
 func copyDatabase(ctx context.Context, from, to string, out, progress io.Writer) error {
-	from, err := resolveDatabase("from", from)
+	from, err := resolveDatabase("--from", from)
 	if err != nil {
 		return err
 	}
-	to, err = resolveDatabase("to", to)
+	to, err = resolveDatabase("--to", to)
 	if err != nil {
 		return err
 	}
@@ -104,21 +104,6 @@ func copyDatabase(ctx context.Context, from, to string, out, progress io.Writer)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, err = fmt.Fprintf(table, "TABLE\tROWS\tSHA-256\n%sBoth databases hold the same.\n", rows.String())
 	return errors.Join(err, table.Flush())
-}
-
-// resolveDatabase replaces the placeholders of a flag.
-func resolveDatabase(flag, value string) (string, error) {
-	database, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
-	switch {
-	case err != nil && (strings.HasPrefix(value, "{env.") || strings.HasPrefix(value, "{file.")):
-		return "", fmt.Errorf("--%s: %w", flag, err)
-	case err != nil:
-		// What stands in braces may be a piece of a password.
-		return "", fmt.Errorf("--%s: a placeholder in it is unknown or empty; in an address, a brace is written %%7B or %%7D", flag)
-	case database == "":
-		return "", errors.New("--" + flag + ": it is empty")
-	}
-	return database, nil
 }
 
 // copyPrinter writes a line at the end of each table, and about once a second.

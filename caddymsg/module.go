@@ -135,10 +135,9 @@ func (h *Handler) setDefaults() {
 // resolve replaces the placeholders. Secrets stay in unexported fields, which
 // the admin API does not show.
 func (h *Handler) resolve() error {
-	repl := caddy.NewReplacer()
-	database, err := repl.ReplaceOrErr(h.Database, true, true)
+	database, err := resolveDatabase("database", h.Database)
 	if err != nil {
-		return fmt.Errorf("database: %w", err)
+		return err
 	}
 	h.database = store.Options{Database: database, Readers: h.DatabaseReaders, Writers: h.DatabaseWriters}
 	if err := h.database.Validate(); err != nil {
@@ -150,7 +149,7 @@ func (h *Handler) resolve() error {
 	if h.identity, err = store.Identity(database); err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
-	if h.secret, err = repl.ReplaceOrErr(h.SessionSecret, false, true); err != nil {
+	if h.secret, err = caddy.NewReplacer().ReplaceOrErr(h.SessionSecret, false, true); err != nil {
 		return fmt.Errorf("session_secret: %w", err)
 	}
 	if h.secret == "" && strings.Contains(h.SessionSecret, "{file.") {

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 
 	"github.com/caddymsg/messaging/auth"
@@ -42,6 +43,24 @@ func storedSecret(ctx context.Context, storage certmagic.Storage) (string, error
 }
 
 var placeholders = regexp.MustCompile(`\{[^{}]*\}`)
+
+var onePlaceholder = regexp.MustCompile(`^\{(env|file)\.[^{}]*\}$`)
+
+// resolveDatabase replaces the placeholders in the name of a database. What is
+// the name of the option or flag that it comes from.
+func resolveDatabase(what, value string) (string, error) {
+	database, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
+	switch {
+	case err != nil && onePlaceholder.MatchString(value):
+		return "", fmt.Errorf("%s: %w", what, err)
+	case err != nil:
+		// What stands in braces may be a piece of a password.
+		return "", fmt.Errorf("%s: a placeholder in it is unknown or empty; in an address, a brace is written %%7B or %%7D", what)
+	case database == "":
+		return "", fmt.Errorf("%s: it is empty", what)
+	}
+	return database, nil
+}
 
 // writtenPassword tells whether an address of a database holds a password that
 // is not a placeholder.

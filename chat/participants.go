@@ -67,8 +67,8 @@ func (s *Service) RemoveParticipant(ctx context.Context, caller Caller, chatID i
 // groupAndUser makes the checks that adding and removing share, in the order
 // of contract 0.
 func groupAndUser(tx *store.Tx, caller Caller, chatID int64, find func(*store.Tx, string, string) (User, error), username string) (User, error) {
-	if err := tx.LockChat(chatID); err != nil {
-		return User{}, err
+	if err := tx.LockChat(caller.UserID, chatID); err != nil {
+		return User{}, refuse(err, store.ErrNotFound, errNotParticipant())
 	}
 	c, err := chatOf(tx, caller, chatID)
 	if err != nil {

@@ -69,21 +69,24 @@ func (tx *Tx) FindDirectChat(a, b int64) (Chat, error) {
 // so until this one has ended. An Update that decides by what a chat is and who
 // is in it, or appends an event of it, locks it first: before it looks, and
 // before it writes anything, so that the order of the events in the log is that
-// of the locks. There may be no such chat.
-func (tx *Tx) LockChat(id int64) error {
-	if slices.Contains(tx.locked, id) {
+// of the locks.
+//
+// Nobody locks a chat of others: it may return ErrNotFound for one that the user
+// does not take part in. Whether they do once it is locked is still to be asked.
+func (tx *Tx) LockChat(userID, chatID int64) error {
+	if slices.Contains(tx.locked, chatID) {
 		return nil
-	}
-	if tx.wrote {
-		return errors.New("lock chat: the Update has written something before")
 	}
 	if tx.dialect.lockChat != "" {
 		var locked int
-		if err := tx.one(tx.dialect.lockChat, []any{id}, &locked); err != nil {
+		if err := tx.one(tx.dialect.lockChat, []any{userID, chatID}, &locked); err != nil {
 			return fmt.Errorf("lock chat: %w", err)
 		}
 	}
-	tx.locked = append(tx.locked, id)
+	if tx.writing {
+		return errors.New("lock chat: the Update has written something before")
+	}
+	tx.locked = append(tx.locked, chatID)
 	return nil
 }
 
@@ -91,9 +94,10 @@ func (tx *Tx) LockChat(id int64) error {
 // it, and returns the chat with it as its LastSeq. A chat that is not there and
 // a chat of others are the same ErrNotFound.
 func (tx *Tx) NextSeq(userID, chatID int64) (Chat, error) {
-	if err := tx.LockChat(chatID); err != nil {
+	if err := tx.LockChat(userID, chatID); err != nil {
 		return Chat{}, err
 	}
+	tx.writing = true
 	c, err := tx.chat(`
 		UPDATE chats SET last_seq = last_seq + 1
 		WHERE id = ?1 AND EXISTS (SELECT 1 FROM participants WHERE chat_id = ?1 AND user_id = ?2)

@@ -369,7 +369,7 @@ func refusals(t *testing.T, open opener) {
 			require.ErrorIs(t, s.Update(t.Context(), c.fn), c.want)
 			err := s.Update(t.Context(), func(tx *store.Tx) error {
 				for _, chatID := range []int64{group.ID, nowhere} { // as it must, before it writes
-					if err := tx.LockChat(chatID); err != nil {
+					if err := tx.LockChat(ada.ID, chatID); err != nil && !errors.Is(err, store.ErrNotFound) {
 						return err
 					}
 				}
@@ -894,14 +894,19 @@ func contexts(t *testing.T, open opener) {
 		require.Equal(t, want, texts(messagesOf(t, s, group.ID)))
 	})
 	t.Run("ends behind the last statement", func(t *testing.T) {
-		before := len(messagesOf(t, s, group.ID))
+		want := len(messagesOf(t, s, group.ID))
 		ctx, cancel := context.WithCancel(t.Context())
-		require.NoError(t, s.Update(ctx, func(tx *store.Tx) error {
+		err := s.Update(ctx, func(tx *store.Tx) error {
 			defer cancel()
 			_, err := post(tx, group.ID, ada.ID, "three")
 			return err
-		}))
-		require.Len(t, messagesOf(t, s, group.ID), before+1)
+		})
+		if err == nil {
+			want++
+		} else {
+			require.ErrorIs(t, err, context.Canceled)
+		}
+		require.Len(t, messagesOf(t, s, group.ID), want)
 	})
 }
 
@@ -1085,7 +1090,7 @@ func locks(t *testing.T, open opener) {
 		for range cap(failures) {
 			wg.Go(func() {
 				failures <- s.Update(context.Background(), func(tx *store.Tx) error {
-					if err := tx.LockChat(group.ID); err != nil {
+					if err := tx.LockChat(ada.ID, group.ID); err != nil {
 						return err
 					}
 					_, err := tx.FindChatOf(bob.ID, group.ID)
@@ -1119,7 +1124,7 @@ func locks(t *testing.T, open opener) {
 			})
 			wg.Go(func() {
 				removed = s.Update(context.Background(), func(tx *store.Tx) error {
-					if err := tx.LockChat(other.ID); err != nil {
+					if err := tx.LockChat(ada.ID, other.ID); err != nil {
 						return err
 					}
 					if err := tx.RemoveParticipant(other.ID, bob.ID); err != nil {
@@ -1148,7 +1153,7 @@ func locks(t *testing.T, open opener) {
 		update(t, s, func(tx *store.Tx) error {
 			for range 2 {
 				for _, c := range []store.Chat{group, other} {
-					if err := tx.LockChat(c.ID); err != nil {
+					if err := tx.LockChat(ada.ID, c.ID); err != nil {
 						return err
 					}
 				}
@@ -1160,7 +1165,7 @@ func locks(t *testing.T, open opener) {
 			if _, err := post(tx, group.ID, ada.ID, "text"); err != nil {
 				return err
 			}
-			return tx.LockChat(other.ID)
+			return tx.LockChat(ada.ID, other.ID)
 		}))
 	})
 }

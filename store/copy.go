@@ -424,10 +424,12 @@ func (s *sqlite) advance(tx *Tx, table string, last int64) error {
 	return err
 }
 
-// untimed takes all timeouts off a transaction, those of later versions too.
-const untimed = `
-	SELECT count(set_config(name, '0', true)) FROM pg_settings
-	WHERE name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')`
+// unbounded takes all timeouts off a transaction, those of later versions too,
+// and lets it read whole tables, which is what a copy does.
+const unbounded = `
+	SELECT count(set_config(name, CASE vartype WHEN 'bool' THEN 'on' ELSE '0' END, true)) FROM pg_settings
+	WHERE name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout',
+		'enable_seqscan', 'enable_hashjoin', 'enable_mergejoin')`
 
 func (p *postgres) snapshot(ctx context.Context, fn func(*Tx) error) error {
 	snapshot, err := p.readers.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
@@ -437,21 +439,21 @@ func (p *postgres) snapshot(ctx context.Context, fn func(*Tx) error) error {
 	// Nothing was written: there is nothing that a rollback could fail to undo.
 	defer func() { _ = snapshot.Rollback() }()
 	tx := &Tx{ctx: ctx, conn: p.numbered(snapshot), dialect: postgresDialect()}
-	if _, err := tx.exec(untimed); err != nil {
+	if _, err := tx.exec(unbounded); err != nil {
 		return err
 	}
 	return fn(tx)
 }
 
 func (p *postgres) bulk(ctx context.Context, fn func(*Tx) error) error {
-	conn, err := p.connect(ctx)
+	conn, err := p.writing.Conn(ctx)
 	if err != nil {
-		return err
+		return explainPostgres(err)
 	}
 	defer conn.Close()
 	return carryThrough(ctx, conn, p.isolation, explainPostgres, func(begun *sql.Tx) error {
 		tx := &Tx{ctx: ctx, conn: p.numbered(begun), dialect: postgresDialect()}
-		if _, err := tx.exec(untimed); err != nil {
+		if _, err := tx.exec(unbounded); err != nil {
 			return err
 		}
 		if err := p.lockTables(tx); err != nil {
@@ -523,8 +525,10 @@ func carryThrough(ctx context.Context, conn *sql.Conn, isolation sql.IsolationLe
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := begun.Commit(); err != nil {
+	if err := begun.Commit(); isLost(err) {
 		return fmt.Errorf("%w: commit: %w", errUnsure, explain(err))
+	} else if err != nil {
+		return fmt.Errorf("commit: %w", explain(err))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -16,20 +17,29 @@ import (
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 )
 
-// Identity names a database: all paths and addresses that lead to it have the
-// same. It may be shown: it holds no password, and neither does an error.
+// Identity names a database: all paths that lead to a file have the same, and so
+// have all addresses that differ in the password and in how to connect alone. It
+// may be shown: it holds no password, and neither does an error.
 func Identity(database string) (string, error) {
 	if isPostgres(database) {
 		return postgresIdentity(database)
 	}
-	if scheme, _, _ := strings.Cut(database, ":"); scheme == "postgres" || scheme == "postgresql" {
-		return "", errAddress // and no path: it may hold a password
+	if scheme := scheme.FindString(database); scheme != "" {
+		return "", fmt.Errorf("there is no engine for %s…; there are a path, for SQLite, and postgres://…", scheme)
 	}
-	if scheme, _, ok := strings.Cut(database, "://"); ok {
-		return "", fmt.Errorf("there is no engine for %s://…; there are a path, for SQLite, and postgres://…", scheme)
+	// What is meant for an address must not become the name of a file, which
+	// would hold the password.
+	if misspelt.MatchString(database) {
+		return "", errAddress
 	}
 	return sqliteIdentity(database)
 }
+
+var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
+
+// misspelt are addresses with another case or another number of slashes, those
+// without a scheme, and libpq's other form, host=… password=….
+var misspelt = regexp.MustCompile(`(?i)^postgres(ql)?:|:[^/]*@|(^|\s)(host|hostaddr|user|password|dbname|service)\s*=`)
 
 // shown is how an error names a database: an SQLite file as it was named.
 func shown(database string) string {
@@ -77,7 +87,7 @@ func isPostgres(database string) bool {
 	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
 }
 
-var errAddress = errors.New("the address is not postgres://user:password@host:port/database?option=value; in the user and the password, special characters are percent-encoded: / is %2F, @ is %40")
+var errAddress = errors.New("it is no path, and not postgres://user:password@host:port/database?option=value; in an address, special characters are percent-encoded: / is %2F, @ is %40")
 
 // parsePostgres reads an address. Its errors show nothing of it: what can't be
 // read may hold the password in any place.
@@ -105,10 +115,15 @@ func parsePostgres(address string) (*pgx.ConnConfig, error) {
 	if _, ok := config.RuntimeParams["application_name"]; !ok {
 		config.RuntimeParams["application_name"] = "caddymsg"
 	}
-	// A connection that leads nowhere is found out within half a minute.
+	// That an idle connection leads nowhere is found out within half a minute.
 	config.DialFunc = (&net.Dialer{Timeout: config.ConnectTimeout, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3,
 	}}).DialContext
+	// Of several hosts, one that can be written to; and a connection to a server
+	// that has become a standby, by another name, is none to keep.
+	if config.ValidateConnect == nil {
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
 	// A statement whose context ends is broken off; the connection goes on.
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: time.Second}

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -47,33 +48,30 @@ const (
 	// maxAttempts bounds how often an Update is tried that others get into the
 	// way of.
 	maxAttempts = 10
-	// maxClashes bounds how often an Update is tried that adds a row that is
-	// there: mostly it has been there before, and trying again is of no use.
-	maxClashes = 3
+	// maxClashes bounds how often an Update is tried again that adds a row that
+	// is there: mostly it has been there before, and it is of no use.
+	maxClashes = 2
 	// standardPool is how many connections read, and how many write. Five
 	// nodes of them fit into the hundred that PostgreSQL allows by itself.
 	standardPool = 10
 )
 
-// sessionSettings are of each connection. A server that dies in the midst of a
+// sessionSettings are of each connection. A client that dies in the midst of a
 // transaction must not hold its locks for hours. What is committed is on the
-// disk, whatever the database does by itself. All queries here find few rows, by
-// an index, one after another; the planner would now and then read whole tables,
-// by an estimate that is wrong for a user or a chat that is not like the others.
+// disk, whatever the database does by itself, now or later. All queries here
+// find few rows, by an index, one after another; the planner would now and then
+// read whole tables, by an estimate that is wrong for a user or a chat that is
+// not like the others.
 const sessionSettings = `
 	SET client_encoding = 'UTF8';
 	SET idle_in_transaction_session_timeout = '30s';
-	SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
+	SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
+	SELECT set_config('synchronous_commit', CASE setting WHEN 'off' THEN 'on' ELSE setting END, false)
+		FROM pg_settings WHERE name = 'synchronous_commit';
 	SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off`
 
-// What an Update fails with that may be tried again.
-var (
-	// errContention says that Updates get into each other's way.
-	errContention = fmt.Errorf("%w: other updates are in the way", ErrUnavailable)
-	// errStale says that a connection was lost before the Update began: the
-	// server has restarted.
-	errStale = fmt.Errorf("%w: a connection was lost", ErrUnavailable)
-)
+// errContention says that Updates get into each other's way.
+var errContention = fmt.Errorf("%w: other updates are in the way", ErrUnavailable)
 
 func openPostgres(ctx context.Context, opts Options) (_ *postgres, err error) {
 	p := &postgres{
@@ -110,7 +108,14 @@ func (p *postgres) pool(settings string) *sql.DB {
 			return nil
 		}),
 		stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+			// The pool opens connections one after another, and has given ctx no
+			// end: one that hangs would keep it from all others.
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
 			_, err := conn.PgConn().Exec(ctx, settings).ReadAll()
+			if err != nil {
+				err = errors.Join(err, conn.Close(ctx))
+			}
 			return err
 		})))
 }
@@ -151,13 +156,61 @@ func (p *postgres) prepare(ctx context.Context) error {
 		return explainPostgres(err)
 	}
 	defer conn.Close()
+	if err := checkServer(ctx, conn); err != nil {
+		return explainPostgres(err)
+	}
+	if err := lockMigrations(ctx, conn); err != nil {
+		return explainPostgres(err)
+	}
+	err = migrate(ctx, p.writing, goose.DialectPostgres, "postgres")
+	if err == nil {
+		_, err = conn.ExecContext(ctx, advanceEvents, 0)
+	}
+	// If this fails the connection is lost, and the lock with it.
+	unlock, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	_, _ = conn.ExecContext(unlock, `SELECT pg_advisory_unlock($1)`, migrationLock)
+	return explainPostgres(err)
+}
+
+// awaitServer makes the first connection. The server may be starting, as this
+// one is: a machine boots.
+func (p *postgres) awaitServer(ctx context.Context) (*sql.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var last error
+	for {
+		conn, err := p.writing.Conn(ctx)
+		if err == nil {
+			return conn, nil
+		}
+		var failure *pgconn.PgError
+		starting := errors.As(err, &failure) && failure.Code == "57P03"
+		if ctx.Err() == nil {
+			last = err // and not that the time is over
+		}
+		if !starting && !isRefused(err) && ctx.Err() == nil {
+			return nil, err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, errors.Join(last, ctx.Err())
+		}
+	}
+}
+
+// checkServer refuses a server that won't do.
+func checkServer(ctx context.Context, conn *sql.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	var version int
 	var encoding string
 	var standby bool
 	if err := conn.QueryRowContext(ctx, `
 		SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), pg_is_in_recovery()`,
 	).Scan(&version, &encoding, &standby); err != nil {
-		return explainPostgres(err)
+		return err
 	}
 	switch {
 	case version < 130000:
@@ -167,32 +220,24 @@ func (p *postgres) prepare(ctx context.Context) error {
 	case standby:
 		return errors.New("the server is a standby, which can't be written to; name the primary")
 	}
-	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, migrationLock); err != nil {
-		return explainPostgres(err)
-	}
-	err = migrate(ctx, p.writing, goose.DialectPostgres, "postgres")
-	if err == nil {
-		_, err = conn.ExecContext(ctx, advanceEvents, 0)
-	}
-	// If this fails the connection is lost, and the lock with it.
-	_, _ = conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, migrationLock)
-	return explainPostgres(err)
+	return nil
 }
 
-// awaitServer makes the first connection. The server may be starting, as this
-// one is: a machine boots.
-func (p *postgres) awaitServer(ctx context.Context) (*sql.Conn, error) {
-	for deadline := time.Now().Add(patience); ; {
-		conn, err := p.writing.Conn(ctx)
-		var failure *pgconn.PgError
-		starting := errors.As(err, &failure) && failure.Code == "57P03" || isRefused(err)
-		if !starting || time.Now().After(deadline) {
-			return conn, err
+// lockMigrations waits for the node that brings the schema up to date, as long
+// as it goes on. One that has gone is found out by the server.
+func lockMigrations(ctx context.Context, conn *sql.Conn) error {
+	for {
+		var locked bool
+		try, cancel := context.WithTimeout(ctx, patience)
+		err := conn.QueryRowContext(try, `SELECT pg_try_advisory_lock($1)`, migrationLock).Scan(&locked)
+		cancel()
+		if err != nil || locked {
+			return err
 		}
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return nil, err
+			return fmt.Errorf("another node brings the schema up to date: %w", ctx.Err())
 		}
 	}
 }
@@ -233,7 +278,9 @@ func postgresDialect() dialect {
 		returning: true,
 		// Not a lock on the row: who waits for that has a transaction id already,
 		// and ids would come in another order than locks. This one gives none.
-		lockChat: `SELECT 1 FROM pg_advisory_xact_lock(?1)`,
+		lockChat: `
+			SELECT 1 FROM participants p CROSS JOIN LATERAL pg_advisory_xact_lock(p.chat_id)
+			WHERE p.user_id = ?1 AND p.chat_id = ?2`,
 		// maxEvents is 1 << 16.
 		eventID: `(pg_current_xact_id()::text::bigint << 16) + (SELECT base FROM event_log) + ?1::bigint`,
 		// No transaction with a lower id is open.
@@ -257,18 +304,11 @@ func (p *postgres) leave() { p.working.Done() }
 
 func (p *postgres) view(ctx context.Context, fn func(*Tx) error) error {
 	return p.read(ctx, func(run context.Context) error {
-		// Its end is the rollback's: that keeps the connection.
-		whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-		defer cancel()
-		conn, err := p.readers.Conn(run)
+		conn, snapshot, err := p.begin(run, p.readers, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 		if err != nil {
-			return fmt.Errorf("connect: %w", classifyPostgres(err))
+			return err
 		}
 		defer conn.Close()
-		snapshot, err := conn.BeginTx(whole, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
-		if err != nil {
-			return fmt.Errorf("begin view: %w", classifyPostgres(err))
-		}
 		// Nothing was written: there is nothing that a rollback could fail to undo.
 		defer func() { _ = snapshot.Rollback() }()
 		return fn(&Tx{ctx: run, conn: p.numbered(snapshot), dialect: postgresDialect()})
@@ -314,21 +354,23 @@ func (p *postgres) update(ctx context.Context, fn func(*Tx) error) error {
 	if waiting := int(p.updates.Add(1)) - p.writing.Stats().MaxOpenConnections; waiting > p.queueLength {
 		return fmt.Errorf("%w: %d updates are waiting", ErrUnavailable, p.queueLength)
 	}
+	run, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	for attempt, clashes := 1, 0; ; attempt++ {
-		tx, err := p.attempt(ctx, fn)
+		tx, err := p.attempt(run, fn)
 		switch {
 		case err == nil:
 			return nil
 		case attempt == maxAttempts:
-			return err
-		case errors.Is(err, errContention), errors.Is(err, errStale):
-			if err := pause(ctx, attempt); err != nil {
-				return err
+			return inTime(ctx, run, err)
+		case errors.Is(err, errContention):
+			if err := pause(run, attempt); err != nil {
+				return inTime(ctx, run, err)
 			}
 		case tx.clashed && clashes < maxClashes:
 			clashes++ // with a row that is committed: the next attempt sees it
 		default:
-			return err
+			return inTime(ctx, run, err)
 		}
 	}
 }
@@ -344,65 +386,101 @@ func pause(ctx context.Context, attempt int) error {
 	}
 }
 
-// attempt runs an Update's function in a transaction and commits it.
-func (p *postgres) attempt(ctx context.Context, fn func(*Tx) error) (*Tx, error) {
-	tx := &Tx{dialect: postgresDialect()}
-	conn, err := p.connect(ctx)
+// attempt runs an Update's function in a transaction and commits it. When run
+// ends, which is the caller's context with a limit, so do the statements.
+func (p *postgres) attempt(run context.Context, fn func(*Tx) error) (*Tx, error) {
+	tx := &Tx{ctx: run, dialect: postgresDialect()}
+	start := time.Now()
+	conn, begun, err := p.begin(run, p.writing, &sql.TxOptions{Isolation: p.isolation})
 	if err != nil {
 		return tx, err
 	}
 	defer conn.Close()
-	// A caller who has gone ends the statements, but neither the commit, which
-	// nobody would know about then, nor the rollback, which keeps the connection.
-	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	run, cancelRun := context.WithTimeout(ctx, patience)
-	defer cancelRun()
-	tx.ctx = run
-	err = p.transaction(whole, conn, tx, fn)
-	return tx, inTime(ctx, whole, err)
-}
-
-// connect waits for a connection to write with.
-func (p *postgres) connect(ctx context.Context) (*sql.Conn, error) {
-	run, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	conn, err := p.writing.Conn(run)
-	if err != nil {
-		return nil, inTime(ctx, run, fmt.Errorf("connect: %w", classifyPostgres(err)))
-	}
-	return conn, nil
-}
-
-func (p *postgres) transaction(ctx context.Context, conn *sql.Conn, tx *Tx, fn func(*Tx) error) error {
-	start := time.Now()
-	begun, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: p.isolation})
-	if err != nil {
-		err = fmt.Errorf("begin update: %w", classifyPostgres(err))
-		if isLost(err) && ctx.Err() == nil {
-			err = fmt.Errorf("%w: %w", errStale, err)
-		}
-		return err
-	}
 	// After a commit it does nothing. Where it fails the connection is lost,
 	// and the server rolls back.
 	defer func() { _ = begun.Rollback() }()
 	tx.conn = p.numbered(begun)
 	err = fn(tx)
-	if tx.lost != nil {
-		return tx.lost // whatever the function made of it
+	switch {
+	case tx.lost != nil:
+		err = tx.lost // whatever the function made of it
+		if isReadOnly(err) {
+			// The server has become a standby; the next one may be another.
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+		}
+	case err == nil:
+		// It has been asked to end, and the request to do so may be on its way:
+		// it must not reach the commit.
+		err = run.Err()
 	}
 	if err != nil {
-		return err
+		return tx, err
 	}
-	if err := begun.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", classifyPostgres(err))
+	if err := begun.commit(); err != nil {
+		return tx, fmt.Errorf("commit: %w", err)
 	}
 	if p.onCommit != nil && len(tx.events) > 0 {
 		p.onCommit(tx.events)
 	}
 	if p.onBatch != nil {
 		p.onBatch(1, time.Since(start))
+	}
+	return tx, nil
+}
+
+// transaction is one whose end is not broken off when its caller has gone: not
+// the commit, which nobody would know about then, nor the rollback, which keeps
+// the connection.
+type transaction struct {
+	*sql.Tx
+	end    context.Context
+	cancel context.CancelFunc
+}
+
+// begin waits for a connection, and begins a transaction on it. Connections that
+// were lost while nobody used them, because the server has restarted, are passed
+// over.
+func (p *postgres) begin(run context.Context, pool *sql.DB, opts *sql.TxOptions) (*sql.Conn, *transaction, error) {
+	deadline, _ := run.Deadline()
+	for passed := 0; ; passed++ {
+		conn, err := pool.Conn(run)
+		if err != nil {
+			return nil, nil, fmt.Errorf("connect: %w", classifyPostgres(err))
+		}
+		end, cancel := context.WithDeadline(context.WithoutCancel(run), deadline)
+		begun, err := conn.BeginTx(end, opts)
+		if err == nil {
+			return conn, &transaction{begun, end, cancel}, nil
+		}
+		lost := isLost(err) && end.Err() == nil
+		cancel()
+		_ = conn.Close() // it has failed already
+		if !lost || passed == pool.Stats().MaxOpenConnections {
+			return nil, nil, fmt.Errorf("begin: %w", classifyPostgres(err))
+		}
+	}
+}
+
+// Rollback undoes the transaction, unless it has been committed.
+func (t *transaction) Rollback() error {
+	defer t.cancel()
+	return t.Tx.Rollback()
+}
+
+// commit ends the transaction. What the server has not refused, and not said to
+// be done in time, may be done.
+func (t *transaction) commit() error {
+	err := t.Tx.Commit()
+	var refused *pgconn.PgError
+	switch {
+	case errors.As(err, &refused), errors.Is(err, pgx.ErrTxCommitRollback):
+		return classifyPostgres(err)
+	case err != nil:
+		return fmt.Errorf("%w: nobody knows whether it was done: %w", ErrUnavailable, err)
+	case t.end.Err() != nil:
+		// A commit that is broken off while it waits for a standby is one on the
+		// primary alone.
+		return fmt.Errorf("%w: it may not have reached the standby: %w", ErrUnavailable, t.end.Err())
 	}
 	return nil
 }
@@ -460,6 +538,14 @@ func (n numbered) QueryRowContext(ctx context.Context, query string, args ...any
 	return n.querier.QueryRowContext(ctx, n.text(query), args...)
 }
 
+// readOnly is the code read_only_sql_transaction.
+const readOnly = "25006"
+
+func isReadOnly(err error) bool {
+	var failure *pgconn.PgError
+	return errors.As(err, &failure) && failure.Code == readOnly
+}
+
 // classifyPostgres knows PostgreSQL's errors, and those of a connection to it.
 func classifyPostgres(err error) error {
 	if err == nil {
@@ -477,7 +563,7 @@ func classifyPostgres(err error) error {
 		return fmt.Errorf("%w: %w", ErrConflict, err)
 	case "40001", "40P01": // serialization_failure, deadlock_detected
 		return fmt.Errorf("%w: %w", errContention, err)
-	case "25006", "25P03", "55P03": // read_only_sql_transaction: a standby; two timeouts: idle_in_transaction_session, lock
+	case readOnly, "25P03", "55P03": // a standby; two timeouts: idle_in_transaction_session, lock
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	switch failure.Code[:2] {
@@ -501,6 +587,5 @@ func isLost(err error) bool {
 
 // isRefused tells whether nobody listens at an address, yet.
 func isRefused(err error) bool {
-	var refused *net.OpError
-	return errors.As(err, &refused) && refused.Op == "dial"
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) // of a socket
 }

@@ -348,7 +348,7 @@ func TestPostgresDeadlock(t *testing.T) {
 			first := true
 			ended <- s.Update(context.Background(), func(tx *store.Tx) error {
 				runs.Add(1)
-				if err := tx.LockChat(order[0].ID); err != nil {
+				if err := tx.LockChat(ada.ID, order[0].ID); err != nil {
 					return err
 				}
 				if first { // until both have one
@@ -356,7 +356,7 @@ func TestPostgresDeadlock(t *testing.T) {
 					both.Done()
 					both.Wait()
 				}
-				if err := tx.LockChat(order[1].ID); err != nil {
+				if err := tx.LockChat(ada.ID, order[1].ID); err != nil {
 					return err
 				}
 				_, err := post(tx, one.ID, ada.ID, "text")

@@ -141,8 +141,8 @@ func (s *Store) ViewOne(ctx context.Context, fn func(*Tx) error) error {
 // fn may run more than once: it must only write through its Tx and to variables
 // that it sets anew each time, and it must return when a method of the Tx has
 // failed, but for ErrNotFound. A context that ends while the Update waits takes
-// it out. Once fn has begun, SQLite carries it through; PostgreSQL ends it
-// unless fn has returned, and nothing is stored.
+// it out. Once fn has begun, SQLite carries it through; on PostgreSQL it ends,
+// and nothing is stored, unless its commit has begun.
 //
 // On PostgreSQL other Updates run beside it. What fn reads may be changed by
 // them before it commits, unless it has locked the chat in question
@@ -173,6 +173,7 @@ type Tx struct {
 	dialect dialect
 	events  []Event
 	locked  []int64 // chats that no other Update holds
+	writing bool    // it has sent a statement that may write
 	wrote   bool    // something that would have to be undone
 	clashed bool    // with a row that has the same unique key
 	lost    error   // what went wrong with the database itself
@@ -183,8 +184,9 @@ type dialect struct {
 	// returning says that it is RETURNING that tells the id of a new row, and
 	// not the result.
 	returning bool
-	// lockChat is a query that waits until no other Update holds the chat ?1,
-	// and holds it. Where it is empty, an Update is alone anyway.
+	// lockChat is a query that waits until no other Update holds the chat ?2,
+	// if the user ?1 takes part in it, and holds it. Where it is empty, an
+	// Update is alone anyway.
 	lockChat string
 	// eventID is an expression for the id of the ?1-th event of a transaction.
 	eventID string
@@ -217,6 +219,7 @@ type scanner interface{ Scan(...any) error }
 
 // exec changes rows and returns how many.
 func (tx *Tx) exec(query string, args ...any) (int64, error) {
+	tx.writing = true
 	result, err := tx.conn.ExecContext(tx.ctx, query, args...)
 	if err != nil {
 		return 0, tx.classify(err)
@@ -237,6 +240,7 @@ func (tx *Tx) execOne(query string, args ...any) error {
 
 // insert adds a row and returns its id; ErrNotFound if there was none to add.
 func (tx *Tx) insert(query string, args ...any) (id int64, err error) {
+	tx.writing = true
 	if tx.dialect.returning {
 		err = tx.one(query+" RETURNING id", args, &id)
 		tx.wrote = tx.wrote || err == nil

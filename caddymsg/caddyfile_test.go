@@ -110,6 +110,10 @@ func TestValidationErrors(t *testing.T) {
 		"password in the query":          {"database postgres://chat@db.example.com/chat?password=opensesame", []string{"database", "{env."}, "opensesame"},
 		"half of it written":             {"database postgres://chat:open{env.LIFE_SHORT}@db.example.com/chat", []string{"database", "{env."}, "tooshort"},
 		"password that ends the host":    {"database {env.LIFE_SLASH}", []string{"database", "percent-encoded"}, "sesame"},
+		"braces in the password":         {"database postgres://chat:open{sesame}x@db.example.com/chat", []string{"database", "%7B"}, "sesame"},
+		"a variable's name in it":        {"database postgres://chat:{env.opensesame}@db.example.com/chat", []string{"database", "placeholder"}, "sesame"},
+		"braces between variables":       {"database {env.LIFE_SHORT}{sesame}{env.LIFE_SHORT}", []string{"database", "placeholder"}, "sesame"},
+		"options of libpq":               {"database {env.LIFE_OPTIONS}", []string{"database", "postgres://"}, "opensesame"},
 		"option that there is not":       {"database postgres://chat@db.example.com/chat?sslmode=perhaps", []string{"database", "sslmode"}, ""},
 		"no readers":                     {"database_readers 0", []string{"database_readers", "from 1"}, ""},
 		"negative writers":               {"database_writers -1", []string{"database_writers"}, ""},
@@ -120,6 +124,7 @@ func TestValidationErrors(t *testing.T) {
 			t.Parallel()
 			ok, output := lifeValidate(t, t.TempDir(), lifeSite("{$PORT}", test.option),
 				"LIFE_SHORT=tooshort", "LIFE_MYSQL=mysql://chat:opensesame@db.example.com/chat",
+				"LIFE_OPTIONS=host=db.example.com user=chat password=opensesame dbname=chat",
 				"LIFE_SLASH=postgres://chat:1/sesame@db.example.com/chat")
 			require.False(t, ok, output)
 			for _, part := range test.want {

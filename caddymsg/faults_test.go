@@ -70,6 +70,12 @@ func TestFaults(t *testing.T) {
 		require.Zero(t, f.failed(direct), "the other node has its own connections")
 		w.proxy.refuse(false)
 	})
+	w.phase(t, "new connections are swallowed while they are set up", func(f *faultsPhase) {
+		swallowed := w.proxy.swallowNew(2)
+		w.proxy.cutAll()
+		f.await("connections are swallowed", swallowed)
+		require.Zero(t, f.failed(direct), "the other node has its own connections")
+	})
 	w.phase(t, "PostgreSQL crashes", func(f *faultsPhase) {
 		for range 2 {
 			f.work(everywhere, w.random.IntN(100))
@@ -151,7 +157,11 @@ func newFaultsWorld(t *testing.T, random *mathrand.Rand) *faultsWorld {
 	u.Host = w.proxy.listener.Addr().String()
 	secret := rand.Text() + rand.Text()
 	for _, address := range []string{u.String(), address} {
-		w.nodes = append(w.nodes, frontdoor.Start(t, nodesOptions(address, secret)))
+		opts := nodesOptions(address, secret)
+		// Fewer connections than there are people: some wait for one when all are
+		// lost.
+		opts.Caddyfile = strings.Replace(opts.Caddyfile, "bcrypt_cost", "database_readers 2\n\t\tdatabase_writers 3\n\t\tbcrypt_cost", 1)
+		w.nodes = append(w.nodes, frontdoor.Start(t, opts))
 	}
 	var others []string
 	for i := range faultsPeople {
@@ -512,6 +522,7 @@ type faultsProxy struct {
 	refusing bool
 	hanging  chan struct{} // closed when it goes on; nil if it does not hang
 	trap     *faultsTrap
+	swallow  int // so many new connections, when the server has let them in
 }
 
 // faultsLink is a connection through the proxy.
@@ -519,6 +530,10 @@ type faultsLink struct {
 	client, server *net.TCPConn
 	cut            chan struct{}
 	once           sync.Once
+
+	// Both are guarded by the proxy.
+	open      bool // the server has let the client in
+	swallowed bool // nothing comes through any more, nor does it end
 }
 
 // faultsTrap cuts the connection that steps into it.
@@ -620,6 +635,17 @@ func (p *faultsProxy) pump(l *faultsLink, to, from *net.TCPConn) {
 // pass hands on what came, as far as no trap is in its way.
 func (p *faultsProxy) pass(l *faultsLink, to *net.TCPConn, what []byte) bool {
 	p.mu.Lock()
+	if l.swallowed {
+		p.mu.Unlock()
+		return true
+	}
+	if to == l.client && !l.open && bytes.HasSuffix(what, []byte("Z\x00\x00\x00\x05I")) { // ReadyForQuery
+		l.open = true
+		if p.swallow > 0 {
+			p.swallow--
+			l.swallowed = true // but for this
+		}
+	}
 	trap, through := p.trap, len(what)
 	switch {
 	case trap == nil:
@@ -652,6 +678,19 @@ func (p *faultsProxy) cutAll() {
 	defer p.mu.Unlock()
 	for l := range p.links {
 		l.end(true)
+	}
+}
+
+// swallowNew swallows for ever what comes over so many new connections, as soon
+// as the server has let the client in, and tells when it does so.
+func (p *faultsProxy) swallowNew(n int) (done func() bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.swallow = n
+	return func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.swallow == 0
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	mathrand "math/rand/v2"
 	"net/url"
@@ -327,7 +328,7 @@ type nodesCall struct {
 
 // nodesStored is a message in a chat, or in the answer to a call.
 type nodesStored struct {
-	id, seq           int64
+	chat, id, seq     int64
 	sender, key, text string
 }
 
@@ -337,47 +338,38 @@ type nodesAnswer struct {
 	messages []nodesStored // all that were read, or the one that was sent
 }
 
-// nodesModel is what all nodes together are to look like from outside: one chat
-// after the other, in each of which one thing happens after the other. A chat
-// is a list of messages; a send adds one, unless the sender has used its key
-// before, and is answered with it; a read is answered with the list.
+// nodesModel is what all nodes together are to look like from outside: one
+// server, on which one thing happens after the other. A chat is a list of
+// messages; a send adds one, unless the sender has used its key before, in
+// whichever chat, and is answered with it; a read is answered with the list.
 var nodesModel = porcupine.Model{
-	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
-		chats := map[string][]porcupine.Operation{}
-		for _, op := range history {
-			chat := op.Input.(nodesCall).chat
-			chats[chat] = append(chats[chat], op)
-		}
-		var parts [][]porcupine.Operation
-		for _, part := range chats {
-			parts = append(parts, part)
-		}
-		return parts
-	},
-	Init: func() any { return []nodesStored(nil) },
+	Init: func() any { return nodesChats(nil) },
 	Step: func(state, input, output any) (bool, any) {
-		chat, call, told := state.([]nodesStored), input.(nodesCall), output.(nodesAnswer).messages
+		chats, call, told := state.(nodesChats), input.(nodesCall), output.(nodesAnswer).messages
+		chat := chats[call.chat]
 		if call.read {
-			return slices.Equal(told, chat), chat
+			return slices.Equal(told, chat), chats
 		}
-		for _, m := range chat {
-			if call.key != "" && m.key == call.key && m.sender == call.sender {
-				return slices.Equal(told, []nodesStored{m}), chat
+		if first, ok := chats.find(call.sender, call.key); ok {
+			return slices.Equal(told, []nodesStored{first}), chats
+		}
+		if len(told) != 1 || len(chat) > 0 && told[0].id <= chat[len(chat)-1].id {
+			return false, chats
+		}
+		m := nodesStored{
+			chat: told[0].chat, id: told[0].id, // the server chooses them
+			seq: int64(len(chat)) + 1, sender: call.sender, key: call.key, text: call.text,
+		}
+		for name, other := range chats {
+			if (name == call.chat) != (other[0].chat == m.chat) {
+				return false, chats
 			}
 		}
-		m := nodesStored{seq: 1, sender: call.sender, key: call.key, text: call.text}
-		lastID := int64(0)
-		if len(chat) > 0 {
-			last := chat[len(chat)-1]
-			m.seq, lastID = last.seq+1, last.id
-		}
-		if len(told) != 1 || told[0].id <= lastID {
-			return false, chat
-		}
-		m.id = told[0].id
-		return told[0] == m, append(slices.Clip(chat), m)
+		return told[0] == m, chats.with(call.chat, m)
 	},
-	Equal: func(a, b any) bool { return slices.Equal(a.([]nodesStored), b.([]nodesStored)) },
+	Equal: func(a, b any) bool {
+		return maps.EqualFunc(a.(nodesChats), b.(nodesChats), func(a, b []nodesStored) bool { return slices.Equal(a, b) })
+	},
 	DescribeOperation: func(input, output any) string {
 		call, answer := input.(nodesCall), output.(nodesAnswer)
 		what := fmt.Sprintf("%s sends %q", call.sender, call.text)
@@ -392,13 +384,43 @@ var nodesModel = porcupine.Model{
 		}
 		return what + ": " + nodesDescribe(answer.messages)
 	},
-	DescribeState: func(state any) string { return nodesDescribe(state.([]nodesStored)) },
+	DescribeState: func(state any) string {
+		var all []string
+		for name, chat := range state.(nodesChats) {
+			all = append(all, name+": "+nodesDescribe(chat))
+		}
+		slices.Sort(all)
+		return strings.Join(all, "; ")
+	},
+}
+
+// nodesChats are the chats that have messages, by name. They are not changed:
+// the model goes back to what was.
+type nodesChats map[string][]nodesStored
+
+func (c nodesChats) with(name string, m nodesStored) nodesChats {
+	changed := nodesChats{}
+	maps.Copy(changed, c)
+	changed[name] = append(slices.Clip(c[name]), m)
+	return changed
+}
+
+// find finds the message that somebody has sent with a key.
+func (c nodesChats) find(sender, key string) (nodesStored, bool) {
+	for _, chat := range c {
+		for _, m := range chat {
+			if key != "" && m.key == key && m.sender == sender {
+				return m, true
+			}
+		}
+	}
+	return nodesStored{}, false
 }
 
 func nodesDescribe(messages []nodesStored) string {
 	var all []string
 	for _, m := range messages {
-		all = append(all, fmt.Sprintf("%d. %s: %q (id %d, key %q)", m.seq, m.sender, m.text, m.id, m.key))
+		all = append(all, fmt.Sprintf("%d. %s: %q (id %d in %d, key %q)", m.seq, m.sender, m.text, m.id, m.chat, m.key))
 	}
 	return "[" + strings.Join(all, ", ") + "]"
 }
@@ -408,17 +430,17 @@ func nodesDescribe(messages []nodesStored) string {
 // it was stored, at some time after the call, and is the answer. If not, not
 // even by those who looked in the end, nothing has come of the call.
 func nodesSettle(history []porcupine.Operation) (settled []porcupine.Operation) {
-	type text struct{ chat, sender, text string }
+	type text struct{ sender, text string }
 	seen := map[text]nodesStored{}
 	for _, op := range history {
 		for _, m := range op.Output.(nodesAnswer).messages {
-			seen[text{op.Input.(nodesCall).chat, m.sender, m.text}] = m
+			seen[text{m.sender, m.text}] = m
 		}
 	}
 	for _, op := range history {
 		if op.Output.(nodesAnswer).pending {
 			call := op.Input.(nodesCall)
-			m, ok := seen[text{call.chat, call.sender, call.text}]
+			m, ok := seen[text{call.sender, call.text}]
 			if !ok {
 				continue
 			}
@@ -450,12 +472,13 @@ func TestNodesModel(t *testing.T) {
 		return porcupine.Operation{Input: call, Call: from, Return: to, Output: nodesAnswer{pending: to == never, messages: told}}
 	}
 	message := func(id, seq int64, sent nodesCall) nodesStored {
-		return nodesStored{id: id, seq: seq, sender: sent.sender, key: sent.key, text: sent.text}
+		return nodesStored{chat: int64(sent.chat[0]), id: id, seq: seq, sender: sent.sender, key: sent.key, text: sent.text}
 	}
 	send := func(key, text string) nodesCall { return nodesCall{chat: "c", sender: "alice", key: key, text: text} }
 	bob := func(key, text string) nodesCall { return nodesCall{chat: "c", sender: "bob", key: key, text: text} }
 	elsewhere := func(text string) nodesCall { return nodesCall{chat: "d", sender: "alice", text: text} }
-	read := nodesCall{chat: "c", sender: "carol", read: true}
+	there := func(key, text string) nodesCall { return nodesCall{chat: "d", sender: "alice", key: key, text: text} }
+	read, readThere := nodesCall{chat: "c", sender: "carol", read: true}, nodesCall{chat: "d", sender: "carol", read: true}
 	a, b := send("", "a"), send("", "b")
 	first, again := send("key", "first"), send("key", "again")
 
@@ -513,6 +536,42 @@ func TestNodesModel(t *testing.T) {
 		{"a key that is repeated takes a seq", false, []porcupine.Operation{
 			call(1, 2, first, message(1, 1, first)), call(3, 4, again, message(1, 1, first)),
 			call(5, 6, a, message(2, 3, a)),
+		}},
+
+		{"a key again in another chat", true, []porcupine.Operation{
+			call(1, 2, first, message(1, 1, first)), call(3, 4, there("key", "again"), message(1, 1, first)),
+			call(5, 6, read, message(1, 1, first)), call(7, 8, readThere),
+		}},
+		{"a key in two chats at once", true, []porcupine.Operation{
+			call(1, 5, first, message(1, 1, there("key", "again"))), call(2, 4, there("key", "again"), message(1, 1, there("key", "again"))),
+			call(6, 7, read), call(8, 9, readThere, message(1, 1, there("key", "again"))),
+		}},
+		{"a key in another chat of another sender", true, []porcupine.Operation{
+			call(1, 2, bob("key", "x"), message(1, 1, bob("key", "x"))), call(3, 4, there("key", "again"), message(2, 1, there("key", "again"))),
+		}},
+		{"a key with an answer in each chat", false, []porcupine.Operation{
+			call(1, 5, first, message(1, 1, first)), call(2, 4, there("key", "again"), message(2, 1, there("key", "again"))),
+		}},
+		{"a key in another chat, answered there", false, []porcupine.Operation{
+			call(1, 2, first, message(1, 1, first)), call(3, 4, there("key", "again"), message(2, 1, there("key", "first"))),
+		}},
+		{"a key in another chat is stored there, too", false, []porcupine.Operation{
+			call(1, 2, first, message(1, 1, first)), call(3, 4, there("key", "again"), message(1, 1, first)),
+			call(5, 6, readThere, message(2, 1, there("key", "again"))),
+		}},
+		{"a key in another chat takes a seq there", false, []porcupine.Operation{
+			call(1, 2, first, message(1, 1, first)), call(3, 4, there("key", "again"), message(1, 1, first)),
+			call(5, 6, elsewhere("x"), message(2, 2, elsewhere("x"))),
+		}},
+		{"no answer, and the key again in another chat", true, []porcupine.Operation{
+			call(1, never, first), call(2, 3, there("key", "again"), message(1, 1, first)), call(4, 5, readThere),
+		}},
+		{"no answer, and the key again in another chat as a second message", false, []porcupine.Operation{
+			call(1, never, first), call(2, 3, there("key", "again"), message(2, 1, there("key", "again"))),
+			call(4, 5, read, message(1, 1, first)),
+		}},
+		{"a message that is in two chats", false, []porcupine.Operation{
+			call(1, 2, a, message(1, 1, a)), call(3, 4, elsewhere("x"), message(2, 1, nodesCall{chat: "c", sender: "alice", text: "x"})),
 		}},
 
 		{"a read at the same time sees it", true, []porcupine.Operation{
@@ -573,6 +632,7 @@ type nodesWorld struct {
 	nodes  []atomic.Pointer[frontdoor.Server]
 	people []*frontdoor.Client
 	chats  []nodesChat
+	drawn  []atomic.Int64 // by each person: how many keys that are of no chat
 	start  time.Time
 	random *mathrand.Rand
 
@@ -597,7 +657,7 @@ func newNodesWorld(t *testing.T, nodes []*frontdoor.Server) *nodesWorld {
 	seed := mathrand.Uint64()
 	t.Logf("seed %d", seed)
 	w := &nodesWorld{
-		nodes: make([]atomic.Pointer[frontdoor.Server], len(nodes)), start: time.Now(),
+		nodes: make([]atomic.Pointer[frontdoor.Server], len(nodes)), drawn: make([]atomic.Int64, nodesPeople), start: time.Now(),
 		random: mathrand.New(mathrand.NewPCG(seed, 0)),
 	}
 	for i, node := range nodes {
@@ -653,7 +713,9 @@ func (w *nodesWorld) call(t *testing.T, worker int, c *frontdoor.Client, chat *n
 			return true
 		}
 		for _, m := range told {
-			answer.messages = append(answer.messages, nodesStored{id: m.ID, seq: m.Seq, sender: m.SenderUsername, key: m.ClientID, text: m.Text})
+			answer.messages = append(answer.messages, nodesStored{
+				chat: m.ChatID, id: m.ID, seq: m.Seq, sender: m.SenderUsername, key: m.ClientID, text: m.Text,
+			})
 		}
 	}
 	op.Output = answer
@@ -734,6 +796,8 @@ func (w *nodesWorld) draw(random *mathrand.Rand, person int) (*nodesChat, nodesC
 	case 2: // without a key
 	case 3:
 		call.key = fmt.Sprint(chat.name, ", ", random.Int64N(drawn.Load()/2+1))
+	case 4, 5: // with one that is drawn three times, for whichever chats
+		call.key = fmt.Sprint("of no chat, ", (w.drawn[person].Add(1)-1)/3)
 	default:
 		// Each key is drawn twice, mostly at about the same time.
 		call.key = fmt.Sprint(chat.name, ", ", (drawn.Add(1)-1)/2)
@@ -769,6 +833,24 @@ func (w *nodesWorld) repeated() (count int) {
 	return count
 }
 
+// elsewhere counts the calls that were answered with the message of a call for
+// another chat.
+func (w *nodesWorld) elsewhere() (count int) {
+	type text struct{ sender, text string }
+	chats := map[text]string{}
+	for _, op := range w.history {
+		call := op.Input.(nodesCall)
+		chats[text{call.sender, call.text}] = call.chat
+	}
+	for _, op := range w.history {
+		call, answer := op.Input.(nodesCall), op.Output.(nodesAnswer)
+		if !call.read && !answer.pending && chats[text{call.sender, answer.messages[0].text}] != call.chat {
+			count++
+		}
+	}
+	return count
+}
+
 // People send through two nodes at once, with keys that they also use twice at
 // once, and read. What they see is what one server could have told them.
 func TestNodesLinearizable(t *testing.T) {
@@ -779,6 +861,7 @@ func TestNodesLinearizable(t *testing.T) {
 	require.Zero(t, w.pending(), "there is no reason why a call should not be answered")
 	nodesCheck(t, w.history)
 	require.NotZero(t, w.repeated(), "the test has used no key twice")
+	require.NotZero(t, w.elsewhere(), "the test has used no key in two chats")
 }
 
 // The same, while a node is killed and started anew, again and again.
@@ -811,6 +894,7 @@ func TestNodesLinearizableKill(t *testing.T) {
 	<-killed
 	require.False(t, t.Failed())
 	require.NotZero(t, w.pending(), "no call was cut off")
-	t.Logf("%d calls, %d without an answer, %d keys repeated", len(w.history), w.pending(), w.repeated())
+	t.Logf("%d calls, %d without an answer, %d keys repeated, %d of them in another chat",
+		len(w.history), w.pending(), w.repeated(), w.elsewhere())
 	nodesCheck(t, w.history)
 }

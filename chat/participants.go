@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"errors"
 
 	"github.com/caddymsg/messaging/store"
 )
@@ -30,11 +31,17 @@ func (s *Service) AddParticipant(ctx context.Context, caller Caller, chatID int6
 		if user, err = groupAndUser(tx, caller, chatID, findUser, username); err != nil {
 			return err
 		}
+		// The chat is locked: nobody adds them meanwhile.
+		if _, err := tx.FindChatOf(user.ID, chatID); err == nil {
+			return &Error{
+				Kind: Conflict, Code: "already_a_participant", Field: "username", Message: "This user is in the chat already.",
+			}
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
 		now := s.now()
 		if err := tx.AddParticipant(chatID, user.ID, now); err != nil {
-			return refuse(err, store.ErrConflict, &Error{
-				Kind: Conflict, Code: "already_a_participant", Field: "username", Message: "This user is in the chat already.",
-			})
+			return err
 		}
 		return tx.AppendEvent(store.Event{
 			Type: store.ParticipantAdded, ChatID: chatID, ActorID: caller.UserID, UserID: user.ID, At: now,

@@ -88,10 +88,15 @@ func (s *Service) CreateUser(ctx context.Context, username, passwordHash string)
 		return User{}, err
 	}
 	user := User{Username: name, UsernameKey: key, PasswordHash: passwordHash, CreatedAt: s.now()}
+	taken := &Error{Kind: Conflict, Code: "username_taken", Field: "username", Message: "This username is taken."}
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
-		return refuse(tx.CreateUser(&user), store.ErrConflict, &Error{
-			Kind: Conflict, Code: "username_taken", Field: "username", Message: "This username is taken.",
-		})
+		// Only to spare an attempt: who is quicker shows when it is stored.
+		if _, err := tx.FindUserByKey(key); err == nil {
+			return taken
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		return refuse(tx.CreateUser(&user), store.ErrConflict, taken)
 	})
 	return user, err
 }

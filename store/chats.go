@@ -69,7 +69,8 @@ func (tx *Tx) FindDirectChat(a, b int64) (Chat, error) {
 // so until this one has ended. An Update that decides by what a chat is and who
 // is in it, or appends an event of it, locks it first: before it looks, and
 // before it writes anything, so that the order of the events in the log is that
-// of the locks.
+// of the locks. An Update that needs several locks them in the order of their
+// ids.
 //
 // Nobody locks a chat of others: it may return ErrNotFound for one that the user
 // does not take part in. Whether they do once it is locked is still to be asked.
@@ -77,16 +78,36 @@ func (tx *Tx) LockChat(userID, chatID int64) error {
 	if slices.Contains(tx.locked, chatID) {
 		return nil
 	}
-	if tx.dialect.lockChat != "" {
-		var locked int
-		if err := tx.one(tx.dialect.lockChat, []any{userID, chatID}, &locked); err != nil {
-			return fmt.Errorf("lock chat: %w", err)
-		}
+	if err := tx.lockChat(userID, chatID); err != nil {
+		return fmt.Errorf("lock chat: %w", err)
 	}
 	if tx.writing {
 		return errors.New("lock chat: the Update has written something before")
 	}
 	tx.locked = append(tx.locked, chatID)
+	return nil
+}
+
+// errBusy says that another Update holds a chat. Whoever has begun this one takes
+// its turn, and begins it anew.
+var errBusy = fmt.Errorf("%w: another update holds the chat", ErrUnavailable)
+
+func (tx *Tx) lockChat(userID, chatID int64) error {
+	query := tx.dialect.tryLockChat
+	if query == "" {
+		return nil
+	}
+	if tx.turns[chatID] {
+		query = tx.dialect.lockChat
+	}
+	var locked bool
+	if err := tx.one(query, []any{userID, chatID}, &locked); err != nil {
+		return err
+	}
+	if !locked {
+		tx.busy, tx.lost = chatID, errBusy
+		return errBusy
+	}
 	return nil
 }
 

@@ -382,6 +382,70 @@ func TestCopyChecksums(t *testing.T) {
 	}
 }
 
+// A copy reads whole tables, and takes its time. What is right for an Update, or
+// what the administrator has set, would break it off or make it slow.
+func TestCopySettings(t *testing.T) {
+	t.Parallel()
+	const check = `
+		CREATE FUNCTION settings() RETURNS text LANGUAGE sql AS $$
+			SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_settings WHERE name IN (
+				'statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout',
+				'enable_seqscan', 'enable_hashjoin', 'enable_mergejoin')
+				OR name = 'lock_timeout' AND current_setting('transaction_read_only') = 'on' $$;
+		CREATE FUNCTION bad() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+			IF settings() ~ 'timeout=[^0]|enable_[a-z]+=off' THEN RAISE EXCEPTION 'it has %', settings(); END IF;
+			RETURN false;
+		END $$;
+		DO $$ BEGIN
+			EXECUTE format('ALTER DATABASE %I SET statement_timeout = 420000', current_database());
+			EXECUTE format('ALTER DATABASE %I SET lock_timeout = 420000', current_database());
+		END $$`
+	from, to := copyEngines["PostgreSQL"](t), copyEngines["PostgreSQL"](t)
+	filled(t, from, 100)
+	migrated(t, to)
+	execute(t, from, check+`;
+		ALTER TABLE participants RENAME TO kept;
+		CREATE VIEW participants AS SELECT * FROM kept WHERE NOT bad()`)
+	execute(t, to, check+`;
+		CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM bad(); RETURN NULL; END $$;
+		CREATE TRIGGER mine AFTER INSERT ON users EXECUTE FUNCTION look()`)
+	// It is the copy that has other settings, and nobody else.
+	for _, database := range []string{from, to} {
+		s := openPostgres(t, store.Options{Database: database})
+		var bad bool
+		err := s.Update(t.Context(), func(tx *store.Tx) error { return tx.Ask(`SELECT bad()`, &bad) })
+		require.ErrorContains(t, err, "enable_seqscan=off")
+		require.ErrorContains(t, err, "statement_timeout=420000")
+		require.NoError(t, s.Close())
+	}
+	for _, table := range copied(t, from, to) {
+		require.Equal(t, filledRows(100)[table.Name], table.Rows, table.Name)
+	}
+}
+
+// A commit that the destination refuses is not one that may have been done.
+func TestCopyRefusedCommit(t *testing.T) {
+	t.Parallel()
+	from, to := copyEngines["SQLite"](t), copyEngines["PostgreSQL"](t)
+	filled(t, from, 100)
+	migrated(t, to)
+	execute(t, to, `
+		CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no thirtieth'; END $$;
+		CREATE CONSTRAINT TRIGGER mine AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED
+			FOR EACH ROW WHEN (NEW.id = 30) EXECUTE FUNCTION refuse()`)
+	var last store.CopyProgress
+	_, err := store.Copy(t.Context(), from, to, func(p store.CopyProgress) { last = p })
+	require.ErrorContains(t, err, "commit: ")
+	require.ErrorContains(t, err, "no thirtieth")
+	require.NotContains(t, err.Error(), "nobody knows")
+	require.Equal(t, store.CopyProgress{Table: "events", Checking: true, Rows: 97, Of: 97}, last, "it came to the commit")
+	requireEmpty(t, to)
+
+	execute(t, to, `DROP TRIGGER mine ON users`)
+	copied(t, from, to)
+	requireSame(t, from, to)
+}
+
 func TestCopyRefusals(t *testing.T) {
 	t.Parallel()
 	const password = "pa55w0rd"

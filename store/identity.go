@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -38,8 +39,9 @@ func Identity(database string) (string, error) {
 var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 
 // misspelt are addresses with another case or another number of slashes, those
-// without a scheme, and libpq's other form, host=… password=….
-var misspelt = regexp.MustCompile(`(?i)^postgres(ql)?:|:[^/]*@|(^|\s)(host|hostaddr|user|password|dbname|service)\s*=`)
+// without a scheme, or with two, and lists of settings: host=… password=….
+var misspelt = regexp.MustCompile(`(?i)^postgres(ql)?:|://|:.*@|` +
+	`(^|[\s;])(host|hostaddr|server|user|username|user id|password|pwd|dbname|database|service)\s*=`)
 
 // shown is how an error names a database: an SQLite file as it was named.
 func shown(database string) string {
@@ -122,7 +124,12 @@ func parsePostgres(address string) (*pgx.ConnConfig, error) {
 	// Of several hosts, one that can be written to; and a connection to a server
 	// that has become a standby, by another name, is none to keep.
 	if config.ValidateConnect == nil {
-		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+		config.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+			if err := pgconn.ValidateConnectTargetSessionAttrsReadWrite(ctx, conn); err != nil {
+				return fmt.Errorf("the server can't be written to; name the primary: %w", err)
+			}
+			return nil
+		}
 	}
 	// A statement whose context ends is broken off; the connection goes on.
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {

@@ -31,6 +31,7 @@ type postgres struct {
 	onCommit  func([]Event)
 	onBatch   func(int, time.Duration)
 	isolation sql.IsolationLevel
+	turns     turns
 
 	queueLength int
 	updates     atomic.Int64 // that run or wait
@@ -56,15 +57,16 @@ const (
 	standardPool = 10
 )
 
-// sessionSettings are of each connection. A client that dies in the midst of a
-// transaction must not hold its locks for hours. What is committed is on the
-// disk, whatever the database does by itself, now or later. All queries here
-// find few rows, by an index, one after another; the planner would now and then
-// read whole tables, by an estimate that is wrong for a user or a chat that is
-// not like the others.
+// sessionSettings are of each connection. A client that freezes or dies in the
+// midst of a transaction must not hold its locks for hours, and those of its
+// connections that wait for them must not get them one after another. What is
+// committed is on the disk, whatever the database does by itself, now or later.
+// All queries here find few rows, by an index, one after another; the planner
+// would now and then read whole tables, by an estimate that is wrong for a user
+// or a chat that is not like the others.
 const sessionSettings = `
 	SET client_encoding = 'UTF8';
-	SET idle_in_transaction_session_timeout = '30s';
+	SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '10s';
 	SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
 	SELECT set_config('synchronous_commit', CASE setting WHEN 'off' THEN 'on' ELSE setting END, false)
 		FROM pg_settings WHERE name = 'synchronous_commit';
@@ -259,6 +261,10 @@ func explainPostgres(err error) error {
 		return fmt.Errorf("make it with: CREATE DATABASE … ENCODING 'UTF8': %w", err)
 	case "42501":
 		return fmt.Errorf("the user needs the right to make tables; make it the owner of the database: %w", err)
+	case "3F000":
+		return fmt.Errorf("make the schema that search_path names, with: CREATE SCHEMA … AUTHORIZATION …: %w", err)
+	case "42704":
+		return fmt.Errorf("an option of the address is neither libpq's nor one of the server's settings: %w", err)
 	case "53300":
 		return fmt.Errorf("the server has no connection left; raise its max_connections, or lower database_readers and database_writers: %w", err)
 	}
@@ -278,8 +284,11 @@ func postgresDialect() dialect {
 		returning: true,
 		// Not a lock on the row: who waits for that has a transaction id already,
 		// and ids would come in another order than locks. This one gives none.
+		tryLockChat: `
+			SELECT pg_try_advisory_xact_lock(p.chat_id)
+			FROM participants p WHERE p.user_id = ?1 AND p.chat_id = ?2`,
 		lockChat: `
-			SELECT 1 FROM participants p CROSS JOIN LATERAL pg_advisory_xact_lock(p.chat_id)
+			SELECT true FROM participants p CROSS JOIN LATERAL pg_advisory_xact_lock(p.chat_id)
 			WHERE p.user_id = ?1 AND p.chat_id = ?2`,
 		// maxEvents is 1 << 16.
 		eventID: `(pg_current_xact_id()::text::bigint << 16) + (SELECT base FROM event_log) + ?1::bigint`,
@@ -356,11 +365,15 @@ func (p *postgres) update(ctx context.Context, fn func(*Tx) error) error {
 	}
 	run, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	busy := map[int64]bool{} // chats that it is known to have to wait for
 	for attempt, clashes := 1, 0; ; attempt++ {
-		tx, err := p.attempt(run, fn)
+		tx, err := p.inTurn(run, busy, fn)
 		switch {
 		case err == nil:
 			return nil
+		case tx.busy != 0:
+			busy[tx.busy] = true
+			attempt-- // it goes on where it was, and no more often than there are chats
 		case attempt == maxAttempts:
 			return inTime(ctx, run, err)
 		case errors.Is(err, errContention):
@@ -373,6 +386,16 @@ func (p *postgres) update(ctx context.Context, fn func(*Tx) error) error {
 			return inTime(ctx, run, err)
 		}
 	}
+}
+
+// inTurn makes an attempt when it is its turn at the chats that it waits for.
+func (p *postgres) inTurn(run context.Context, busy map[int64]bool, fn func(*Tx) error) (*Tx, error) {
+	giveBack, err := p.turns.take(run, busy)
+	if err != nil {
+		return &Tx{}, err
+	}
+	defer giveBack()
+	return p.attempt(run, busy, fn)
 }
 
 // pause waits for a random time, which grows with the attempts, so that those
@@ -388,8 +411,8 @@ func pause(ctx context.Context, attempt int) error {
 
 // attempt runs an Update's function in a transaction and commits it. When run
 // ends, which is the caller's context with a limit, so do the statements.
-func (p *postgres) attempt(run context.Context, fn func(*Tx) error) (*Tx, error) {
-	tx := &Tx{ctx: run, dialect: postgresDialect()}
+func (p *postgres) attempt(run context.Context, turns map[int64]bool, fn func(*Tx) error) (*Tx, error) {
+	tx := &Tx{ctx: run, dialect: postgresDialect(), turns: turns}
 	start := time.Now()
 	conn, begun, err := p.begin(run, p.writing, &sql.TxOptions{Isolation: p.isolation})
 	if err != nil {
@@ -405,7 +428,9 @@ func (p *postgres) attempt(run context.Context, fn func(*Tx) error) (*Tx, error)
 	case tx.lost != nil:
 		err = tx.lost // whatever the function made of it
 		if isReadOnly(err) {
-			// The server has become a standby; the next one may be another.
+			// The server has become a standby; the next one may be another. The
+			// connection is free to go when the transaction is over.
+			_ = begun.Rollback()
 			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 		}
 	case err == nil:
@@ -470,7 +495,7 @@ func (t *transaction) Rollback() error {
 // commit ends the transaction. What the server has not refused, and not said to
 // be done in time, may be done.
 func (t *transaction) commit() error {
-	err := t.Tx.Commit()
+	err := t.Commit()
 	var refused *pgconn.PgError
 	switch {
 	case errors.As(err, &refused), errors.Is(err, pgx.ErrTxCommitRollback):
@@ -585,7 +610,8 @@ func isLost(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
-// isRefused tells whether nobody listens at an address, yet.
+// isRefused tells whether nobody listens at an address, yet, or it has none.
 func isRefused(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) // of a socket
+	var unknown *net.DNSError
+	return errors.As(err, &unknown) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) // of a socket
 }

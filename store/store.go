@@ -172,11 +172,13 @@ type Tx struct {
 	conn    querier
 	dialect dialect
 	events  []Event
-	locked  []int64 // chats that no other Update holds
-	writing bool    // it has sent a statement that may write
-	wrote   bool    // something that would have to be undone
-	clashed bool    // with a row that has the same unique key
-	lost    error   // what went wrong with the database itself
+	locked  []int64        // chats that no other Update holds
+	turns   map[int64]bool // chats that it may wait for
+	busy    int64          // a chat that another Update holds, and that it may not wait for
+	writing bool           // it has sent a statement that may write
+	wrote   bool           // something that would have to be undone
+	clashed bool           // with a row that has the same unique key
+	lost    error          // what went wrong with the database itself
 }
 
 // dialect is what one engine's database says otherwise than the other's.
@@ -185,9 +187,10 @@ type dialect struct {
 	// not the result.
 	returning bool
 	// lockChat is a query that waits until no other Update holds the chat ?2,
-	// if the user ?1 takes part in it, and holds it. Where it is empty, an
-	// Update is alone anyway.
-	lockChat string
+	// if the user ?1 takes part in it, and holds it; tryLockChat tells instead
+	// whether it could do so at once. Where they are empty, an Update is alone
+	// anyway.
+	lockChat, tryLockChat string
 	// eventID is an expression for the id of the ?1-th event of a transaction.
 	eventID string
 	// eventHorizon is an expression for an event id: all events below it have

@@ -1,6 +1,7 @@
 package caddymsg_test
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -897,4 +899,60 @@ func TestNodesLinearizableKill(t *testing.T) {
 	t.Logf("%d calls, %d without an answer, %d keys repeated, %d of them in another chat",
 		len(w.history), w.pending(), w.repeated(), w.elsewhere())
 	nodesCheck(t, w.history)
+}
+
+// A node that freezes in the midst of its work does not take the others with it:
+// chats that it was not writing to go on at once, and the server gives it up for
+// the ones that it was.
+func TestNodesFrozen(t *testing.T) {
+	t.Parallel()
+	nodes := nodesStart(t, 2, pgtest.NewDatabase(t), rand.Text()+rand.Text())
+	frozen, other := nodes[0], nodes[1]
+	person := frontdoor.SignUp(t, other.URL, "ada")
+	there := nodesElsewhere(t, person, frozen.URL)
+	busy, quiet := nodesGroup(t, person), nodesGroup(t, person)
+
+	var sent atomic.Int64
+	var sending sync.WaitGroup
+	ctx, stop := context.WithCancel(t.Context())
+	for range 8 {
+		sending.Go(func() {
+			for {
+				r, err := there.Try(ctx, "POST", "/v1/messages", nodesSend(t, busy, "", "text", ""))
+				if err != nil || r.StatusCode != 200 {
+					return
+				}
+				sent.Add(1)
+			}
+		})
+	}
+	require.Eventually(t, func() bool { return sent.Load() > 50 }, time.Minute, time.Millisecond)
+	require.NoError(t, syscall.Kill(frozen.PID, syscall.SIGSTOP))
+	defer func() {
+		require.NoError(t, syscall.Kill(frozen.PID, syscall.SIGCONT))
+		stop()
+		sending.Wait()
+	}()
+
+	waiting := make(chan int, 12) // more than there are connections
+	for range cap(waiting) {
+		go func() {
+			r, err := person.Try(ctx, "POST", "/v1/messages", nodesSend(t, busy, "", "text", ""))
+			if err != nil {
+				waiting <- 0
+				return
+			}
+			waiting <- r.StatusCode
+		}()
+	}
+	for range 20 {
+		person.Post("/v1/messages", nodesSend(t, quiet, "", "text", "")).Want(200)
+	}
+	for range cap(waiting) {
+		require.Contains(t, []int{200, 503}, <-waiting)
+	}
+	require.Eventually(t, func() bool {
+		r, err := person.Try(ctx, "POST", "/v1/messages", nodesSend(t, busy, "", "text", ""))
+		return err == nil && r.StatusCode == 200
+	}, time.Minute, time.Millisecond)
 }

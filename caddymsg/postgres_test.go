@@ -186,12 +186,17 @@ func TestReloadChangesConnections(t *testing.T) {
 	s := frontdoor.Start(t, frontdoor.Options{Dir: dir, Caddyfile: caddyfile()})
 	alice := frontdoor.SignUp(t, s.URL, "alice")
 	body := lifeToSelf(t, "alice", "hi")
+	var groups [senders]string // a chat each: in one, they would wait for their turns
+	for i := range groups {
+		group := alice.Post("/v1/group_chat", "").Want(http.StatusOK).Field("chat_id")
+		groups[i] = fmt.Sprintf(`{"group_chat_id": %v, "message": "hi"}`, group)
+	}
 
 	requireWriters := func(writers int) {
 		t.Helper()
 		unlock := lifeLock(t, admin)
 		answers := make(chan int, senders)
-		for range senders {
+		for _, body := range groups {
 			go func() {
 				r, err := alice.Try(context.WithoutCancel(t.Context()), http.MethodPost, "/v1/messages", body)
 				if err != nil {

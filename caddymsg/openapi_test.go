@@ -85,9 +85,15 @@ func TestOpenAPI(t *testing.T) {
 	})
 }
 
-// contractRoutes are the ten of the README, and the reading ones once more
-// under the paths of the code.
-var contractRoutes = map[string][]string{
+// allRoutes are the ten of contract 0, its reading ones once more under the paths
+// of the code, and what the API has besides.
+var allRoutes = map[string][]string{
+	"/v1/users":             {"get"},
+	"/v1/users/{user}":      {"get"},
+	"/v1/me":                {"delete", "get", "patch"},
+	"/v1/blocks":            {"get"},
+	"/v1/blocks/{username}": {"delete", "put"},
+
 	"/v1/auth/register": {"post"},
 	"/v1/auth/login":    {"post"},
 	"/v1/auth/logout":   {"post"},
@@ -113,12 +119,12 @@ func documentedRoutes(t *testing.T, s *frontdoor.Server) {
 	for path, operations := range d.Paths {
 		got[path] = slices.Sorted(maps.Keys(operations))
 	}
-	require.Equal(t, contractRoutes, got)
+	require.Equal(t, allRoutes, got)
 
 	ids := map[string]bool{}
 	param := regexp.MustCompile(`\{(\w+)\}`)
 	for path, operations := range d.Paths {
-		filled := strings.NewReplacer("{group_chat_id}", "1", "{user}", "bob", "{dest_username}", "bob").Replace(path)
+		filled := strings.NewReplacer("{group_chat_id}", "1", "{user}", "bob", "{username}", "bob", "{dest_username}", "bob").Replace(path)
 		allowed := []string{}
 		for method, op := range operations {
 			require.False(t, ids[op.OperationID], op.OperationID)
@@ -317,6 +323,7 @@ func checkFormat(name string, v any) error {
 func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	alice, bob := frontdoor.SignUp(t, s.URL, "alice"), frontdoor.SignUp(t, s.URL, "bob")
 	frontdoor.SignUp(t, s.URL, "carol")
+	eve := frontdoor.SignUp(t, s.URL, "eve")
 	nobody, other := frontdoor.NewClient(t, s.URL), frontdoor.NewClient(t, s.URL)
 	d := readDocument(t, nobody)
 	group, others := newGroup(alice), newGroup(bob)
@@ -344,6 +351,13 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		participants = "POST /v1/group_chat/{group_chat_id}/participants"
 		remove       = "DELETE /v1/group_chat/{group_chat_id}/participants/{user}"
 		messages     = "POST /v1/messages"
+		users        = "GET /v1/users"
+		user         = "GET /v1/users/{user}"
+		change       = "PATCH /v1/me"
+		leave        = "DELETE /v1/me"
+		blocks       = "GET /v1/blocks"
+		block        = "PUT /v1/blocks/{username}"
+		unblock      = "DELETE /v1/blocks/{username}"
 		ok           = `{"username":"dave","password":"password"}`
 	)
 	rows := []asked{
@@ -384,6 +398,32 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{messages, alice, nil, "", fmt.Sprintf(`{"group_chat_id":%d,"message":"hi"}`, others), "", 403},
 		{messages, alice, nil, "", `{"dest_username":"bob","message":"hi"}`, foreign, 403},
 		{messages, alice, nil, "", large, "", 413},
+		{users, alice, nil, "?username=bob", "", "", 200},
+		{users, nobody, nil, "", "", "", 401},
+		{user, alice, []any{"bob"}, "", "", "", 200},
+		{user, nobody, []any{"bob"}, "", "", "", 401},
+		{user, alice, []any{"nobody"}, "", "", "", 404},
+		{"GET /v1/me", alice, nil, "", "", "", 200},
+		{"GET /v1/me", nobody, nil, "", "", "", 401},
+		{change, alice, nil, "", `{"display_name":"Alice","email":"alice@example.com","locale":"en","about":"text"}`, "", 200},
+		{change, alice, nil, "", `{"email":"nonsense"}`, "", 400},
+		{change, nobody, nil, "", `{}`, "", 401},
+		{change, alice, nil, "", `{}`, foreign, 403},
+		{change, alice, nil, "", large, "", 413},
+		{block, alice, []any{"carol"}, "", "", "", 200},
+		{block, alice, []any{"alice"}, "", "", "", 400},
+		{block, nobody, []any{"carol"}, "", "", "", 401},
+		{block, alice, []any{"carol"}, "", "", foreign, 403},
+		{block, alice, []any{"nobody"}, "", "", "", 404},
+		{blocks, alice, nil, "", "", "", 200},
+		{blocks, nobody, nil, "", "", "", 401},
+		{unblock, alice, []any{"carol"}, "", "", "", 200},
+		{unblock, nobody, []any{"carol"}, "", "", "", 401},
+		{unblock, alice, []any{"carol"}, "", "", foreign, 403},
+		{unblock, alice, []any{"carol"}, "", "", "", 404},
+		{leave, eve, nil, "", "", foreign, 403},
+		{leave, eve, nil, "", "", "", 200},
+		{leave, eve, nil, "", "", "", 401},
 	}
 	for _, prefix := range readPrefixes {
 		all, group1, p2p := "GET "+prefix, "GET "+prefix+"/group/{group_chat_id}", "GET "+prefix+"/p2p/{dest_username}"

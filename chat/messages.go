@@ -73,8 +73,14 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 // append stores a message as the next of its chat.
 func (s *Service) append(tx *store.Tx, caller Caller, chatID int64, d Draft) (Message, error) {
 	c, err := tx.NextSeq(caller.UserID, chatID)
+	if errors.Is(err, store.ErrNotFound) {
+		// Either of two; who takes part in the chat is blocked.
+		if _, err = chatOf(tx, caller, chatID); err == nil {
+			err = errBlocked()
+		}
+	}
 	if err != nil {
-		return Message{}, refuse(err, store.ErrNotFound, errNotParticipant())
+		return Message{}, err
 	}
 	m := Message{
 		ChatID: chatID, ChatKind: c.Kind, Seq: c.LastSeq,
@@ -93,7 +99,7 @@ func (d Draft) validate() error {
 	switch {
 	case d.Text == "":
 		return invalid("message", "message_missing", "A message has at least one character.")
-	case !utf8.ValidString(d.Text) || strings.ContainsRune(d.Text, 0):
+	case !storable(d.Text):
 		return invalid("message", "message_invalid", "A message is UTF-8 text without NUL characters.")
 	case len(d.Text) > MaxTextLength && utf8.RuneCountInString(d.Text) > MaxTextLength:
 		return invalid("message", "message_too_long",
@@ -104,3 +110,6 @@ func (d Draft) validate() error {
 	}
 	return nil
 }
+
+// storable tells whether a text is one that both engines can hold.
+func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }

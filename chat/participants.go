@@ -24,11 +24,15 @@ func chatOf(tx *store.Tx, caller Caller, chatID int64) (Chat, error) {
 
 // AddParticipant puts the named user into a group. Any participant may
 // (contract 0). It returns Forbidden to others, then NotFound for the user,
-// then Invalid for a chat that is no group, then Conflict if the user is in it.
+// then Invalid for a chat that is no group, then Forbidden to whom the user has
+// blocked, then Conflict if the user is in it.
 func (s *Service) AddParticipant(ctx context.Context, caller Caller, chatID int64, username string) (User, error) {
 	var user User
 	err := s.store.Update(ctx, func(tx *store.Tx) (err error) {
 		if user, err = groupAndUser(tx, caller, chatID, findUser, username); err != nil {
+			return err
+		}
+		if err := notBlocked(tx, user, caller); err != nil {
 			return err
 		}
 		// The chat is locked: nobody adds them meanwhile.

@@ -3,8 +3,11 @@ package chat
 import (
 	"context"
 	"errors"
+	"net/mail"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/cases"
@@ -88,15 +91,186 @@ func (s *Service) CreateUser(ctx context.Context, username, passwordHash string)
 		return User{}, err
 	}
 	user := User{Username: name, UsernameKey: key, PasswordHash: passwordHash, CreatedAt: s.now()}
-	taken := &Error{Kind: Conflict, Code: "username_taken", Field: "username", Message: "This username is taken."}
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
 		// Only to spare an attempt: who is quicker shows when it is stored.
 		if _, err := tx.FindUserByKey(key); err == nil {
-			return taken
+			return errUsernameTaken()
 		} else if !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		return refuse(tx.CreateUser(&user), store.ErrConflict, taken)
+		return refuse(tx.CreateUser(&user), store.ErrConflict, errUsernameTaken())
 	})
 	return user, err
+}
+
+func errUsernameTaken() *Error {
+	return &Error{Kind: Conflict, Code: "username_taken", Field: "username", Message: "This username is taken."}
+}
+
+// Limits of a profile, in characters.
+const (
+	MaxDisplayNameLength = 64
+	MaxEmailLength       = 254 // RFC 5321
+	MaxAboutLength       = 500
+)
+
+// Profile is what people say about themselves. What is nil stays as it is.
+type Profile struct {
+	Username    *string
+	DisplayName *string // one line; may be empty, as all that follows
+	Email       *string // an address alone, which nobody but its owner sees
+	Locale      *string // BCP 47
+	About       *string
+}
+
+// Users lists the accounts that a filter names. The fields for it are those of
+// [store.User] that all may see.
+func (s *Service) Users(ctx context.Context, f Filter) (users []User, err error) {
+	for _, c := range f.Where {
+		if name, ok := c.Value.(string); ok && c.Field == store.UserUsername && c.Match == store.Equal {
+			// The same, by an index.
+			f.Where = append(slices.Clip(f.Where),
+				store.Condition{Field: store.UserUsernameKey, Value: UsernameKey(name)})
+			break
+		}
+	}
+	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+		users, err = tx.ListUsers(f)
+		return err
+	})
+	return users, err
+}
+
+// User finds an account by username or, if nobody has this username, by id. It
+// returns NotFound if there is none, and if it has been deleted.
+func (s *Service) User(ctx context.Context, named string) (User, error) {
+	var user User
+	err := s.store.View(ctx, func(tx *store.Tx) (err error) {
+		user, err = findUserOrID(tx, named, "")
+		return err
+	})
+	if err == nil && !user.DeletedAt.IsZero() {
+		return User{}, errNoSuchUser("")
+	}
+	return user, err
+}
+
+// Me is the caller's own account.
+func (s *Service) Me(ctx context.Context, caller Caller) (User, error) {
+	var user User
+	err := s.store.ViewOne(ctx, func(tx *store.Tx) (err error) {
+		user, err = tx.FindUserByID(caller.UserID)
+		return err
+	})
+	return user, err
+}
+
+// UpdateMe changes the caller's profile, all that is given or nothing. It returns
+// Invalid for the field that won't do, and Conflict for a username that is taken.
+func (s *Service) UpdateMe(ctx context.Context, caller Caller, p Profile) (User, error) {
+	change, err := p.prepare()
+	if err != nil {
+		return User{}, err
+	}
+	var user User
+	err = s.store.Update(ctx, func(tx *store.Tx) (err error) {
+		user, err = tx.UpdateUser(caller.UserID, change)
+		return refuse(err, store.ErrConflict, errUsernameTaken())
+	})
+	return user, err
+}
+
+// prepare checks a profile.
+func (p Profile) prepare() (c store.UserChange, err error) {
+	if p.Username != nil {
+		name, key, err := PrepareUsername(*p.Username)
+		if err != nil {
+			return c, err
+		}
+		c.Username, c.UsernameKey = &name, &key
+	}
+	if c.DisplayName, err = prepareText("display_name", p.DisplayName, MaxDisplayNameLength); err != nil {
+		return c, err
+	}
+	if c.DisplayName != nil && strings.Contains(*c.DisplayName, "\n") {
+		return c, invalid("display_name", "display_name_invalid", "It is one line.")
+	}
+	if c.Email, err = prepareText("email", p.Email, MaxEmailLength); err != nil {
+		return c, err
+	}
+	if c.Email != nil && *c.Email != "" {
+		// Not a name with an address: ParseAddress takes that, too.
+		if address, err := mail.ParseAddress(*c.Email); err != nil || address.Address != *c.Email {
+			return c, invalid("email", "email_invalid", "It is no e-mail address.")
+		}
+	}
+	if c.Locale = p.Locale; c.Locale != nil && *c.Locale != "" {
+		tag, err := language.Parse(*c.Locale)
+		if err != nil {
+			return c, invalid("locale", "locale_invalid", "It is no language tag, such as uk or en-GB.")
+		}
+		canonical := tag.String()
+		c.Locale = &canonical
+	}
+	c.About, err = prepareText("about", p.About, MaxAboutLength)
+	return c, err
+}
+
+// prepareText checks a text that may be empty, and have line ends.
+func prepareText(field string, text *string, limit int) (*string, error) {
+	if text == nil {
+		return nil, nil
+	}
+	trimmed := strings.TrimSpace(*text)
+	switch {
+	case !storable(trimmed) || strings.ContainsFunc(trimmed, func(r rune) bool { return unicode.IsControl(r) && r != '\n' }):
+		return nil, invalid(field, field+"_invalid", "It is UTF-8 text without control characters.")
+	case utf8.RuneCountInString(trimmed) > limit:
+		return nil, invalid(field, field+"_too_long", "It has at most "+strconv.Itoa(limit)+" characters.")
+	}
+	return &trimmed, nil
+}
+
+// deletedUsername is shown for somebody who is gone. Nobody can have it: it has a
+// space.
+const deletedUsername = "deleted user"
+
+// DeleteMe deletes the caller's account: all that identifies them, their
+// sessions, their places in groups and their blocks. Their messages stay, of a
+// deleted user, and so do the chats with one other person. There is no way back;
+// the username is free again.
+func (s *Service) DeleteMe(ctx context.Context, caller Caller) error {
+	return s.store.Update(ctx, func(tx *store.Tx) error {
+		groups, err := tx.ListGroupIDsOf(caller.UserID)
+		if err != nil {
+			return err
+		}
+		for _, chatID := range groups { // all before the first is left: see LockChat
+			if err := tx.LockChat(caller.UserID, chatID); err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+		}
+		now := s.now()
+		for _, chatID := range groups {
+			err := tx.RemoveParticipant(chatID, caller.UserID)
+			if errors.Is(err, store.ErrNotFound) {
+				continue // removed meanwhile
+			}
+			if err != nil {
+				return err
+			}
+			if err := tx.AppendEvent(store.Event{
+				Type: store.ParticipantRemoved, ChatID: chatID, ActorID: caller.UserID, UserID: caller.UserID, At: now,
+			}); err != nil {
+				return err
+			}
+		}
+		if err := tx.DeleteSessionsOf(caller.UserID); err != nil {
+			return err
+		}
+		if err := tx.DeleteBlocksOf(caller.UserID); err != nil {
+			return err
+		}
+		return tx.EraseUser(caller.UserID, deletedUsername, " "+strconv.FormatInt(caller.UserID, 10), now)
+	})
 }

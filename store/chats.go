@@ -111,9 +111,10 @@ func (tx *Tx) lockChat(userID, chatID int64) error {
 	return nil
 }
 
-// NextSeq locks a chat that the user takes part in, takes the next number in
-// it, and returns the chat with it as its LastSeq. A chat that is not there and
-// a chat of others are the same ErrNotFound.
+// NextSeq locks a chat that the user may write to, takes the next number in it,
+// and returns the chat with it as its LastSeq. A chat that is not there, a chat
+// of others, and one with somebody who has blocked the user are the same
+// ErrNotFound.
 func (tx *Tx) NextSeq(userID, chatID int64) (Chat, error) {
 	if err := tx.LockChat(userID, chatID); err != nil {
 		return Chat{}, err
@@ -121,7 +122,9 @@ func (tx *Tx) NextSeq(userID, chatID int64) (Chat, error) {
 	tx.writing = true
 	c, err := tx.chat(`
 		UPDATE chats SET last_seq = last_seq + 1
-		WHERE id = ?1 AND EXISTS (SELECT 1 FROM participants WHERE chat_id = ?1 AND user_id = ?2)
+		WHERE id = ?1
+			AND EXISTS (SELECT 1 FROM participants WHERE chat_id = ?1 AND user_id = ?2)
+			AND NOT EXISTS (SELECT 1 FROM blocks WHERE blocker_id = direct_low + direct_high - ?2 AND blocked_id = ?2)
 		RETURNING id, kind, title, last_seq, created_at`, chatID, userID)
 	tx.wrote = tx.wrote || err == nil
 	return c, err

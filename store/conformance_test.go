@@ -1,14 +1,17 @@
 package store_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -26,6 +29,9 @@ func conformance(t *testing.T, open opener) {
 		test func(*testing.T, opener)
 	}{
 		{"users", users},
+		{"changes of users", userChanges},
+		{"filters", filters},
+		{"blocks", blocks},
 		{"sessions", sessions},
 		{"expired sessions", expiredSessions},
 		{"chats", chats},
@@ -73,6 +79,226 @@ func users(t *testing.T, open opener) {
 		require.Equal(t, ada, byID)
 		return nil
 	})
+}
+
+func userChanges(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	ada, bob := newUser(t, s, "ada"), newUser(t, s, "bob")
+	text := func(s string) *string { return &s }
+	change := func(c store.UserChange) (u store.User) {
+		t.Helper()
+		update(t, s, func(tx *store.Tx) (err error) {
+			u, err = tx.UpdateUser(ada.ID, c)
+			return err
+		})
+		return u
+	}
+	require.Equal(t, ada, change(store.UserChange{}))
+	ada.DisplayName, ada.Email, ada.Locale, ada.About = "Ada 🙂", "ada@example.com", "en", "one\ntwo"
+	require.Equal(t, ada, change(store.UserChange{
+		DisplayName: text("Ada 🙂"), Email: text("ada@example.com"), Locale: text("en"), About: text("one\ntwo"),
+	}))
+	ada.Username, ada.UsernameKey, ada.Email = "Eve", "eve", ""
+	require.Equal(t, ada, change(store.UserChange{Username: text("Eve"), UsernameKey: text("eve"), Email: text("")}))
+	view(t, s, func(tx *store.Tx) error {
+		found, err := tx.FindUserByKey("eve")
+		require.NoError(t, err)
+		require.Equal(t, ada, found)
+		_, err = tx.FindUserByKey("ada")
+		require.ErrorIs(t, err, store.ErrNotFound)
+		return nil
+	})
+	err := s.Update(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.UpdateUser(ada.ID, store.UserChange{Username: text("Bob"), UsernameKey: text("bob")})
+		return err
+	})
+	require.ErrorIs(t, err, store.ErrConflict)
+
+	newSession(t, s, ada, "token", noon.Add(time.Hour))
+	newSession(t, s, bob, "of bob", noon.Add(time.Hour))
+	update(t, s, func(tx *store.Tx) error { return tx.EraseUser(ada.ID, "gone", " 1", noon) })
+	want := store.User{ID: ada.ID, Username: "gone", UsernameKey: " 1", CreatedAt: ada.CreatedAt, DeletedAt: noon}
+	view(t, s, func(tx *store.Tx) error {
+		found, err := tx.FindUserByID(ada.ID)
+		require.NoError(t, err)
+		require.Equal(t, want, found)
+		_, err = tx.FindSessionByTokenHash(hash("token"))
+		require.ErrorIs(t, err, store.ErrNotFound, "a session of nobody is none")
+		_, err = tx.FindSessionByTokenHash(hash("of bob"))
+		return err
+	})
+	for _, again := range []func(*store.Tx) error{
+		func(tx *store.Tx) error { return tx.EraseUser(ada.ID, "again", " 2", noon) },
+		func(tx *store.Tx) error {
+			_, err := tx.UpdateUser(ada.ID, store.UserChange{About: text("back")})
+			return err
+		},
+	} {
+		require.ErrorIs(t, s.Update(t.Context(), again), store.ErrNotFound)
+	}
+	update(t, s, func(tx *store.Tx) error { return tx.DeleteSessionsOf(bob.ID) })
+	view(t, s, func(tx *store.Tx) error {
+		_, err := tx.FindSessionByTokenHash(hash("of bob"))
+		require.ErrorIs(t, err, store.ErrNotFound)
+		return nil
+	})
+}
+
+// filters are held to a model.
+func filters(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	var people []store.User
+	for i, name := range []string{"Zoe", "anna", "bob", "Ünal", "ünal", "a_b", "a%b"} {
+		u := store.User{Username: name, UsernameKey: fmt.Sprint(i), DisplayName: strings.Repeat("x", i%3), CreatedAt: noon.Add(time.Duration(i%2) * time.Hour)}
+		update(t, s, func(tx *store.Tx) error { return tx.CreateUser(&u) })
+		people = append(people, u)
+	}
+	gone := newUser(t, s, "gone")
+	update(t, s, func(tx *store.Tx) error { return tx.EraseUser(gone.ID, "gone", " 1", noon) })
+
+	fields := map[store.Field]func(store.User) any{
+		store.UserID:          func(u store.User) any { return u.ID },
+		store.UserUsername:    func(u store.User) any { return u.Username },
+		store.UserDisplayName: func(u store.User) any { return u.DisplayName },
+		store.UserCreatedAt:   func(u store.User) any { return u.CreatedAt.UnixMicro() },
+	}
+	names := []store.Field{store.UserID, store.UserUsername, store.UserDisplayName, store.UserCreatedAt}
+	lower := func(s string) string { // of ASCII
+		return strings.Map(func(r rune) rune {
+			if r < 128 {
+				return unicode.ToLower(r)
+			}
+			return r
+		}, s)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		var f store.Filter
+		want := slices.Clone(people)
+		for range rapid.IntRange(0, 2).Draw(t, "conditions") {
+			c := store.Condition{Field: rapid.SampledFrom(names).Draw(t, "field")}
+			c.Value = fields[c.Field](rapid.SampledFrom(people).Draw(t, "somebody"))
+			text, isText := c.Value.(string)
+			if isText && rapid.Bool().Draw(t, "part") {
+				runes := []rune(text)
+				from := rapid.IntRange(0, len(runes)).Draw(t, "from")
+				text = string(runes[from:rapid.IntRange(from, len(runes)).Draw(t, "to")])
+				c.Match, c.Value = store.Contains, strings.ToUpper(text)
+			}
+			f.Where = append(f.Where, c)
+			want = slices.DeleteFunc(want, func(u store.User) bool {
+				if c.Match == store.Contains {
+					return !strings.Contains(lower(fields[c.Field](u).(string)), lower(c.Value.(string)))
+				}
+				return fields[c.Field](u) != c.Value
+			})
+		}
+		f.Order = rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) store.Order {
+			return store.Order{Field: rapid.SampledFrom(names).Draw(t, "by"), Descending: rapid.Bool().Draw(t, "descending")}
+		}), 0, 3, func(o store.Order) store.Field { return o.Field }).Draw(t, "order")
+		slices.SortStableFunc(want, func(a, b store.User) int {
+			order := f.Order
+			last := store.Order{Field: store.UserID}
+			if len(order) > 0 {
+				last.Descending = order[len(order)-1].Descending
+			}
+			for _, o := range append(slices.Clip(order), last) {
+				var c int
+				switch v := fields[o.Field](a).(type) {
+				case string:
+					c = strings.Compare(v, fields[o.Field](b).(string))
+				case int64:
+					c = cmp.Compare(v, fields[o.Field](b).(int64))
+				}
+				if o.Descending {
+					c = -c
+				}
+				if c != 0 {
+					return c
+				}
+			}
+			return 0
+		})
+		f.Offset = rapid.IntRange(0, 3).Draw(t, "offset")
+		want = want[min(f.Offset, len(want)):]
+		if f.Limited = rapid.Bool().Draw(t, "limited"); f.Limited {
+			f.Limit = rapid.IntRange(0, 4).Draw(t, "limit")
+			want = want[:min(f.Limit, len(want))]
+		}
+		var got []store.User
+		err := s.ViewOne(context.Background(), func(tx *store.Tx) (err error) {
+			got, err = tx.ListUsers(f)
+			return err
+		})
+		require.NoError(t, err)
+		require.Len(t, got, len(want))
+		for i := range want {
+			require.Equal(t, want[i], got[i])
+		}
+	})
+}
+
+func blocks(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	ada, bob, eve := newUser(t, s, "ada"), newUser(t, s, "bob"), newUser(t, s, "eve")
+	block := func(a, b store.User) store.Block {
+		t.Helper()
+		block := store.Block{BlockerID: a.ID, BlockedID: b.ID, CreatedAt: noon}
+		update(t, s, func(tx *store.Tx) error { return tx.CreateBlock(block) })
+		block.Username = b.Username
+		return block
+	}
+	of := func(u store.User) (found []store.Block) {
+		t.Helper()
+		view(t, s, func(tx *store.Tx) (err error) {
+			found, err = tx.ListBlocks(u.ID)
+			return err
+		})
+		return found
+	}
+	byEve, adaBob, adaEve := block(eve, ada), block(ada, bob), block(ada, eve)
+	require.Equal(t, []store.Block{adaBob, adaEve}, of(ada))
+	require.Equal(t, []store.Block{byEve}, of(eve))
+	require.Empty(t, of(bob), "it is one-way")
+	require.ErrorIs(t, s.Update(t.Context(), func(tx *store.Tx) error { return tx.CreateBlock(adaBob) }), store.ErrConflict)
+	view(t, s, func(tx *store.Tx) error {
+		found, err := tx.FindBlock(ada.ID, bob.ID)
+		require.NoError(t, err)
+		require.Equal(t, adaBob, found)
+		_, err = tx.FindBlock(bob.ID, ada.ID)
+		require.ErrorIs(t, err, store.ErrNotFound)
+		return nil
+	})
+
+	// Who is blocked takes no number in the chat of the two, and does in others.
+	direct := store.NewDirectChat(ada.ID, bob.ID, noon)
+	update(t, s, func(tx *store.Tx) error {
+		if err := tx.CreateChat(&direct); err != nil {
+			return err
+		}
+		if err := tx.AddParticipant(direct.ID, ada.ID, noon); err != nil {
+			return err
+		}
+		return tx.AddParticipant(direct.ID, bob.ID, noon)
+	})
+	group := newGroup(t, s, ada, bob)
+	for _, c := range []struct {
+		who  store.User
+		in   store.Chat
+		want error
+	}{{bob, direct, store.ErrNotFound}, {ada, direct, nil}, {bob, group, nil}} {
+		require.ErrorIs(t, s.Update(t.Context(), func(tx *store.Tx) error {
+			_, err := post(tx, c.in.ID, c.who.ID, "text")
+			return err
+		}), c.want)
+	}
+
+	remove := func(tx *store.Tx) error { return tx.DeleteBlock(ada.ID, bob.ID) }
+	update(t, s, remove)
+	require.ErrorIs(t, s.Update(t.Context(), remove), store.ErrNotFound)
+	require.Equal(t, []store.Block{adaEve}, of(ada))
+	update(t, s, func(tx *store.Tx) error { return tx.DeleteBlocksOf(eve.ID) })
+	require.Empty(t, of(ada))
+	require.Empty(t, of(eve))
 }
 
 func sessions(t *testing.T, open opener) {
@@ -692,8 +918,13 @@ func writes(t *testing.T, open opener) {
 	ada, bob := newUser(t, s, "ada"), newUser(t, s, "bob")
 	group := newGroup(t, s, ada)
 	session := newSession(t, s, ada, "token", noon)
+	update(t, s, func(tx *store.Tx) error {
+		return tx.CreateBlock(store.Block{BlockerID: bob.ID, BlockedID: ada.ID, CreatedAt: noon})
+	})
 	type state struct {
 		user, stray, direct, bobIn string
+		ada                        store.User
+		blocks                     []store.Block
 		session                    store.Session
 		chat                       store.Chat
 		last                       int64
@@ -712,6 +943,16 @@ func writes(t *testing.T, open opener) {
 			if found.session, err = tx.FindSessionByTokenHash(hash("token")); err != nil {
 				return err
 			}
+			if found.ada, err = tx.FindUserByID(ada.ID); err != nil {
+				return err
+			}
+			for _, u := range []store.User{ada, bob} {
+				made, err := tx.ListBlocks(u.ID)
+				if err != nil {
+					return err
+				}
+				found.blocks = append(found.blocks, made...)
+			}
 			if found.chat, err = tx.FindChatOf(ada.ID, group.ID); err != nil {
 				return err
 			}
@@ -722,6 +963,17 @@ func writes(t *testing.T, open opener) {
 	}
 	before := look()
 	for name, fn := range map[string]func(*store.Tx) error{
+		"UpdateUser": func(tx *store.Tx) error {
+			_, err := tx.UpdateUser(ada.ID, store.UserChange{About: &session.Username})
+			return err
+		},
+		"EraseUser":        func(tx *store.Tx) error { return tx.EraseUser(ada.ID, "gone", "gone", noon) },
+		"DeleteSessionsOf": func(tx *store.Tx) error { return tx.DeleteSessionsOf(ada.ID) },
+		"CreateBlock": func(tx *store.Tx) error {
+			return tx.CreateBlock(store.Block{BlockerID: ada.ID, BlockedID: bob.ID, CreatedAt: noon})
+		},
+		"DeleteBlock":    func(tx *store.Tx) error { return tx.DeleteBlock(bob.ID, ada.ID) },
+		"DeleteBlocksOf": func(tx *store.Tx) error { return tx.DeleteBlocksOf(bob.ID) },
 		"CreateUser": func(tx *store.Tx) error {
 			return tx.CreateUser(&store.User{Username: "written", UsernameKey: "written", CreatedAt: noon})
 		},

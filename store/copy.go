@@ -114,10 +114,12 @@ type copyTable struct {
 // that change a table change its line here, on both engines alike.
 func copyTables() []copyTable {
 	return []copyTable{
-		{"users", 1, []string{"id", "username", "username_key", "password_hash", "created_at"}},
+		{"users", 1, []string{"id", "username", "username_key", "password_hash", "created_at",
+			"display_name", "email", "locale", "about", "deleted_at"}},
 		{"sessions", 1, []string{"id", "token_hash", "user_id", "created_at", "expires_at"}},
 		{"chats", 1, []string{"id", "kind", "title", "direct_low", "direct_high", "last_seq", "created_at"}},
 		{"participants", 2, []string{"chat_id", "user_id", "joined_at"}},
+		{"blocks", 2, []string{"blocker_id", "blocked_id", "created_at"}},
 		{"messages", 1, []string{"id", "chat_id", "seq", "sender_id", "text", "client_id", "created_at"}},
 		{"events", 1, []string{"id", "type", "chat_id", "actor_id", "message_id", "user_id", "created_at"}},
 	}

@@ -84,6 +84,9 @@ func filled(tb testing.TB, database string, messages int) {
 			('direct', 1, 2, 1), ('self', 3, 3, 2), ('direct', 4, 5, 3)`,
 		`INSERT INTO participants (chat_id, user_id, joined_at)
 			SELECT c.id, u.id, u.id * c.id FROM chats c, users u WHERE u.id <= 50 AND c.kind = 'group'`,
+		`UPDATE users SET display_name = 'Ü ' || id, email = id || '@example.com', locale = 'uk', about = 'line' WHERE id % 2 = 0`,
+		`UPDATE users SET deleted_at = 7 WHERE id = 50`,
+		`INSERT INTO blocks (blocker_id, blocked_id, created_at) VALUES (1, 2, 3), (2, 1, 4), (10, 2, 5)`,
 		fmt.Sprintf(`INSERT INTO messages (chat_id, seq, sender_id, text, client_id, created_at)
 			SELECT 1 + i %% 20, 1 + (i - 1) / 20, 1 + i %% 50,
 				CASE WHEN i %% 5000 = 7 THEN '%s' WHEN i %% 1000 = 0 THEN '' ELSE 'No. ' || i || ': ñandú 漢字 👩‍🚀 ''?1 $1''' END,
@@ -124,7 +127,7 @@ func blob(hex string) string { return "x'" + hex + "'" }
 // Numbers of rows in what filled makes.
 func filledRows(messages int) map[string]int64 {
 	return map[string]int64{
-		"users": 55, "sessions": 3, "chats": 22, "participants": 20 * 50,
+		"users": 55, "sessions": 3, "chats": 22, "participants": 20 * 50, "blocks": 3,
 		"messages": int64(messages - 3), "events": int64(messages - 3),
 	}
 }
@@ -539,7 +542,7 @@ func TestCopyProgress(t *testing.T) {
 		at[s] = p.Rows
 	})
 	require.NoError(t, err)
-	tables := []string{"users", "sessions", "chats", "participants", "messages", "events"}
+	tables := []string{"users", "sessions", "chats", "participants", "blocks", "messages", "events"}
 	var want []step
 	for _, checking := range []bool{false, true} {
 		for _, table := range tables {

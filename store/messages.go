@@ -57,15 +57,12 @@ func (tx *Tx) CreateMessage(m *Message) (err error) {
 // FindMessageByClientID finds what a sender sent under an idempotency key, or
 // ErrNotFound.
 func (tx *Tx) FindMessageByClientID(senderID int64, clientID string) (Message, error) {
-	found, err := list(tx, 1, scanMessage, selectMessages+`
+	found, err := first(tx, scanMessage, selectMessages+`
 		WHERE m.sender_id = ?1 AND m.client_id = ?2`, senderID, clientID)
-	if err == nil && len(found) == 0 {
-		err = ErrNotFound
-	}
 	if err != nil {
 		return Message{}, fmt.Errorf("find message by client id: %w", err)
 	}
-	return found[0], nil
+	return found, nil
 }
 
 // ListChatMessages lists up to limit messages of a chat in a span, oldest

@@ -36,3 +36,15 @@ func (tx *Tx) FindChatOf(userID, chatID int64) (Chat, error) {
 		FROM participants p JOIN chats c ON c.id = p.chat_id
 		WHERE p.chat_id = ?1 AND p.user_id = ?2`, chatID, userID)
 }
+
+// ListGroupIDsOf lists the groups that a user takes part in.
+func (tx *Tx) ListGroupIDsOf(userID int64) ([]int64, error) {
+	scan := func(row scanner, id *int64) error { return row.Scan(id) }
+	found, err := list(tx, 16, scan, `
+		SELECT c.id FROM participants p JOIN chats c ON c.id = p.chat_id
+		WHERE p.user_id = ?1 AND c.kind = 'group' ORDER BY c.id`, userID)
+	if err != nil {
+		return nil, fmt.Errorf("list groups of user: %w", err)
+	}
+	return found, nil
+}

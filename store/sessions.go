@@ -34,7 +34,7 @@ func (tx *Tx) FindSessionByTokenHash(hash []byte) (Session, error) {
 	err := tx.one(`
 		SELECT s.id, s.user_id, u.username, s.created_at, s.expires_at
 		FROM sessions s JOIN users u ON u.id = s.user_id
-		WHERE s.token_hash = ?1`,
+		WHERE s.token_hash = ?1 AND u.deleted_at IS NULL`,
 		[]any{hash}, &s.ID, &s.UserID, &s.Username, &created, &expires)
 	if err != nil {
 		return Session{}, fmt.Errorf("find session: %w", err)
@@ -55,6 +55,14 @@ func (tx *Tx) ExtendSession(id int64, expires time.Time) error {
 func (tx *Tx) DeleteSessionByTokenHash(hash []byte) error {
 	if _, err := tx.exec(`DELETE FROM sessions WHERE token_hash = ?1`, hash); err != nil {
 		return fmt.Errorf("delete session: %w", err)
+	}
+	return nil
+}
+
+// DeleteSessionsOf ends all sessions of a user.
+func (tx *Tx) DeleteSessionsOf(userID int64) error {
+	if _, err := tx.exec(`DELETE FROM sessions WHERE user_id = ?1`, userID); err != nil {
+		return fmt.Errorf("delete sessions of user: %w", err)
 	}
 	return nil
 }

@@ -212,6 +212,7 @@ func sqliteDialect() dialect {
 	return dialect{
 		eventID:      "NULL + ?1", // which is NULL: the next, and commits come one by one
 		eventHorizon: strconv.Itoa(math.MaxInt64),
+		position:     "instr",
 		classify:     classifySQLite,
 	}
 }

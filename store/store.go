@@ -196,6 +196,9 @@ type dialect struct {
 	// eventHorizon is an expression for an event id: all events below it have
 	// been committed, and can be seen, or never will be.
 	eventHorizon string
+	// position is the function that tells where in a text another stands, from
+	// 1; 0 if it does not.
+	position string
 	// classify wraps a driver's error in the sentinel that callers know it by.
 	classify func(error) error
 }
@@ -272,6 +275,15 @@ func (tx *Tx) one(query string, args []any, into ...any) error {
 		return ErrNotFound
 	}
 	return tx.classify(err)
+}
+
+// first scans the first row of a query; ErrNotFound if there is none.
+func first[T any](tx *Tx, scan func(scanner, *T) error, query string, args ...any) (row T, err error) {
+	err = scan(tx.conn.QueryRowContext(tx.ctx, query, args...), &row)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNotFound
+	}
+	return row, tx.classify(err)
 }
 
 // list scans the rows of a query, of which about expect will come.

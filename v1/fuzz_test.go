@@ -267,6 +267,50 @@ func fuzzList(f *testing.F, of, good string) {
 	})
 }
 
+// What is changed is what is read back, and a name is nobody else's.
+func FuzzUpdateMe(f *testing.F) {
+	addBodies(f, `{"username":?}`, `{"display_name":?}`, `{"email":?}`, `{"locale":?}`, `{"about":?}`,
+		`{"username":"bob","about":?}`, `{"email":"alice@example.com","locale":"uk","x":?}`)
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		before := s.want200(t, "GET", "/v1/me", "").Body.String()
+		answer := s.ask(t, request("PATCH", "/v1/me", "", body))
+		after := s.want200(t, "GET", "/v1/me", "").Body.String()
+		if answer.Code == http.StatusOK {
+			require.Equal(t, answer.Body.String(), after)
+		} else {
+			require.Equal(t, before, after)
+		}
+		var me struct{ Username string }
+		require.NoError(t, json.Unmarshal([]byte(after), &me))
+		require.NotEqual(t, "bob", strings.ToLower(me.Username))
+		s.want200(t, "PATCH", "/v1/me", `{"username":"alice"}`)
+	})
+}
+
+// A filter of any kind is no error, and never shows more than there is.
+func FuzzListUsers(f *testing.F) {
+	for _, query := range []string{
+		"", "username=bob", "username-like=%25", "ordered-by=username&ordered-by-desc=id", "limit=1&offset=1", "limit=-1", "limit=1e9",
+		"id=1", "id=99999999999999999999", "created_at=2021-10-30T12:00:00Z", "created_at=9999999999-01-01", "password_hash-like=a",
+		"%zz=%zz", "&&&===", "username=%00", "username=%ff", "ordered-by=1;DROP TABLE users", "username-like=" + strings.Repeat("a", 5000),
+	} {
+		f.Add(query)
+	}
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, query string) {
+		r := request("GET", "/v1/users", query, nil)
+		if r == nil {
+			return
+		}
+		answer := s.ask(t, r)
+		require.Equal(t, http.StatusOK, answer.Code, answer.Body)
+		var users []struct{ Username string }
+		require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &users))
+		require.LessOrEqual(t, len(users), 2)
+	})
+}
+
 func FuzzCookie(f *testing.F) {
 	s := newServer(f)
 	name, value, _ := strings.Cut(s.cookie, "=")

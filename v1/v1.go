@@ -54,6 +54,8 @@ func New(opts Options) (*API, error) {
 	}
 	a.huma = newHuma(a)
 	a.registerAuth()
+	a.registerUsers()
+	a.registerBlocks()
 	a.registerChats()
 	a.registerParticipants()
 	a.registerMessages()

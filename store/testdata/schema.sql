@@ -1,3 +1,10 @@
+CREATE TABLE blocks (
+	blocker_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	blocked_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	created_at INTEGER NOT NULL,
+	PRIMARY KEY (blocker_id, blocked_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX blocks_blocked ON blocks (blocked_id);
 CREATE TABLE chats (
 	id          INTEGER PRIMARY KEY AUTOINCREMENT,
 	kind        TEXT    NOT NULL CHECK (kind IN ('group', 'direct', 'self')),
@@ -52,4 +59,4 @@ CREATE TABLE users (
 	username_key  TEXT    NOT NULL UNIQUE, -- folded: what makes two names the same
 	password_hash TEXT    NOT NULL,
 	created_at    INTEGER NOT NULL
-) STRICT;
+, display_name TEXT NOT NULL DEFAULT '', email        TEXT NOT NULL DEFAULT '', locale       TEXT NOT NULL DEFAULT '', about        TEXT NOT NULL DEFAULT '', deleted_at   INTEGER) STRICT;

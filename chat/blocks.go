@@ -1,0 +1,82 @@
+package chat
+
+import (
+	"context"
+	"errors"
+
+	"github.com/caddymsg/messaging/store"
+)
+
+// Block says that one user does not want to hear from another.
+type Block = store.Block
+
+// Block keeps the named user from writing to the caller alone, and from adding
+// the caller to groups. It is one-way: the caller may still write to the blocked
+// (contract 4). What has been sent stays. To block again changes nothing. It
+// returns NotFound for the user, and Invalid for oneself.
+func (s *Service) Block(ctx context.Context, caller Caller, username string) (Block, error) {
+	var block Block
+	err := s.store.Update(ctx, func(tx *store.Tx) error {
+		user, err := findUser(tx, username, "")
+		if err != nil {
+			return err
+		}
+		if user.ID == caller.UserID {
+			return invalid("username", "cannot_block_self", "One can't block oneself.")
+		}
+		// After the answer, nothing comes in that was on its way.
+		c, err := tx.FindDirectChat(caller.UserID, user.ID)
+		if err == nil {
+			err = tx.LockChat(caller.UserID, c.ID)
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		block, err = tx.FindBlock(caller.UserID, user.ID)
+		if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		block = Block{BlockerID: caller.UserID, BlockedID: user.ID, Username: user.Username, CreatedAt: s.now()}
+		return tx.CreateBlock(block)
+	})
+	return block, err
+}
+
+// Unblock takes a block back. It returns NotFound for the user, and if there is
+// no such block.
+func (s *Service) Unblock(ctx context.Context, caller Caller, username string) error {
+	return s.store.Update(ctx, func(tx *store.Tx) error {
+		user, err := findUser(tx, username, "")
+		if err != nil {
+			return err
+		}
+		return refuse(tx.DeleteBlock(caller.UserID, user.ID), store.ErrNotFound, &Error{
+			Kind: NotFound, Code: "not_blocked", Message: "This user is not blocked.",
+		})
+	})
+}
+
+// Blocks lists whom the caller has blocked, by their ids.
+func (s *Service) Blocks(ctx context.Context, caller Caller) (blocks []Block, err error) {
+	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+		blocks, err = tx.ListBlocks(caller.UserID)
+		return err
+	})
+	return blocks, err
+}
+
+// notBlocked returns Forbidden if the user has blocked the caller.
+func notBlocked(tx *store.Tx, user User, caller Caller) error {
+	_, err := tx.FindBlock(user.ID, caller.UserID)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	return errBlocked()
+}
+
+func errBlocked() *Error {
+	return &Error{Kind: Forbidden, Code: "blocked", Message: "This user does not take messages from you."}
+}

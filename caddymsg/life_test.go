@@ -281,7 +281,7 @@ func TestReloadToAnotherDatabase(t *testing.T) {
 		if engine == frontdoor.Postgres {
 			open = func(database string) int { return lifeConnections(t, database) }
 		} else if _, err := os.Stat("/proc/self/fd"); err != nil {
-			t.Skip("this system does not tell which files are open")
+			t.Skip("there is no /proc/self/fd, which tells the files that are open")
 		}
 		lifeEventually(t, "the old database is closed", func() bool { return open(s.Database) == 0 })
 		require.Positive(t, open(next))

@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -210,8 +208,8 @@ func (s *sqlite) close() error {
 
 func sqliteDialect() dialect {
 	return dialect{
-		eventID:      "NULL + ?1", // which is NULL: the next, and commits come one by one
-		eventHorizon: strconv.Itoa(math.MaxInt64),
+		eventID:      "NULL + ?1",           // which is NULL: the next, and commits come one by one
+		eventHorizon: "9223372036854775807", // math.MaxInt64: all of them
 		position:     "instr",
 		classify:     classifySQLite,
 	}

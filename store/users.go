@@ -112,7 +112,7 @@ func (tx *Tx) user(where string, arg any) (User, error) {
 	return u, nil
 }
 
-// UserFields are the columns of users that a [Filter] may name.
+// The columns of users that a [Filter] may name.
 const (
 	UserID          Field = "id"
 	UserUsername    Field = "username"

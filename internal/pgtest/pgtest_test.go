@@ -49,7 +49,7 @@ func TestNewDatabase(t *testing.T) {
 		require.Equal(t, "héllo", ask[string](t, db, "SELECT text FROM messages"))
 	})
 	if address == "" {
-		t.Skip("there was no database")
+		t.Skip("PostgreSQL is missing, as the part before this says: there is no database that could have gone")
 	}
 	require.Error(t, open(t, address).PingContext(t.Context()), "the database is still there after its test")
 }

@@ -79,11 +79,11 @@ func write(ctx context.Context, callers int, opts store.Options, chats int, dura
 			return err
 		}
 		for i := range groups {
-			groups[i] = store.Chat{Kind: store.GroupChat, CreatedAt: time.Now()}
+			groups[i] = store.NewGroup("", time.Now())
 			if err := tx.CreateChat(&groups[i]); err != nil {
 				return err
 			}
-			if err := tx.AddParticipant(groups[i].ID, user.ID, time.Now()); err != nil {
+			if err := tx.AddParticipant(groups[i].ID, user.ID, store.Member, time.Now()); err != nil {
 				return err
 			}
 		}
@@ -98,7 +98,7 @@ func write(ctx context.Context, callers int, opts store.Options, chats int, dura
 		for next := caller; err == nil && time.Since(start) < duration; next++ {
 			begin, group := time.Now(), groups[next%chats]
 			err = s.Update(ctx, func(tx *store.Tx) error {
-				c, err := tx.NextSeq(user.ID, group.ID)
+				c, err := tx.NextSeq(user.ID, group.ID, 1, time.Now())
 				if err != nil {
 					return err
 				}

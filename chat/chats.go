@@ -26,7 +26,7 @@ func (s *Service) CreateGroup(ctx context.Context, caller Caller, title string) 
 	if !utf8.ValidString(title) || strings.ContainsFunc(title, unicode.IsControl) {
 		return Chat{}, invalid("title", "title_invalid", "A title is one line of text without control characters.")
 	}
-	group := Chat{Kind: store.GroupChat, Title: title, CreatedAt: s.now()}
+	group := store.NewGroup(title, s.now())
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		return createChat(tx, &group, caller.UserID, caller.UserID)
 	})
@@ -38,8 +38,12 @@ func createChat(tx *store.Tx, c *Chat, creator int64, participants ...int64) err
 	if err := tx.CreateChat(c); err != nil {
 		return err
 	}
+	role := store.Member
+	if c.Kind == store.GroupChat {
+		role = store.Owner
+	}
 	for _, userID := range participants {
-		if err := tx.AddParticipant(c.ID, userID, c.CreatedAt); err != nil {
+		if err := tx.AddParticipant(c.ID, userID, role, c.CreatedAt); err != nil {
 			return err
 		}
 	}

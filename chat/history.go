@@ -59,7 +59,7 @@ func (s *Service) ChatMessages(ctx context.Context, caller Caller, chatID int64,
 		if _, err := chatOf(tx, caller, chatID); err != nil {
 			return nil, err
 		}
-		return tx.ListChatMessages(chatID, in, limit)
+		return tx.ListChatMessages(caller.UserID, chatID, in, limit)
 	})
 }
 
@@ -79,7 +79,7 @@ func (s *Service) DirectMessages(ctx context.Context, caller Caller, username st
 		if err != nil {
 			return nil, err
 		}
-		return tx.ListChatMessages(c.ID, in, limit)
+		return tx.ListChatMessages(caller.UserID, c.ID, in, limit)
 	})
 }
 

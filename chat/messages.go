@@ -72,7 +72,8 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 
 // append stores a message as the next of its chat.
 func (s *Service) append(tx *store.Tx, caller Caller, chatID int64, d Draft) (Message, error) {
-	c, err := tx.NextSeq(caller.UserID, chatID)
+	now := s.now()
+	c, err := tx.NextSeq(caller.UserID, chatID, 1, now)
 	if errors.Is(err, store.ErrNotFound) {
 		// Either of two; who takes part in the chat is blocked.
 		if _, err = chatOf(tx, caller, chatID); err == nil {
@@ -85,7 +86,7 @@ func (s *Service) append(tx *store.Tx, caller Caller, chatID int64, d Draft) (Me
 	m := Message{
 		ChatID: chatID, ChatKind: c.Kind, Seq: c.LastSeq,
 		SenderID: caller.UserID, SenderUsername: caller.Username,
-		Text: d.Text, ClientID: d.ClientID, CreatedAt: s.now(),
+		Text: d.Text, ClientID: d.ClientID, CreatedAt: now,
 	}
 	if err := tx.CreateMessage(&m); err != nil {
 		return Message{}, err

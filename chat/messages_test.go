@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -310,7 +311,7 @@ func TestSendBesideFailures(t *testing.T) {
 		errs := atOnce(n, func(i int) (err error) {
 			if i%4 == 0 {
 				return r.store.Update(t.Context(), func(tx *store.Tx) error {
-					if _, err := tx.NextSeq(alice.UserID, group.ID); err != nil {
+					if _, err := tx.NextSeq(alice.UserID, group.ID, 1, time.Now()); err != nil {
 						return err
 					}
 					return broken

@@ -44,7 +44,7 @@ func (s *Service) AddParticipant(ctx context.Context, caller Caller, chatID int6
 			return err
 		}
 		now := s.now()
-		if err := tx.AddParticipant(chatID, user.ID, now); err != nil {
+		if err := tx.AddParticipant(chatID, user.ID, store.Member, now); err != nil {
 			return err
 		}
 		return tx.AppendEvent(store.Event{

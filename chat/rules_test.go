@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -117,7 +118,7 @@ func (r *rules) flood(tb reporter, sender chat.Caller, chatID int64, n int) []ch
 	for part := range slices.Chunk(stored, 500) {
 		require.NoError(tb, r.store.Update(context.Background(), func(tx *store.Tx) error {
 			for i := range part {
-				c, err := tx.NextSeq(sender.UserID, chatID)
+				c, err := tx.NextSeq(sender.UserID, chatID, 1, time.Now())
 				if err != nil {
 					return err
 				}

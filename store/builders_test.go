@@ -44,13 +44,13 @@ func newUser(tb testing.TB, s *store.Store, name string) store.User {
 
 func newGroup(tb testing.TB, s *store.Store, participants ...store.User) store.Chat {
 	tb.Helper()
-	c := store.Chat{Kind: store.GroupChat, Title: "a group", CreatedAt: noon}
+	c := store.NewGroup("a group", noon)
 	update(tb, s, func(tx *store.Tx) error {
 		if err := tx.CreateChat(&c); err != nil {
 			return err
 		}
 		for _, u := range participants {
-			if err := tx.AddParticipant(c.ID, u.ID, noon); err != nil {
+			if err := tx.AddParticipant(c.ID, u.ID, store.Member, noon); err != nil {
 				return err
 			}
 		}
@@ -69,7 +69,7 @@ func newSession(tb testing.TB, s *store.Store, u store.User, token string, expir
 
 // post stores a message and its event, as a send does.
 func post(tx *store.Tx, chatID, senderID int64, text string) (store.Message, error) {
-	c, err := tx.NextSeq(senderID, chatID)
+	c, err := tx.NextSeq(senderID, chatID, 1, noon)
 	if err != nil {
 		return store.Message{}, err
 	}
@@ -86,7 +86,7 @@ func post(tx *store.Tx, chatID, senderID int64, text string) (store.Message, err
 func messagesOf(tb testing.TB, s *store.Store, chatID int64) (found []store.Message) {
 	tb.Helper()
 	view(tb, s, func(tx *store.Tx) (err error) {
-		found, err = tx.ListChatMessages(chatID, store.Span{Before: math.MaxInt64}, math.MaxInt32)
+		found, err = tx.ListChatMessages(0, chatID, store.Span{Before: math.MaxInt64}, math.MaxInt32)
 		return err
 	})
 	return found

@@ -14,15 +14,60 @@ const (
 	SelfChat   = "self"   // one's notes to oneself
 )
 
+// Who may find a group, and join it.
+const (
+	Public  = "public"
+	Private = "private"
+)
+
+// Who may add people to a group, and remove them.
+const (
+	ByMembers = "members"
+	ByAdmins  = "admins"
+)
+
 // Chat is a group, a conversation between two people, or one's own notes.
 type Chat struct {
-	ID        int64
-	Kind      string
-	Title     string // of a group; may be empty
-	LastSeq   int64  // how many messages it has had
-	CreatedAt time.Time
+	ID          int64
+	Kind        string
+	Title       string // of a group; may be empty, as the description
+	Description string
+	Visibility  string // [Public] or [Private]; only groups are public
+	ManagedBy   string // [ByMembers] or [ByAdmins]
+	LastSeq     int64  // how many messages it has had
+	CreatedAt   time.Time
+	ActiveAt    time.Time // of the last message; CreatedAt, if it has none
 
 	low, high int64 // the two people of a direct chat, the lower id first
+}
+
+// No prefix: SQLite's RETURNING takes none.
+const chatColumns = `
+	id, kind, title, description, visibility, managed_by, last_seq, created_at, active_at,
+	coalesce(direct_low, 0), coalesce(direct_high, 0)`
+
+func scanChat(row scanner, c *Chat) error {
+	var created, active int64
+	err := row.Scan(&c.ID, &c.Kind, &c.Title, &c.Description, &c.Visibility, &c.ManagedBy, &c.LastSeq, &created, &active,
+		&c.low, &c.high)
+	c.CreatedAt, c.ActiveAt = fromMicros(created), fromMicros(active)
+	return err
+}
+
+// OtherThan is the other of the two people of a direct chat; in a chat with
+// oneself, oneself; 0 in a group.
+func (c Chat) OtherThan(userID int64) int64 {
+	if c.low == userID {
+		return c.high
+	}
+	return c.low
+}
+
+// NewGroup describes a private group, that all who are in it may manage.
+func NewGroup(title string, at time.Time) Chat {
+	return Chat{
+		Kind: GroupChat, Title: title, Visibility: Private, ManagedBy: ByMembers, CreatedAt: at, ActiveAt: at,
+	}
 }
 
 // NewDirectChat describes the chat between two people, who may be the same.
@@ -31,7 +76,10 @@ func NewDirectChat(a, b int64, at time.Time) Chat {
 	if a == b {
 		kind = SelfChat
 	}
-	return Chat{Kind: kind, CreatedAt: at, low: min(a, b), high: max(a, b)}
+	return Chat{
+		Kind: kind, Visibility: Private, ManagedBy: ByMembers, CreatedAt: at, ActiveAt: at,
+		low: min(a, b), high: max(a, b),
+	}
 }
 
 // CreateChat stores a chat, without participants, and sets its ID; ErrConflict
@@ -42,9 +90,9 @@ func (tx *Tx) CreateChat(c *Chat) (err error) {
 		low, high = c.low, c.high
 	}
 	c.ID, err = tx.insert(`
-		INSERT INTO chats (kind, title, direct_low, direct_high, created_at)
-		VALUES (?1, ?2, ?3, ?4, ?5)`,
-		c.Kind, c.Title, low, high, micros(c.CreatedAt))
+		INSERT INTO chats (kind, title, description, visibility, managed_by, direct_low, direct_high, created_at, active_at)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`,
+		c.Kind, c.Title, c.Description, c.Visibility, c.ManagedBy, low, high, micros(c.CreatedAt), micros(c.ActiveAt))
 	if err != nil {
 		return fmt.Errorf("create chat: %w", err)
 	}
@@ -54,14 +102,14 @@ func (tx *Tx) CreateChat(c *Chat) (err error) {
 
 // FindChatByID finds a chat, or ErrNotFound.
 func (tx *Tx) FindChatByID(id int64) (Chat, error) {
-	return tx.chat(`SELECT id, kind, title, last_seq, created_at FROM chats WHERE id = ?1`, id)
+	return tx.chat(`SELECT `+chatColumns+` FROM chats WHERE id = ?1`, id)
 }
 
 // FindDirectChat finds the chat between two people, who may be the same, or
 // ErrNotFound.
 func (tx *Tx) FindDirectChat(a, b int64) (Chat, error) {
 	return tx.chat(`
-		SELECT id, kind, title, last_seq, created_at FROM chats
+		SELECT `+chatColumns+` FROM chats
 		WHERE direct_low = ?1 AND direct_high = ?2`, min(a, b), max(a, b))
 }
 
@@ -111,31 +159,33 @@ func (tx *Tx) lockChat(userID, chatID int64) error {
 	return nil
 }
 
-// NextSeq locks a chat that the user may write to, takes the next number in it,
-// and returns the chat with it as its LastSeq. A chat that is not there, a chat
-// of others, and one with somebody who has blocked the user are the same
-// ErrNotFound.
-func (tx *Tx) NextSeq(userID, chatID int64) (Chat, error) {
+// NextSeq locks a chat that the user may write to, takes the next numbers in it,
+// count of them, and returns the chat with the last as its LastSeq. All of them
+// are read by the user. A chat that is not there, a chat of others, and one with
+// somebody who has blocked the user are the same ErrNotFound.
+func (tx *Tx) NextSeq(userID, chatID int64, count int, at time.Time) (Chat, error) {
 	if err := tx.LockChat(userID, chatID); err != nil {
 		return Chat{}, err
 	}
-	tx.writing = true
-	c, err := tx.chat(`
-		UPDATE chats SET last_seq = last_seq + 1
+	err := tx.execOne(`
+		UPDATE participants SET marked_unread = 0,
+			read_seq = (SELECT last_seq + ?3 FROM chats WHERE id = ?1),
+			delivered_seq = (SELECT last_seq + ?3 FROM chats WHERE id = ?1)
+		WHERE chat_id = ?1 AND user_id = ?2`, chatID, userID, count)
+	if err != nil {
+		return Chat{}, fmt.Errorf("take the next seq: %w", err)
+	}
+	return tx.chat(`
+		UPDATE chats SET last_seq = last_seq + ?3, active_at = ?4
 		WHERE id = ?1
-			AND EXISTS (SELECT 1 FROM participants WHERE chat_id = ?1 AND user_id = ?2)
 			AND NOT EXISTS (SELECT 1 FROM blocks WHERE blocker_id = direct_low + direct_high - ?2 AND blocked_id = ?2)
-		RETURNING id, kind, title, last_seq, created_at`, chatID, userID)
-	tx.wrote = tx.wrote || err == nil
-	return c, err
+		RETURNING `+chatColumns, chatID, userID, count, micros(at))
 }
 
 func (tx *Tx) chat(query string, args ...any) (Chat, error) {
-	var c Chat
-	var created int64
-	if err := tx.one(query, args, &c.ID, &c.Kind, &c.Title, &c.LastSeq, &created); err != nil {
+	c, err := first(tx, scanChat, query, args...)
+	if err != nil {
 		return Chat{}, fmt.Errorf("find chat: %w", err)
 	}
-	c.CreatedAt = fromMicros(created)
 	return c, nil
 }

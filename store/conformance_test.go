@@ -275,10 +275,10 @@ func blocks(t *testing.T, open opener) {
 		if err := tx.CreateChat(&direct); err != nil {
 			return err
 		}
-		if err := tx.AddParticipant(direct.ID, ada.ID, noon); err != nil {
+		if err := tx.AddParticipant(direct.ID, ada.ID, store.Member, noon); err != nil {
 			return err
 		}
-		return tx.AddParticipant(direct.ID, bob.ID, noon)
+		return tx.AddParticipant(direct.ID, bob.ID, store.Member, noon)
 	})
 	group := newGroup(t, s, ada, bob)
 	for _, c := range []struct {
@@ -384,8 +384,8 @@ func chats(t *testing.T, open opener) {
 	}
 	direct := create(store.NewDirectChat(bob.ID, ada.ID, noon))
 	self := create(store.NewDirectChat(ada.ID, ada.ID, noon))
-	group := create(store.Chat{Kind: store.GroupChat, Title: "Ünïcode 🙂", CreatedAt: noon})
-	namesake := create(store.Chat{Kind: store.GroupChat, Title: "Ünïcode 🙂", CreatedAt: noon})
+	group := create(store.NewGroup("Ünïcode 🙂", noon))
+	namesake := create(store.NewGroup("Ünïcode 🙂", noon))
 	require.NotEqual(t, group.ID, namesake.ID)
 
 	require.Equal(t, store.DirectChat, direct.Kind)
@@ -431,14 +431,14 @@ func participants(t *testing.T, open opener) {
 	require.False(t, isIn(bob, group))
 	require.False(t, isIn(ada, other))
 
-	update(t, s, func(tx *store.Tx) error { return tx.AddParticipant(group.ID, bob.ID, noon) })
+	update(t, s, func(tx *store.Tx) error { return tx.AddParticipant(group.ID, bob.ID, store.Member, noon) })
 	require.True(t, isIn(bob, group))
 	update(t, s, func(tx *store.Tx) error { return tx.RemoveParticipant(group.ID, ada.ID) })
 	require.False(t, isIn(ada, group))
 	require.True(t, isIn(bob, group))
 	update(t, s, func(tx *store.Tx) error { return tx.RemoveParticipant(group.ID, bob.ID) })
 	require.True(t, isIn(bob, other), "to leave one chat is to stay in the others")
-	update(t, s, func(tx *store.Tx) error { return tx.AddParticipant(group.ID, ada.ID, noon) })
+	update(t, s, func(tx *store.Tx) error { return tx.AddParticipant(group.ID, ada.ID, store.Member, noon) })
 	require.True(t, isIn(ada, group), "who has left may come back")
 }
 
@@ -516,7 +516,7 @@ func refusals(t *testing.T, open opener) {
 	}
 	nextSeq := func(userID, chatID int64) func(*store.Tx) error {
 		return func(tx *store.Tx) error {
-			_, err := tx.NextSeq(userID, chatID)
+			_, err := tx.NextSeq(userID, chatID, 1, noon)
 			return err
 		}
 	}
@@ -566,10 +566,10 @@ func refusals(t *testing.T, open opener) {
 		{"NextSeq, of others", nextSeq(bob.ID, group.ID), store.ErrNotFound},
 		{"NextSeq, no such chat", nextSeq(ada.ID, nowhere), store.ErrNotFound},
 		{"AddParticipant, is in it", func(tx *store.Tx) error {
-			return tx.AddParticipant(group.ID, ada.ID, noon)
+			return tx.AddParticipant(group.ID, ada.ID, store.Member, noon)
 		}, store.ErrConflict},
 		{"AddParticipant, no such chat", func(tx *store.Tx) error {
-			return tx.AddParticipant(nowhere, ada.ID, noon)
+			return tx.AddParticipant(nowhere, ada.ID, store.Member, noon)
 		}, store.ErrNotFound},
 		{"RemoveParticipant, is not in it", func(tx *store.Tx) error {
 			return tx.RemoveParticipant(group.ID, bob.ID)
@@ -619,7 +619,7 @@ func refusals(t *testing.T, open opener) {
 
 	// What points nowhere is a defect of the caller's, and is not stored either.
 	for name, fn := range map[string]func(*store.Tx) error{
-		"AddParticipant, no such user": func(tx *store.Tx) error { return tx.AddParticipant(group.ID, nobody, noon) },
+		"AddParticipant, no such user": func(tx *store.Tx) error { return tx.AddParticipant(group.ID, nobody, store.Member, noon) },
 		"CreateSession, no such user": func(tx *store.Tx) error {
 			return tx.CreateSession(&store.Session{TokenHash: hash("stray"), UserID: nobody, CreatedAt: noon, ExpiresAt: noon})
 		},
@@ -691,12 +691,12 @@ func lists(t *testing.T, open opener) {
 		err := s.Update(context.Background(), func(tx *store.Tx) error {
 			chats, sent = nil, nil
 			for range chatCount {
-				c := store.Chat{Kind: store.GroupChat, CreatedAt: noon}
+				c := store.NewGroup("", noon)
 				if err := tx.CreateChat(&c); err != nil {
 					return err
 				}
 				for _, u := range people {
-					if err := tx.AddParticipant(c.ID, u.ID, noon); err != nil {
+					if err := tx.AddParticipant(c.ID, u.ID, store.Member, noon); err != nil {
 						return err
 					}
 				}
@@ -704,7 +704,7 @@ func lists(t *testing.T, open opener) {
 			}
 			for i, said := range sayings {
 				sender := people[said.sender]
-				c, err := tx.NextSeq(sender.ID, chats[said.chat].ID)
+				c, err := tx.NextSeq(sender.ID, chats[said.chat].ID, 1, noon)
 				if err != nil {
 					return err
 				}
@@ -763,7 +763,7 @@ func lists(t *testing.T, open opener) {
 			user := rapid.IntRange(0, len(people)-1).Draw(t, "list of user")
 			var ofChat, ofUser []store.Message
 			err := s.View(context.Background(), func(tx *store.Tx) (err error) {
-				if ofChat, err = tx.ListChatMessages(chats[chat].ID, span, limit); err != nil {
+				if ofChat, err = tx.ListChatMessages(0, chats[chat].ID, span, limit); err != nil {
 					return err
 				}
 				ofUser, err = tx.ListMessagesOf(people[user].ID, span, limit)
@@ -830,7 +830,7 @@ func seq(t *testing.T, open opener) {
 	// NextSeq answers with the chat as it is then.
 	var next store.Chat
 	update(t, s, func(tx *store.Tx) (err error) {
-		next, err = tx.NextSeq(bob.ID, groups[0].ID)
+		next, err = tx.NextSeq(bob.ID, groups[0].ID, 1, noon)
 		return err
 	})
 	want := groups[0]
@@ -987,10 +987,10 @@ func writes(t *testing.T, open opener) {
 			c := store.NewDirectChat(ada.ID, bob.ID, noon)
 			return tx.CreateChat(&c)
 		},
-		"AddParticipant":    func(tx *store.Tx) error { return tx.AddParticipant(group.ID, bob.ID, noon) },
+		"AddParticipant":    func(tx *store.Tx) error { return tx.AddParticipant(group.ID, bob.ID, store.Member, noon) },
 		"RemoveParticipant": func(tx *store.Tx) error { return tx.RemoveParticipant(group.ID, ada.ID) },
 		"NextSeq": func(tx *store.Tx) error {
-			_, err := tx.NextSeq(ada.ID, group.ID)
+			_, err := tx.NextSeq(ada.ID, group.ID, 1, noon)
 			return err
 		},
 		"CreateMessage": func(tx *store.Tx) error {
@@ -1347,7 +1347,7 @@ func locks(t *testing.T, open opener) {
 					}
 					_, err := tx.FindChatOf(bob.ID, group.ID)
 					if errors.Is(err, store.ErrNotFound) {
-						return tx.AddParticipant(group.ID, bob.ID, noon)
+						return tx.AddParticipant(group.ID, bob.ID, store.Member, noon)
 					}
 					if err != nil {
 						return err
@@ -1398,7 +1398,7 @@ func locks(t *testing.T, open opener) {
 			all := logOf(t, s, events)
 			require.Len(t, all, events)
 			require.Equal(t, store.ParticipantRemoved, all[len(all)-1].Type)
-			update(t, s, func(tx *store.Tx) error { return tx.AddParticipant(other.ID, bob.ID, noon) })
+			update(t, s, func(tx *store.Tx) error { return tx.AddParticipant(other.ID, bob.ID, store.Member, noon) })
 		}
 	})
 	t.Run("comes first", func(t *testing.T) {

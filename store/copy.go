@@ -110,18 +110,31 @@ type copyTable struct {
 	columns []string
 }
 
-// copyTables are all tables, each behind those that it refers to. Migrations
-// that change a table change its line here, on both engines alike.
+// copyTables are all tables, each behind those that it refers to, but for the
+// search index: the destination makes its own. Migrations that change a table
+// change its line here, on both engines alike.
 func copyTables() []copyTable {
 	return []copyTable{
 		{"users", 1, []string{"id", "username", "username_key", "password_hash", "created_at",
-			"display_name", "email", "locale", "about", "deleted_at"}},
+			"display_name", "email", "locale", "about", "deleted_at", "admin", "deactivated_at"}},
 		{"sessions", 1, []string{"id", "token_hash", "user_id", "created_at", "expires_at"}},
-		{"chats", 1, []string{"id", "kind", "title", "direct_low", "direct_high", "last_seq", "created_at"}},
-		{"participants", 2, []string{"chat_id", "user_id", "joined_at"}},
+		{"chats", 1, []string{"id", "kind", "title", "direct_low", "direct_high", "last_seq", "created_at",
+			"description", "visibility", "managed_by", "active_at", "deleted_at"}},
+		{"participants", 2, []string{"chat_id", "user_id", "joined_at",
+			"role", "muted_until", "archived", "marked_unread", "read_seq", "delivered_seq"}},
 		{"blocks", 2, []string{"blocker_id", "blocked_id", "created_at"}},
-		{"messages", 1, []string{"id", "chat_id", "seq", "sender_id", "text", "client_id", "created_at"}},
-		{"events", 1, []string{"id", "type", "chat_id", "actor_id", "message_id", "user_id", "created_at"}},
+		{"messages", 1, []string{"id", "chat_id", "seq", "sender_id", "text", "client_id", "created_at",
+			"flags", "edited_at", "deleted_at", "reply_to", "thread_id", "reply_count", "mentions"}},
+		{"message_edits", 2, []string{"message_id", "version", "text", "created_at"}},
+		{"hidden_messages", 2, []string{"user_id", "message_id"}},
+		{"reactions", 1, []string{"id", "message_id", "user_id", "emoji", "created_at"}},
+		{"polls", 1, []string{"message_id", "options", "multiple", "anonymous", "closes_at"}},
+		{"poll_votes", 3, []string{"message_id", "choice", "user_id", "created_at"}},
+		{"invites", 1, []string{"id", "chat_id", "token_hash", "creator_id", "created_at",
+			"expires_at", "max_uses", "uses", "revoked_at"}},
+		{"answers", 1, []string{"id", "user_id", "key_hash", "operation", "body", "created_at"}},
+		{"audit_log", 1, []string{"id", "action", "actor_id", "user_id", "chat_id", "address", "detail", "created_at"}},
+		{"events", 1, []string{"id", "type", "chat_id", "actor_id", "message_id", "user_id", "created_at", "data"}},
 	}
 }
 
@@ -178,6 +191,9 @@ func (c *copying) all() ([]CopiedTable, error) {
 		if err := c.check(t, tables[i]); err != nil {
 			return nil, fmt.Errorf("check table %s: %w", t.name, err)
 		}
+	}
+	if err := c.write.restartSearchIndex(); err != nil {
+		return nil, err
 	}
 	// Not sooner: PostgreSQL does not take back what its sequences have given.
 	for _, t := range copyTables() {

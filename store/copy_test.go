@@ -259,7 +259,7 @@ func TestCopyGoesOn(t *testing.T) {
 		require.EqualValues(t, 61, newUser(t, s, "new").ID)
 		update(t, s, func(tx *store.Tx) error {
 			session := store.Session{TokenHash: hash("new"), UserID: 1, CreatedAt: noon, ExpiresAt: noon}
-			c := store.Chat{Kind: store.GroupChat, CreatedAt: noon}
+			c := store.NewGroup("", noon)
 			err := errors.Join(tx.CreateSession(&session), tx.CreateChat(&c))
 			if err == nil && (session.ID != 5 || c.ID != 24) {
 				err = fmt.Errorf("session %d, chat %d", session.ID, c.ID)

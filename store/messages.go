@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -14,13 +15,50 @@ type Message struct {
 	Seq            int64  // its number in the chat: 1, 2, 3…
 	SenderID       int64
 	SenderUsername string // read only, of the user
-	Text           string
+	Text           string // empty, if it has been deleted
 	ClientID       string // the sender's idempotency key; may be empty
 	CreatedAt      time.Time
+	EditedAt       time.Time // zero, if it was not
+	DeletedAt      time.Time // zero, if it was not
+	ReplyTo        int64     // a message of the same chat, or 0
+	ThreadID       int64     // the message that began the thread, or 0
+	ReplyCount     int64     // read only: how many messages are in the thread that it began
+	Mentions       []Mention
+	HasReactions   bool // read only: it has, or had
+	HasPoll        bool
+
+	flags int64 // to be stored
 }
 
+// Mention is where a message names somebody: so many characters (code points)
+// from Start, the first being 0.
+type Mention struct {
+	Start, Length int
+	UserID        int64
+}
+
+// Most messages have none of what a flag stands for. So it is looked at only if
+// there is a flag.
+const (
+	flagEdited = 1 << iota
+	flagDeleted
+	flagReply // in a thread
+	flagReplied
+	flagMentions
+	flagReactions
+	flagPoll
+)
+
+// messageColumns has all that there are flags for in one column, empty in most
+// messages: to read columns is what takes the time of a page.
 const messageColumns = `
-	m.id, m.chat_id, c.kind, m.seq, m.sender_id, u.username, m.text, coalesce(m.client_id, ''), m.created_at`
+	m.id, m.chat_id, c.kind, m.seq, m.sender_id, u.username, m.text, coalesce(m.client_id, ''), m.created_at,
+	` + messageDetails
+
+const messageDetails = `
+	CASE WHEN m.flags = 0 THEN '' ELSE m.flags || ' ' || coalesce(m.edited_at, 0) || ' ' || coalesce(m.deleted_at, 0)
+		|| ' ' || coalesce(m.reply_to, 0) || ' ' || coalesce(m.thread_id, 0) || ' ' || m.reply_count
+		|| ' ' || coalesce(m.mentions, '[]') END`
 
 const selectMessages = `
 	SELECT ` + messageColumns + `
@@ -31,28 +69,102 @@ const selectMessages = `
 
 func scanMessage(row scanner, m *Message) error {
 	var created int64
+	var details string
 	err := row.Scan(&m.ID, &m.ChatID, &m.ChatKind, &m.Seq, &m.SenderID, &m.SenderUsername,
-		&m.Text, &m.ClientID, &created)
+		&m.Text, &m.ClientID, &created, &details)
+	if err != nil {
+		return err
+	}
 	m.CreatedAt = fromMicros(created)
+	return m.setDetails(details)
+}
+
+// setDetails takes over what messageDetails selects.
+func (m *Message) setDetails(details string) error {
+	if details == "" {
+		return nil
+	}
+	var edited, deleted int64
+	var mentions string
+	_, err := fmt.Sscan(details, &m.flags, &edited, &deleted, &m.ReplyTo, &m.ThreadID, &m.ReplyCount, &mentions)
+	if err != nil {
+		return fmt.Errorf("details of message %d: %w", m.ID, err)
+	}
+	if edited != 0 {
+		m.EditedAt = fromMicros(edited)
+	}
+	if deleted != 0 {
+		m.DeletedAt = fromMicros(deleted)
+	}
+	m.HasReactions, m.HasPoll = m.flags&flagReactions != 0, m.flags&flagPoll != 0
+	m.Mentions, err = decodeMentions(mentions)
 	return err
+}
+
+func decodeMentions(encoded string) ([]Mention, error) {
+	var ranges [][3]int64
+	if err := json.Unmarshal([]byte(encoded), &ranges); err != nil {
+		return nil, fmt.Errorf("decode mentions: %w", err)
+	}
+	var mentions []Mention
+	for _, r := range ranges {
+		mentions = append(mentions, Mention{Start: int(r[0]), Length: int(r[1]), UserID: r[2]})
+	}
+	return mentions, nil
+}
+
+// encodeMentions returns NULL for none.
+func encodeMentions(mentions []Mention) any {
+	if len(mentions) == 0 {
+		return nil
+	}
+	b := []byte{'['}
+	for i, m := range mentions {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = fmt.Appendf(b, "[%d,%d,%d]", m.Start, m.Length, m.UserID)
+	}
+	return string(append(b, ']'))
 }
 
 // CreateMessage stores a message under the Seq it bears and sets its ID;
 // ErrConflict if the sender has used its ClientID before.
 func (tx *Tx) CreateMessage(m *Message) (err error) {
-	var clientID any
-	if m.ClientID != "" {
-		clientID = m.ClientID
+	if m.ReplyTo != 0 || m.ThreadID != 0 {
+		m.flags |= flagReply
+	}
+	if len(m.Mentions) > 0 {
+		m.flags |= flagMentions
+	}
+	if m.HasPoll {
+		m.flags |= flagPoll
 	}
 	m.ID, err = tx.insert(`
-		INSERT INTO messages (chat_id, seq, sender_id, text, client_id, created_at)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6)`,
-		m.ChatID, m.Seq, m.SenderID, m.Text, clientID, micros(m.CreatedAt))
+		INSERT INTO messages (chat_id, seq, sender_id, text, client_id, created_at, flags, reply_to, thread_id, mentions)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`,
+		m.ChatID, m.Seq, m.SenderID, m.Text, orNull(m.ClientID), micros(m.CreatedAt),
+		m.flags, orNull(m.ReplyTo), orNull(m.ThreadID), encodeMentions(m.Mentions))
 	if err != nil {
 		return fmt.Errorf("create message: %w", err)
 	}
 	return nil
 }
+
+// FindMessage finds a message in a chat that the user takes part in, unless the
+// user has hidden it; ErrNotFound if there is none.
+func (tx *Tx) FindMessage(userID, id int64) (Message, error) {
+	found, err := first(tx, scanMessage, selectMessages+`
+		JOIN participants p ON p.chat_id = m.chat_id AND p.user_id = ?1
+		WHERE m.id = ?2 AND `+notHidden, userID, id)
+	if err != nil {
+		return Message{}, fmt.Errorf("find message: %w", err)
+	}
+	return found, nil
+}
+
+// notHidden leaves out what the user ?1 has hidden.
+const notHidden = `NOT EXISTS (SELECT 1 FROM hidden_messages h WHERE h.user_id = ?1 AND h.message_id = m.id)`
 
 // FindMessageByClientID finds what a sender sent under an idempotency key, or
 // ErrNotFound.
@@ -66,11 +178,12 @@ func (tx *Tx) FindMessageByClientID(senderID int64, clientID string) (Message, e
 }
 
 // ListChatMessages lists up to limit messages of a chat in a span, oldest
-// first.
-func (tx *Tx) ListChatMessages(chatID int64, in Span, limit int) ([]Message, error) {
+// first, but for those that the user has hidden. Whether the user takes part in
+// the chat is for the caller to find out.
+func (tx *Tx) ListChatMessages(userID, chatID int64, in Span, limit int) ([]Message, error) {
 	found, err := tx.listMessages(selectMessages+`
-		WHERE m.chat_id = ?1 AND m.id > ?2 AND m.id < ?3
-		ORDER BY m.id`+in.direction()+` LIMIT ?4`, chatID, in, limit)
+		WHERE m.chat_id = ?5 AND m.id > ?2 AND m.id < ?3 AND `+notHidden+`
+		ORDER BY m.id`+in.direction()+` LIMIT ?4`, in, limit, userID, chatID)
 	if err != nil {
 		return nil, fmt.Errorf("list messages of chat: %w", err)
 	}
@@ -90,16 +203,16 @@ func (tx *Tx) ListMessagesOf(userID int64, in Span, limit int) ([]Message, error
 		CROSS JOIN messages m
 		JOIN chats c ON c.id = m.chat_id
 		JOIN users u ON u.id = m.sender_id
-		WHERE p.user_id = ?1 AND m.chat_id = p.chat_id AND m.id > ?2 AND m.id < ?3
-		ORDER BY m.id + 0`+in.direction()+` LIMIT ?4`, userID, in, limit)
+		WHERE p.user_id = ?1 AND m.chat_id = p.chat_id AND m.id > ?2 AND m.id < ?3 AND `+notHidden+`
+		ORDER BY m.id + 0`+in.direction()+` LIMIT ?4`, in, limit, userID)
 	if err != nil {
 		return nil, fmt.Errorf("list messages of user: %w", err)
 	}
 	return found, nil
 }
 
-func (tx *Tx) listMessages(query string, of int64, in Span, limit int) ([]Message, error) {
-	found, err := list(tx, min(limit, 64), scanMessage, query, of, in.After, in.Before, limit)
+func (tx *Tx) listMessages(query string, in Span, limit int, userID int64, more ...any) ([]Message, error) {
+	found, err := list(tx, min(limit, 64), scanMessage, query, append([]any{userID, in.After, in.Before, limit}, more...)...)
 	if in.FromEnd {
 		slices.Reverse(found)
 	}

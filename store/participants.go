@@ -5,13 +5,61 @@ import (
 	"time"
 )
 
-// AddParticipant puts a user into a chat; ErrConflict if they are in it,
-// ErrNotFound if there is no such chat.
-func (tx *Tx) AddParticipant(chatID, userID int64, at time.Time) error {
+// The roles in a group. In other chats, everybody is a member.
+const (
+	Owner  = "owner"
+	Admin  = "admin"
+	Member = "member"
+)
+
+// Participant is somebody's place in a chat.
+type Participant struct {
+	ChatID   int64
+	UserID   int64
+	Username string // read only, of the user
+	Role     string
+	JoinedAt time.Time
+	// ReadSeq and DeliveredSeq are the watermarks: all messages up to these have
+	// been read, and have come to a device.
+	ReadSeq, DeliveredSeq int64
+	// What follows is the participant's own business.
+	MutedUntil   time.Time // zero, if it is not
+	Archived     bool
+	MarkedUnread bool
+}
+
+const participantColumns = `
+	p.chat_id, p.user_id, u.username, p.role, p.joined_at, p.read_seq, p.delivered_seq,
+	p.muted_until, p.archived, p.marked_unread`
+
+func (p *Participant) places(joined, muted *int64) []any {
+	return []any{
+		&p.ChatID, &p.UserID, &p.Username, &p.Role, joined, &p.ReadSeq, &p.DeliveredSeq,
+		muted, &p.Archived, &p.MarkedUnread,
+	}
+}
+
+func (p *Participant) setTimes(joined, muted int64) {
+	p.JoinedAt = fromMicros(joined)
+	if muted != 0 {
+		p.MutedUntil = fromMicros(muted)
+	}
+}
+
+func scanParticipant(row scanner, p *Participant) error {
+	var joined, muted int64
+	err := row.Scan(p.places(&joined, &muted)...)
+	p.setTimes(joined, muted)
+	return err
+}
+
+// AddParticipant puts a user into a chat in a role; ErrConflict if they are in
+// it, ErrNotFound if there is no such chat. What has been said so far is read.
+func (tx *Tx) AddParticipant(chatID, userID int64, role string, at time.Time) error {
 	err := tx.execOne(`
-		INSERT INTO participants (chat_id, user_id, joined_at)
-		SELECT id, ?2, ?3 FROM chats WHERE id = ?1`,
-		chatID, userID, micros(at))
+		INSERT INTO participants (chat_id, user_id, role, joined_at, read_seq, delivered_seq)
+		SELECT id, ?2, ?3, ?4, last_seq, last_seq FROM chats WHERE id = ?1`,
+		chatID, userID, role, micros(at))
 	if err != nil {
 		return fmt.Errorf("add participant: %w", err)
 	}
@@ -32,9 +80,21 @@ func (tx *Tx) RemoveParticipant(chatID, userID int64) error {
 // there and a chat of others are the same ErrNotFound.
 func (tx *Tx) FindChatOf(userID, chatID int64) (Chat, error) {
 	return tx.chat(`
-		SELECT c.id, c.kind, c.title, c.last_seq, c.created_at
+		SELECT `+chatColumns+`
 		FROM participants p JOIN chats c ON c.id = p.chat_id
 		WHERE p.chat_id = ?1 AND p.user_id = ?2`, chatID, userID)
+}
+
+// FindParticipant finds a user's place in a chat, or ErrNotFound.
+func (tx *Tx) FindParticipant(chatID, userID int64) (Participant, error) {
+	p, err := first(tx, scanParticipant, `
+		SELECT `+participantColumns+`
+		FROM participants p JOIN users u ON u.id = p.user_id
+		WHERE p.chat_id = ?1 AND p.user_id = ?2`, chatID, userID)
+	if err != nil {
+		return Participant{}, fmt.Errorf("find participant: %w", err)
+	}
+	return p, nil
 }
 
 // ListGroupIDsOf lists the groups that a user takes part in.

@@ -105,11 +105,11 @@ func plans(t *testing.T, prepare string) {
 		sort bool
 	}{
 		{name: "ListChatMessages", fn: func(tx *store.Tx) error {
-			_, err := tx.ListChatMessages(group.ID, span, 10)
+			_, err := tx.ListChatMessages(0, group.ID, span, 10)
 			return err
 		}, want: []string{"SEARCH m USING INDEX messages_chat (chat_id=? AND id>? AND id<?)"}},
 		{name: "ListChatMessages from the end", fn: func(tx *store.Tx) error {
-			_, err := tx.ListChatMessages(group.ID, fromEnd, 10)
+			_, err := tx.ListChatMessages(0, group.ID, fromEnd, 10)
 			return err
 		}, want: []string{"SEARCH m USING INDEX messages_chat (chat_id=? AND id>? AND id<?)"}},
 		// It sorts what it finds in the user's own chats, which is what it
@@ -137,7 +137,7 @@ func plans(t *testing.T, prepare string) {
 			return err
 		}, want: []string{"SEARCH messages"}},
 		{name: "NextSeq", fn: func(tx *store.Tx) error {
-			_, err := tx.NextSeq(ada.ID, group.ID)
+			_, err := tx.NextSeq(ada.ID, group.ID, 1, noon)
 			return err
 		}, want: []string{
 			"SEARCH chats USING INTEGER PRIMARY KEY (rowid=?)",
@@ -156,7 +156,7 @@ func plans(t *testing.T, prepare string) {
 			return err
 		}, want: []string{"(direct_low=? AND direct_high=?)"}},
 		{name: "AddParticipant", fn: func(tx *store.Tx) error {
-			return tx.AddParticipant(direct.ID, bob.ID, noon)
+			return tx.AddParticipant(direct.ID, bob.ID, store.Member, noon)
 		}, want: []string{"SEARCH chats USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "RemoveParticipant", fn: func(tx *store.Tx) error {
 			return tx.RemoveParticipant(group.ID, bob.ID)

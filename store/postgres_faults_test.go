@@ -465,7 +465,7 @@ func TestPostgresOutsiders(t *testing.T) {
 	})
 	t.Run("nobody waits for an outsider", func(t *testing.T) {
 		release, ended := holds(func(tx *store.Tx) error {
-			_, err := tx.NextSeq(eve.ID, group.ID)
+			_, err := tx.NextSeq(eve.ID, group.ID, 1, noon)
 			return err
 		})
 		sent := make(chan error, 1)
@@ -527,7 +527,7 @@ func TestLocksComeFirst(t *testing.T) {
 				for how, lock := range map[string]func(*store.Tx) error{
 					"locked": func(tx *store.Tx) error { return tx.LockChat(ada.ID, group.ID) },
 					"sent to": func(tx *store.Tx) error {
-						_, err := tx.NextSeq(ada.ID, group.ID)
+						_, err := tx.NextSeq(ada.ID, group.ID, 1, noon)
 						return err
 					},
 				} {

@@ -192,7 +192,7 @@ func TestPostgresPlans(t *testing.T) {
 	}
 	messagesIn := func(chatID int64, in store.Span, limit, want int) func(*store.Tx) error {
 		return func(tx *store.Tx) error {
-			found, err := tx.ListChatMessages(chatID, in, limit)
+			found, err := tx.ListChatMessages(0, chatID, in, limit)
 			return counted(want, len(found), err)
 		}
 	}
@@ -238,7 +238,7 @@ func TestPostgresPlans(t *testing.T) {
 		{"ListEvents, the last ones", eventsBehind(newest-5, 20, 5), 20, 40},
 		{"ListEvents, none", eventsBehind(newest, 20, 0), 5, 10},
 		{"NextSeq", func(tx *store.Tx) error {
-			_, err := tx.NextSeq(one, one)
+			_, err := tx.NextSeq(one, one, 1, noon)
 			return err
 		}, 3, 30},
 		{"FindChatByID", func(tx *store.Tx) error {
@@ -262,7 +262,7 @@ func TestPostgresPlans(t *testing.T) {
 			return tx.AppendEvent(store.Event{Type: store.ChatCreated, ChatID: one, ActorID: one, At: noon})
 		}, 1, 20},
 		{"AddParticipant", func(tx *store.Tx) error {
-			return tx.AddParticipant(one, quiet, noon)
+			return tx.AddParticipant(one, quiet, store.Member, noon)
 		}, 1, 60},
 		{"RemoveParticipant", func(tx *store.Tx) error {
 			return tx.RemoveParticipant(one, one)

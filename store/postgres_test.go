@@ -322,11 +322,11 @@ func createDirect(tx *store.Tx, a, b int64) (int64, error) {
 	if err := tx.CreateChat(&c); err != nil {
 		return 0, err
 	}
-	if err := tx.AddParticipant(c.ID, a, noon); err != nil {
+	if err := tx.AddParticipant(c.ID, a, store.Member, noon); err != nil {
 		return 0, err
 	}
 	if a != b {
-		if err := tx.AddParticipant(c.ID, b, noon); err != nil {
+		if err := tx.AddParticipant(c.ID, b, store.Member, noon); err != nil {
 			return 0, err
 		}
 	}
@@ -582,7 +582,7 @@ func TestPostgresClashes(t *testing.T) {
 	group, other := newGroup(t, nodes[0], ada), newGroup(t, nodes[0], ada)
 	send := func(chat store.Chat, key string) func(*store.Tx) (int64, error) {
 		return func(tx *store.Tx) (int64, error) {
-			c, err := tx.NextSeq(ada.ID, chat.ID)
+			c, err := tx.NextSeq(ada.ID, chat.ID, 1, noon)
 			if err != nil {
 				return 0, err
 			}
@@ -1024,7 +1024,7 @@ func awaitMessages(tb testing.TB, s *store.Store, c store.Chat) (found []store.M
 	tb.Helper()
 	require.Eventually(tb, func() bool {
 		err := s.View(context.Background(), func(tx *store.Tx) (err error) {
-			found, err = tx.ListChatMessages(c.ID, store.Span{Before: math.MaxInt64}, math.MaxInt32)
+			found, err = tx.ListChatMessages(0, c.ID, store.Span{Before: math.MaxInt64}, math.MaxInt32)
 			return err
 		})
 		if err != nil {
@@ -1088,7 +1088,7 @@ func TestPostgresServerGoesDown(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					last, err := tx.ListChatMessages(c.ID, store.Span{Before: math.MaxInt64, FromEnd: true}, 1)
+					last, err := tx.ListChatMessages(0, c.ID, store.Span{Before: math.MaxInt64, FromEnd: true}, 1)
 					if err == nil && len(last) == 1 && last[0].Seq != c.LastSeq {
 						err = fmt.Errorf("the last message is %d, and the chat says %d", last[0].Seq, c.LastSeq)
 					}
@@ -1376,7 +1376,7 @@ func TestPostgresCuts(t *testing.T) {
 			if !errors.Is(err, store.ErrNotFound) {
 				return err
 			}
-			c, err := tx.NextSeq(ada.ID, group.ID)
+			c, err := tx.NextSeq(ada.ID, group.ID, 1, noon)
 			if err != nil {
 				return err
 			}

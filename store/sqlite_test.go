@@ -150,7 +150,7 @@ func TestSQLiteBatch(t *testing.T) {
 		{t.Context(), postThen("two", ok), nil},
 		{t.Context(), postThen("lost", func(*store.Tx) error { panic("boom") }), errPanicked},
 		{t.Context(), postThen("lost", func(tx *store.Tx) error {
-			return tx.AddParticipant(group.ID, ada.ID, noon)
+			return tx.AddParticipant(group.ID, ada.ID, store.Member, noon)
 		}), store.ErrConflict},
 		{t.Context(), postThen("three", ok), nil},
 		{t.Context(), func(*store.Tx) error { return errOwn }, errOwn},

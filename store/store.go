@@ -307,6 +307,31 @@ func list[T any](tx *Tx, expect int, scan func(scanner, *T) error, query string,
 	return found, tx.classify(rows.Err())
 }
 
+// orNull is what is stored of a value that there may not be.
+func orNull[T comparable](v T) any {
+	var none T
+	if v == none {
+		return nil
+	}
+	return v
+}
+
 // Times are stored as microseconds since 1970.
 func micros(t time.Time) int64     { return t.UnixMicro() }
 func fromMicros(n int64) time.Time { return time.UnixMicro(n).UTC() }
+
+// timeOrZero is the zero time for NULL.
+func timeOrZero(n sql.NullInt64) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return fromMicros(n.Int64)
+}
+
+// timeOrNull stores the zero time as NULL.
+func timeOrNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return micros(t)
+}

@@ -9,16 +9,18 @@ import (
 
 // User is an account.
 type User struct {
-	ID           int64
-	Username     string // as typed
-	UsernameKey  string // folded: unique
-	PasswordHash string `json:"-"`
-	DisplayName  string // may be empty, as all that follows
-	Email        string
-	Locale       string // BCP 47
-	About        string
-	CreatedAt    time.Time
-	DeletedAt    time.Time // zero, if it is not
+	ID            int64
+	Username      string // as typed
+	UsernameKey   string // folded: unique
+	PasswordHash  string `json:"-"`
+	DisplayName   string // may be empty, as all that follows
+	Email         string
+	Locale        string // BCP 47
+	About         string
+	Admin         bool // of the whole server
+	CreatedAt     time.Time
+	DeactivatedAt time.Time // zero, if it is not: then they may not sign in
+	DeletedAt     time.Time // zero, if it is not
 }
 
 // LogValue keeps the hash, and what is private, out of logs.
@@ -27,19 +29,17 @@ func (u User) LogValue() slog.Value {
 }
 
 const (
-	userColumns = `id, username, username_key, password_hash, display_name, email, locale, about, created_at, deleted_at`
+	userColumns = `id, username, username_key, password_hash, display_name, email, locale, about, admin, created_at, deactivated_at, deleted_at`
 	selectUsers = `SELECT ` + userColumns + ` FROM users `
 )
 
 func scanUser(row scanner, u *User) error {
 	var created int64
-	var deleted sql.NullInt64
+	var deactivated, deleted sql.NullInt64
 	err := row.Scan(&u.ID, &u.Username, &u.UsernameKey, &u.PasswordHash,
-		&u.DisplayName, &u.Email, &u.Locale, &u.About, &created, &deleted)
+		&u.DisplayName, &u.Email, &u.Locale, &u.About, &u.Admin, &created, &deactivated, &deleted)
 	u.CreatedAt = fromMicros(created)
-	if deleted.Valid {
-		u.DeletedAt = fromMicros(deleted.Int64)
-	}
+	u.DeactivatedAt, u.DeletedAt = timeOrZero(deactivated), timeOrZero(deleted)
 	return err
 }
 

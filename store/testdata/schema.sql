@@ -1,3 +1,25 @@
+CREATE TABLE answers (
+	id         INTEGER PRIMARY KEY AUTOINCREMENT,
+	user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	key_hash   BLOB    NOT NULL, -- SHA-256
+	operation  TEXT    NOT NULL,
+	body       BLOB    NOT NULL, -- sealed with the key: some answers hold a secret
+	created_at INTEGER NOT NULL,
+	UNIQUE (user_id, key_hash)
+) STRICT;
+CREATE TABLE audit_log (
+	id         INTEGER PRIMARY KEY AUTOINCREMENT,
+	action     TEXT    NOT NULL,
+	actor_id   INTEGER, -- who did it
+	user_id    INTEGER, -- to whom
+	chat_id    INTEGER,
+	address    TEXT    NOT NULL, -- of the client
+	detail     TEXT    NOT NULL,
+	created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX audit_log_action ON audit_log (action);
+CREATE INDEX audit_log_actor ON audit_log (actor_id);
+CREATE INDEX audit_log_user ON audit_log (user_id);
 CREATE TABLE blocks (
 	blocker_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
 	blocked_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -12,11 +34,13 @@ CREATE TABLE chats (
 	direct_low  INTEGER, -- the two people of a direct chat, the lower id first;
 	direct_high INTEGER, -- both NULL in a group, both the same in a chat with oneself
 	last_seq    INTEGER NOT NULL DEFAULT 0,
-	created_at  INTEGER NOT NULL,
+	created_at  INTEGER NOT NULL, description TEXT    NOT NULL DEFAULT '', visibility  TEXT    NOT NULL DEFAULT 'private' CHECK (visibility IN ('public', 'private')), managed_by  TEXT    NOT NULL DEFAULT 'members' CHECK (managed_by IN ('members', 'admins')), active_at   INTEGER NOT NULL DEFAULT 0, deleted_at  INTEGER,
 	UNIQUE (direct_low, direct_high),
 	CHECK ((kind = 'group') = (direct_low IS NULL)),
 	CHECK ((kind = 'group') = (direct_high IS NULL))
 ) STRICT;
+CREATE INDEX chats_deleted ON chats (id) WHERE deleted_at IS NOT NULL;
+CREATE INDEX chats_public ON chats (id) WHERE visibility = 'public';
 CREATE TABLE events (
 	id         INTEGER PRIMARY KEY AUTOINCREMENT,
 	type       TEXT    NOT NULL,
@@ -25,7 +49,32 @@ CREATE TABLE events (
 	message_id INTEGER, -- of message.*
 	user_id    INTEGER, -- of participant.*: whom it is about
 	created_at INTEGER NOT NULL
+, data TEXT) STRICT;
+CREATE TABLE hidden_messages (
+	user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	message_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+	PRIMARY KEY (user_id, message_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX hidden_messages_message ON hidden_messages (message_id);
+CREATE TABLE invites (
+	id         INTEGER PRIMARY KEY AUTOINCREMENT,
+	chat_id    INTEGER NOT NULL REFERENCES chats (id) ON DELETE CASCADE,
+	token_hash BLOB    NOT NULL UNIQUE, -- SHA-256; the token itself is only with those invited
+	creator_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	created_at INTEGER NOT NULL,
+	expires_at INTEGER,
+	max_uses   INTEGER,
+	uses       INTEGER NOT NULL DEFAULT 0,
+	revoked_at INTEGER
 ) STRICT;
+CREATE INDEX invites_chat ON invites (chat_id);
+CREATE TABLE message_edits (
+	message_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+	version    INTEGER NOT NULL, -- 1, 2, 3…
+	text       TEXT    NOT NULL, -- that was replaced
+	created_at INTEGER NOT NULL, -- when it was written
+	PRIMARY KEY (message_id, version)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE messages (
 	id         INTEGER PRIMARY KEY AUTOINCREMENT,
 	chat_id    INTEGER NOT NULL REFERENCES chats (id) ON DELETE CASCADE,
@@ -34,16 +83,50 @@ CREATE TABLE messages (
 	text       TEXT    NOT NULL,
 	client_id  TEXT,             -- the sender's idempotency key
 	created_at INTEGER NOT NULL
-) STRICT;
+, flags       INTEGER NOT NULL DEFAULT 0, edited_at   INTEGER, deleted_at  INTEGER, reply_to    INTEGER, thread_id   INTEGER, reply_count INTEGER NOT NULL DEFAULT 0, mentions    TEXT) STRICT;
 CREATE INDEX messages_chat ON messages (chat_id, id);
 CREATE UNIQUE INDEX messages_client ON messages (sender_id, client_id) WHERE client_id IS NOT NULL;
+CREATE INDEX messages_thread ON messages (thread_id, id) WHERE thread_id IS NOT NULL;
 CREATE TABLE participants (
 	chat_id   INTEGER NOT NULL REFERENCES chats (id) ON DELETE CASCADE,
 	user_id   INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-	joined_at INTEGER NOT NULL,
+	joined_at INTEGER NOT NULL, role          TEXT    NOT NULL DEFAULT 'member' CHECK (role IN ('owner', 'admin', 'member')), muted_until   INTEGER NOT NULL DEFAULT 0, archived      INTEGER NOT NULL DEFAULT 0, marked_unread INTEGER NOT NULL DEFAULT 0, read_seq      INTEGER NOT NULL DEFAULT 0, delivered_seq INTEGER NOT NULL DEFAULT 0,
 	PRIMARY KEY (chat_id, user_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX participants_user ON participants (user_id);
+CREATE TABLE poll_votes (
+	message_id INTEGER NOT NULL REFERENCES polls (message_id) ON DELETE CASCADE,
+	choice     INTEGER NOT NULL, -- which of the options, from 0
+	user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	created_at INTEGER NOT NULL,
+	PRIMARY KEY (message_id, choice, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE polls (
+	message_id INTEGER PRIMARY KEY REFERENCES messages (id) ON DELETE CASCADE,
+	options    TEXT    NOT NULL, -- JSON: ["…", …]
+	multiple   INTEGER NOT NULL,
+	anonymous  INTEGER NOT NULL,
+	closes_at  INTEGER
+) STRICT;
+CREATE TABLE reactions (
+	id         INTEGER PRIMARY KEY AUTOINCREMENT,
+	message_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+	user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	emoji      TEXT    NOT NULL,
+	created_at INTEGER NOT NULL,
+	UNIQUE (message_id, emoji, user_id)
+) STRICT;
+CREATE TABLE search_state (
+	position   INTEGER NOT NULL,
+	backfilled INTEGER NOT NULL,
+	backfill   INTEGER NOT NULL
+) STRICT;
+CREATE TABLE search_terms (
+	space INTEGER NOT NULL,
+	term  TEXT    NOT NULL,
+	id    INTEGER NOT NULL, -- of the message, user or group
+	PRIMARY KEY (space, term, id)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE sessions (
 	id         INTEGER PRIMARY KEY AUTOINCREMENT,
 	token_hash BLOB    NOT NULL UNIQUE, -- SHA-256; the token itself is only in the cookie
@@ -59,4 +142,4 @@ CREATE TABLE users (
 	username_key  TEXT    NOT NULL UNIQUE, -- folded: what makes two names the same
 	password_hash TEXT    NOT NULL,
 	created_at    INTEGER NOT NULL
-, display_name TEXT NOT NULL DEFAULT '', email        TEXT NOT NULL DEFAULT '', locale       TEXT NOT NULL DEFAULT '', about        TEXT NOT NULL DEFAULT '', deleted_at   INTEGER) STRICT;
+, display_name TEXT NOT NULL DEFAULT '', email        TEXT NOT NULL DEFAULT '', locale       TEXT NOT NULL DEFAULT '', about        TEXT NOT NULL DEFAULT '', deleted_at   INTEGER, admin          INTEGER NOT NULL DEFAULT 0, deactivated_at INTEGER) STRICT;

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/caddymsg/messaging/store"
@@ -14,9 +13,6 @@ import (
 
 // MaxTextLength is the longest message, in characters (Unicode code points).
 const MaxTextLength = 10_000
-
-// MaxClientIDLength is the longest idempotency key, in bytes.
-const MaxClientIDLength = 128
 
 // Draft is a message that somebody wants to send.
 type Draft struct {
@@ -105,9 +101,8 @@ func (d Draft) validate() error {
 	case len(d.Text) > MaxTextLength && utf8.RuneCountInString(d.Text) > MaxTextLength:
 		return invalid("message", "message_too_long",
 			"A message has at most "+strconv.Itoa(MaxTextLength)+" characters.")
-	case len(d.ClientID) > MaxClientIDLength || !utf8.ValidString(d.ClientID) || strings.ContainsFunc(d.ClientID, unicode.IsControl):
-		return invalid("client_id", "client_id_invalid",
-			"An idempotency key has at most "+strconv.Itoa(MaxClientIDLength)+" bytes and no control characters.")
+	case !validKey(d.ClientID):
+		return invalid("client_id", "client_id_invalid", badKey)
 	}
 	return nil
 }

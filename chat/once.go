@@ -1,0 +1,100 @@
+package chat
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/caddymsg/messaging/store"
+)
+
+// MaxClientIDLength is the longest idempotency key, in bytes.
+const MaxClientIDLength = 128
+
+const badKey = "An idempotency key has at most 128 bytes and no control characters."
+
+// once does what creates something, unless the caller has used the idempotency
+// key before: then result is what was answered first. An empty key does it
+// anyway. It is called in the Update that creates, and result is what create sets,
+// with all its exported fields. It returns Invalid for a key that won't do, and
+// for one that was used for another operation.
+//
+// Messages keep their key themselves (see [Draft]).
+func once[T any](tx *store.Tx, caller Caller, key, operation string, at time.Time, result *T, create func() error) error {
+	if key == "" {
+		return create()
+	}
+	if !validKey(key) {
+		return invalid("Idempotency-Key", "idempotency_key_invalid", badKey)
+	}
+	hash, sealer, err := keyed(caller, key)
+	if err != nil {
+		return err
+	}
+	answer, err := tx.FindAnswer(caller.UserID, hash)
+	switch {
+	case err == nil && answer.Operation != operation:
+		return invalid("Idempotency-Key", "idempotency_key_reused", "This key was used for something else.")
+	case err == nil:
+		return unseal(sealer, answer, result)
+	case !errors.Is(err, store.ErrNotFound):
+		return err
+	}
+	if err := create(); err != nil {
+		return err
+	}
+	body, err := json.Marshal(result)
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	sealed := sealer.Seal(nil, nil, body, nil) //nolint:gosec // the nonce is made by it, at random
+	return tx.CreateAnswer(store.Answer{
+		UserID: caller.UserID, KeyHash: hash, Operation: operation, Body: sealed, CreatedAt: at,
+	})
+}
+
+// keyed is what an idempotency key is found by, and what its answer is sealed with.
+// Some answers hold a secret that is told once and stored hashed: nobody can read
+// it out of the database who does not know the key.
+func keyed(caller Caller, key string) (hash []byte, sealer cipher.AEAD, err error) {
+	user := []byte(strconv.FormatInt(caller.UserID, 10))
+	hash, err = hkdf.Key(sha256.New, []byte(key), user, "find", sha256.Size)
+	if err != nil {
+		return nil, nil, fmt.Errorf("derive from idempotency key: %w", err)
+	}
+	secret, err := hkdf.Key(sha256.New, []byte(key), user, "seal", 32)
+	if err != nil {
+		return nil, nil, fmt.Errorf("derive from idempotency key: %w", err)
+	}
+	block, err := aes.NewCipher(secret)
+	if err != nil {
+		return nil, nil, fmt.Errorf("derive from idempotency key: %w", err)
+	}
+	sealer, err = cipher.NewGCMWithRandomNonce(block)
+	return hash, sealer, err
+}
+
+func unseal(sealer cipher.AEAD, answer store.Answer, into any) error {
+	body, err := sealer.Open(nil, nil, answer.Body, nil)
+	if err == nil {
+		err = json.Unmarshal(body, into)
+	}
+	if err != nil {
+		return fmt.Errorf("read answer to %s: %w", answer.Operation, err)
+	}
+	return nil
+}
+
+// validKey tells whether something may be an idempotency key.
+func validKey(key string) bool {
+	return len(key) <= MaxClientIDLength && utf8.ValidString(key) && !strings.ContainsFunc(key, unicode.IsControl)
+}

@@ -128,7 +128,7 @@ func filled(tb testing.TB, database string, messages int) {
 		`INSERT INTO poll_votes (message_id, choice, user_id, created_at)
 			SELECT p.message_id, u.id % 2, 50 - u.id, u.id FROM polls p, users u WHERE u.id <= 3`,
 		`INSERT INTO invites (chat_id, token_hash, creator_id, created_at, expires_at, max_uses, uses, revoked_at)
-			SELECT 1 + i % 20, CAST('token ' || i AS BLOB), i, i,
+			SELECT 1 + i % 20, CAST('token ' || i AS BLOB), i, -i,
 				CASE i % 2 WHEN 0 THEN i + 5 END, CASE i % 3 WHEN 0 THEN i * 2 END, i % 5, CASE i % 7 WHEN 0 THEN i + 9 END
 			FROM (` + numbers(30) + `) n ORDER BY n.i`,
 		`UPDATE invites SET token_hash = ` + blob("00fffe27") + ` WHERE id = 4`,

@@ -137,8 +137,8 @@ func plans(t *testing.T, prepare string) {
 			return err
 		}, want: []string{
 			"SEARCH m USING INTEGER PRIMARY KEY (rowid=?)",
-			"SEARCH p USING PRIMARY KEY (chat_id=? AND user_id=?)",
 			"SEARCH h USING PRIMARY KEY (user_id=? AND message_id=?)",
+			"SEARCH p USING COVERING INDEX participants_user (user_id=? AND chat_id=?)",
 		}},
 		{name: "LastMessageID", fn: func(tx *store.Tx) error {
 			_, err := tx.LastMessageID()

@@ -167,19 +167,24 @@ func (tx *Tx) NextSeq(userID, chatID int64, count int, at time.Time) (Chat, erro
 	if err := tx.LockChat(userID, chatID); err != nil {
 		return Chat{}, err
 	}
-	err := tx.execOne(`
-		UPDATE participants SET marked_unread = 0,
-			read_seq = (SELECT last_seq + ?3 FROM chats WHERE id = ?1),
-			delivered_seq = (SELECT last_seq + ?3 FROM chats WHERE id = ?1)
-		WHERE chat_id = ?1 AND user_id = ?2`, chatID, userID, count)
-	if err != nil {
-		return Chat{}, fmt.Errorf("take the next seq: %w", err)
-	}
-	return tx.chat(`
+	tx.writing = true
+	c, err := tx.chat(`
 		UPDATE chats SET last_seq = last_seq + ?3, active_at = ?4
 		WHERE id = ?1
+			AND EXISTS (SELECT 1 FROM participants WHERE chat_id = ?1 AND user_id = ?2)
 			AND NOT EXISTS (SELECT 1 FROM blocks WHERE blocker_id = direct_low + direct_high - ?2 AND blocked_id = ?2)
 		RETURNING `+chatColumns, chatID, userID, count, micros(at))
+	if err != nil {
+		return Chat{}, err
+	}
+	tx.wrote = true
+	err = tx.execOne(`
+		UPDATE participants SET marked_unread = 0, read_seq = ?3, delivered_seq = ?3
+		WHERE chat_id = ?1 AND user_id = ?2`, chatID, userID, c.LastSeq)
+	if err != nil {
+		return Chat{}, fmt.Errorf("mark what is sent as read: %w", err)
+	}
+	return c, nil
 }
 
 func (tx *Tx) chat(query string, args ...any) (Chat, error) {

@@ -37,6 +37,10 @@ func conformance(t *testing.T, open opener) {
 		{"chats", chats},
 		{"participants", participants},
 		{"messages", messages},
+		{"details of messages", messageDetails},
+		{"hidden messages", hiddenMessages},
+		{"watermarks", watermarks},
+		{"data of events", eventData},
 		{"refusals", refusals},
 		{"lists of messages", lists},
 		{"seq", seq},
@@ -68,7 +72,14 @@ func users(t *testing.T, open opener) {
 	require.Positive(t, ada.ID)
 	require.Greater(t, bob.ID, ada.ID)
 
+	update(t, s, func(tx *store.Tx) error {
+		return tx.Do(`UPDATE users SET admin = 1, deactivated_at = ?2 WHERE id = ?1`, bob.ID, noon.UnixMicro())
+	})
+	bob.Admin, bob.DeactivatedAt = true, noon
 	view(t, s, func(tx *store.Tx) error {
+		found, err := tx.FindUserByID(bob.ID)
+		require.NoError(t, err)
+		require.Equal(t, bob, found)
 		byKey, err := tx.FindUserByKey("ada")
 		require.NoError(t, err)
 		byID, err := tx.FindUserByID(ada.ID)
@@ -387,6 +398,10 @@ func chats(t *testing.T, open opener) {
 	group := create(store.NewGroup("Ünïcode 🙂", noon))
 	namesake := create(store.NewGroup("Ünïcode 🙂", noon))
 	require.NotEqual(t, group.ID, namesake.ID)
+	public := store.NewGroup("", noon)
+	public.Description, public.Visibility, public.ManagedBy = "一行目\n🙂", store.Public, store.ByAdmins
+	public.ActiveAt = noon.Add(time.Hour)
+	public = create(public)
 
 	require.Equal(t, store.DirectChat, direct.Kind)
 	require.Equal(t, store.SelfChat, self.Kind)
@@ -402,9 +417,11 @@ func chats(t *testing.T, open opener) {
 		require.NoError(t, err)
 		require.Equal(t, self.ID, found.ID)
 		require.Equal(t, store.SelfChat, found.Kind)
-		found, err = tx.FindChatByID(group.ID)
-		require.NoError(t, err)
-		require.Equal(t, group, found)
+		for _, want := range []store.Chat{group, public} {
+			found, err = tx.FindChatByID(want.ID)
+			require.NoError(t, err)
+			require.Equal(t, want, found)
+		}
 		return nil
 	})
 }
@@ -630,8 +647,15 @@ func refusals(t *testing.T, open opener) {
 			return tx.CreateMessage(&store.Message{ChatID: group.ID, Seq: 2, SenderID: nobody, CreatedAt: noon})
 		},
 		"CreateChat, no such kind": func(tx *store.Tx) error {
-			return tx.CreateChat(&store.Chat{Kind: "channel", CreatedAt: noon})
+			return tx.CreateChat(&store.Chat{Kind: "channel", Visibility: store.Private, ManagedBy: store.ByMembers, CreatedAt: noon})
 		},
+		"CreateChat, no such visibility": func(tx *store.Tx) error {
+			return tx.CreateChat(&store.Chat{Kind: store.GroupChat, Visibility: "secret", ManagedBy: store.ByMembers, CreatedAt: noon})
+		},
+		"CreateChat, managed by nobody": func(tx *store.Tx) error {
+			return tx.CreateChat(&store.Chat{Kind: store.GroupChat, Visibility: store.Private, CreatedAt: noon})
+		},
+		"AddParticipant, no such role": func(tx *store.Tx) error { return tx.AddParticipant(group.ID, bob.ID, "guest", noon) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := s.Update(t.Context(), fn)

@@ -61,13 +61,18 @@ func migrated(tb testing.TB, database string) {
 	require.NoError(tb, s.Close())
 }
 
-// filled fills a new database with so many messages and as many events, and
-// what they need; a few of them are as odd as may be.
+// filled fills a new database with so many messages, an even number, and as many
+// events, and what they need; a few of them are as odd as may be. Of each column
+// that may be NULL, some are and some are not.
 func filled(tb testing.TB, database string, messages int) {
 	tb.Helper()
 	migrated(tb, database)
 	db := rawDatabase(tb, database)
 	defer db.Close()
+	if !strings.Contains(database, "://") {
+		_, err := db.Exec(`PRAGMA foreign_keys = ON`)
+		require.NoError(tb, err)
+	}
 	tx, err := db.BeginTx(context.Background(), nil)
 	require.NoError(tb, err)
 	for _, statement := range []string{
@@ -98,15 +103,58 @@ func filled(tb testing.TB, database string, messages int) {
 				CASE i %% 7 WHEN 0 THEN NULL ELSE i END, CASE i %% 7 WHEN 0 THEN 5 END, i
 			FROM (%s) n ORDER BY n.i`, numbers(messages)),
 		`UPDATE chats SET last_seq = (SELECT coalesce(max(seq), 0) FROM messages WHERE chat_id = chats.id)`,
+		`UPDATE users SET admin = 1, deactivated_at = CASE WHEN id > 3 THEN 8 END WHERE id % 3 = 0`,
+		`UPDATE chats SET active_at = created_at * 9, description = CASE id % 2 WHEN 0 THEN 'Опис' || id ELSE '' END`,
+		`UPDATE chats SET visibility = 'public', managed_by = 'admins' WHERE id < 10`,
+		`UPDATE chats SET deleted_at = 9, direct_low = -id, direct_high = -id WHERE direct_low = 1`,
+		`UPDATE participants SET read_seq = user_id % 3, delivered_seq = user_id % 4,
+			role = CASE user_id WHEN 1 THEN 'owner' WHEN 2 THEN 'admin' ELSE 'member' END,
+			muted_until = chat_id - 5, archived = chat_id % 2, marked_unread = user_id % 2`,
+		`UPDATE messages SET flags = flags | 1, edited_at = created_at + 1 WHERE id % 5 = 0`,
+		`UPDATE messages SET flags = flags | 2, deleted_at = created_at - 1, text = '' WHERE id % 9 = 0`,
+		`UPDATE messages SET flags = flags | 4, reply_to = id - 1, thread_id = id - 2 WHERE id % 4 = 3`,
+		`UPDATE messages SET flags = flags | 8, reply_count = id WHERE id % 4 = 1`,
+		`UPDATE messages SET flags = flags | 16, mentions = '[[0,3,' || id || '],[7,2,9]]' WHERE id % 6 = 1`,
+		`UPDATE messages SET flags = flags | 32 WHERE id % 2 = 0`,
+		`UPDATE messages SET flags = flags | 64 WHERE id % 7 = 0`,
+		`INSERT INTO message_edits (message_id, version, text, created_at)
+			SELECT m.id, 11 - v.i, CASE v.i WHEN 1 THEN '' ELSE '古い ' || m.id END, m.created_at - v.i
+			FROM messages m, (` + numbers(2) + `) v WHERE m.id % 5 = 0`,
+		`INSERT INTO hidden_messages (user_id, message_id) SELECT 1 + id % 50, id FROM messages WHERE id % 3 = 0`,
+		`INSERT INTO reactions (message_id, user_id, emoji, created_at)
+			SELECT id, 1 + id % 50, CASE id % 4 WHEN 0 THEN '👍' ELSE '👩‍🚀' END, -id FROM messages WHERE id % 2 = 0 ORDER BY id`,
+		`INSERT INTO polls (message_id, options, multiple, anonymous, closes_at)
+			SELECT id, '["так","' || id || '"]', id % 2, id % 3 % 2, CASE WHEN id % 4 < 2 THEN id END FROM messages WHERE id % 7 = 0`,
+		`INSERT INTO poll_votes (message_id, choice, user_id, created_at)
+			SELECT p.message_id, u.id % 2, 50 - u.id, u.id FROM polls p, users u WHERE u.id <= 3`,
+		`INSERT INTO invites (chat_id, token_hash, creator_id, created_at, expires_at, max_uses, uses, revoked_at)
+			SELECT 1 + i % 20, CAST('token ' || i AS BLOB), i, -i,
+				CASE i % 2 WHEN 0 THEN i + 5 END, CASE i % 3 WHEN 0 THEN i * 2 END, i % 5, CASE i % 7 WHEN 0 THEN i + 9 END
+			FROM (` + numbers(30) + `) n ORDER BY n.i`,
+		`UPDATE invites SET token_hash = ` + blob("00fffe27") + ` WHERE id = 4`,
+		`INSERT INTO answers (user_id, key_hash, operation, body, created_at)
+			SELECT i % 3 + 1, CAST('key ' || i AS BLOB), 'op ' || i % 2, CAST('{}' AS BLOB), i FROM (` + numbers(20) + `) n ORDER BY n.i`,
+		`UPDATE answers SET key_hash = ` + blob("") + `, body = ` + blob("00ff") + ` WHERE id = 4`,
+		`INSERT INTO audit_log (action, actor_id, user_id, chat_id, address, detail, created_at)
+			SELECT 'act ' || i, CASE i % 2 WHEN 0 THEN i END, CASE i % 3 WHEN 0 THEN 999 END, CASE i % 4 WHEN 0 THEN 777 END,
+				CASE i % 5 WHEN 0 THEN '' ELSE '::' || i END, CASE i % 6 WHEN 0 THEN '' ELSE 'ünï ' || i END, -i
+			FROM (` + numbers(25) + `) n ORDER BY n.i`,
+		`UPDATE events SET data = '{"seq":' || id || '}' WHERE id % 2 = 0`,
+		// The index is not copied.
+		`INSERT INTO search_terms (space, term, id) VALUES (1, 'ñandú', 1), (0, 'üser', 1)`,
+		`UPDATE search_state SET position = 5, backfilled = 3, backfill = 4`,
 		// The highest of each are gone, and their ids with them.
 		`DELETE FROM events WHERE id > (SELECT max(id) - 3 FROM events)`,
 		`DELETE FROM messages WHERE id > (SELECT max(id) - 3 FROM messages)`,
 		`DELETE FROM chats WHERE id = (SELECT max(id) FROM chats)`,
 		`DELETE FROM sessions WHERE id = (SELECT max(id) FROM sessions)`,
+		`DELETE FROM invites WHERE id = (SELECT max(id) FROM invites)`,
+		`DELETE FROM answers WHERE id = (SELECT max(id) FROM answers)`,
+		`DELETE FROM audit_log WHERE id = (SELECT max(id) FROM audit_log)`,
 		`DELETE FROM users WHERE id > 55`,
 	} {
 		if strings.Contains(database, "://") {
-			statement = strings.NewReplacer("x'", `'\x`).Replace(statement)
+			statement = strings.NewReplacer("x'", `'\x`, "AS BLOB", "AS BYTEA").Replace(statement)
 		}
 		_, err := tx.ExecContext(context.Background(), statement)
 		require.NoError(tb, err, statement)
@@ -126,14 +174,16 @@ func blob(hex string) string { return "x'" + hex + "'" }
 
 // Numbers of rows in what filled makes.
 func filledRows(messages int) map[string]int64 {
+	left := int64(messages - 3)
 	return map[string]int64{
-		"users": 55, "sessions": 3, "chats": 22, "participants": 20 * 50, "blocks": 3,
-		"messages": int64(messages - 3), "events": int64(messages - 3),
+		"users": 55, "sessions": 3, "chats": 22, "participants": 20 * 50, "blocks": 3, "messages": left,
+		"message_edits": left / 5 * 2, "hidden_messages": left / 3, "reactions": left / 2,
+		"polls": left / 7, "poll_votes": left / 7 * 3, "invites": 29, "answers": 19, "audit_log": 24, "events": left,
 	}
 }
 
 // requireSame compares all rows of two databases, in the tables that an SQLite
-// file has.
+// file has. The index for searches is not copied: it begins anew.
 func requireSame(tb testing.TB, wantIn, gotIn string) {
 	tb.Helper()
 	ctx := context.Background()
@@ -145,6 +195,9 @@ func requireSame(tb testing.TB, wantIn, gotIn string) {
 	defer got.Close()
 	for name, columns := range tables {
 		query := "SELECT " + strings.Join(columns, ", ") + " FROM " + name + " ORDER BY 1, 2"
+		if len(columns) > 2 {
+			query += ", 3"
+		}
 		wantRows, err := want.QueryContext(ctx, query)
 		require.NoError(tb, err)
 		defer wantRows.Close()
@@ -164,6 +217,29 @@ func requireSame(tb testing.TB, wantIn, gotIn string) {
 		require.False(tb, gotRows.Next(), "%s has rows too many", name)
 		require.NoError(tb, errors.Join(wantRows.Err(), gotRows.Err()))
 	}
+	var terms int
+	require.NoError(tb, got.QueryRow(`SELECT count(*) FROM search_terms`).Scan(&terms))
+	require.Zero(tb, terms)
+	var index searchState
+	require.NoError(tb, want.QueryRow(`SELECT max(id), 0, (SELECT max(id) FROM messages) FROM events`).
+		Scan(&index.position, &index.backfilled, &index.backfill))
+	require.Equal(tb, []searchState{index}, searchStates(tb, got))
+}
+
+type searchState struct{ position, backfilled, backfill int64 }
+
+func searchStates(tb testing.TB, db *sql.DB) (found []searchState) {
+	tb.Helper()
+	rows, err := db.Query(`SELECT position, backfilled, backfill FROM search_state`)
+	require.NoError(tb, err)
+	defer rows.Close()
+	for rows.Next() {
+		var s searchState
+		require.NoError(tb, rows.Scan(&s.position, &s.backfilled, &s.backfill))
+		found = append(found, s)
+	}
+	require.NoError(tb, rows.Err())
+	return found
 }
 
 func sameValue(a, b any) bool {
@@ -198,6 +274,7 @@ func requireEmpty(tb testing.TB, database string) {
 		require.NoError(tb, db.QueryRow("SELECT count(*) FROM "+table).Scan(&rows))
 		require.Zero(tb, rows, table)
 	}
+	require.Equal(tb, []searchState{{}}, searchStates(tb, db))
 }
 
 func copied(tb testing.TB, from, to string) []store.CopiedTable {
@@ -273,6 +350,22 @@ func TestCopyGoesOn(t *testing.T) {
 			}
 			return err
 		})
+
+		raw = rawDatabase(t, to)
+		defer raw.Close()
+		for insert, want := range map[string]int64{
+			`INSERT INTO reactions (message_id, user_id, emoji, created_at) VALUES (1, 1, 'new', 0)`:                                        messages/2 + 1,
+			`INSERT INTO invites (chat_id, token_hash, creator_id, created_at) VALUES (1, CAST('new' AS BLOB), 1, 0)`:                       31,
+			`INSERT INTO answers (user_id, key_hash, operation, body, created_at) VALUES (1, CAST('new' AS BLOB), '', CAST('' AS BLOB), 0)`: 21,
+			`INSERT INTO audit_log (action, address, detail, created_at) VALUES ('new', '', '', 0)`:                                         26,
+		} {
+			if strings.Contains(to, "://") {
+				insert = strings.ReplaceAll(insert, "AS BLOB", "AS BYTEA")
+			}
+			var id int64
+			require.NoError(t, raw.QueryRow(insert+" RETURNING id").Scan(&id), insert)
+			require.Equal(t, want, id, insert)
+		}
 
 		// A follower sees the old ones and the new; one who had come to the end
 		// of the old log misses nothing.
@@ -542,7 +635,10 @@ func TestCopyProgress(t *testing.T) {
 		at[s] = p.Rows
 	})
 	require.NoError(t, err)
-	tables := []string{"users", "sessions", "chats", "participants", "blocks", "messages", "events"}
+	tables := []string{
+		"users", "sessions", "chats", "participants", "blocks", "messages", "message_edits", "hidden_messages",
+		"reactions", "polls", "poll_votes", "invites", "answers", "audit_log", "events",
+	}
 	var want []step
 	for _, checking := range []bool{false, true} {
 		for _, table := range tables {
@@ -591,7 +687,8 @@ func liveHeap() uint64 {
 	return stats.HeapAlloc
 }
 
-// Every table and column that migrations make is copied, on both engines.
+// Every table and column that migrations make is copied, on both engines, but
+// for the index for searches, which is made from the others.
 func TestCopyTables(t *testing.T) {
 	t.Parallel()
 	listed := store.CopyColumns()
@@ -628,22 +725,24 @@ func sorted(tables map[string][]string) map[string][]string {
 	return tables
 }
 
-// catalogSQLite lists the columns of all tables but those of goose and SQLite.
+// catalogSQLite lists the columns of all tables but those of goose and SQLite, and
+// the index for searches.
 func catalogSQLite(tb testing.TB, path string) map[string][]string {
 	tb.Helper()
 	return catalog(tb, path, `
 		SELECT t.name, c.name FROM sqlite_schema t, pragma_table_xinfo(t.name) c
-		WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\' AND t.name <> 'goose_db_version'
+		WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'
+			AND t.name NOT IN ('goose_db_version', 'search_terms', 'search_state')
 		ORDER BY t.name, c.cid`)
 }
 
-// catalogPostgres lists the columns of all tables but those of goose and
-// event_log, which is the database's own.
+// catalogPostgres lists the same, without event_log, which is the database's own.
 func catalogPostgres(tb testing.TB, address string) map[string][]string {
 	tb.Helper()
 	return catalog(tb, address, `
 		SELECT table_name, column_name FROM information_schema.columns
-		WHERE table_schema = current_schema() AND table_name NOT IN ('goose_db_version', 'event_log')
+		WHERE table_schema = current_schema()
+			AND table_name NOT IN ('goose_db_version', 'event_log', 'search_terms', 'search_state')
 		ORDER BY table_name, ordinal_position`)
 }
 

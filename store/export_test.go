@@ -8,6 +8,9 @@ import (
 // Ask runs a query that no repository has, and scans its only row.
 func (tx *Tx) Ask(query string, into ...any) error { return tx.one(query, nil, into...) }
 
+// Do runs a statement that no repository has, which changes one row.
+func (tx *Tx) Do(statement string, args ...any) error { return tx.execOne(statement, args...) }
+
 // Connection is what a Tx asks.
 type Connection interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)

@@ -132,6 +132,14 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.FindMessageByClientID(ada.ID, "key")
 			return err
 		}, want: []string{"SEARCH m USING INDEX messages_client (sender_id=? AND client_id=?)"}},
+		{name: "FindMessage", fn: func(tx *store.Tx) error {
+			_, err := tx.FindMessage(ada.ID, 1)
+			return err
+		}, want: []string{
+			"SEARCH m USING INTEGER PRIMARY KEY (rowid=?)",
+			"SEARCH h USING PRIMARY KEY (user_id=? AND message_id=?)",
+			"SEARCH p USING COVERING INDEX participants_user (user_id=? AND chat_id=?)",
+		}},
 		{name: "LastMessageID", fn: func(tx *store.Tx) error {
 			_, err := tx.LastMessageID()
 			return err
@@ -151,6 +159,10 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.FindChatOf(ada.ID, group.ID)
 			return err
 		}, want: []string{"SEARCH p USING", "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "FindParticipant", fn: func(tx *store.Tx) error {
+			_, err := tx.FindParticipant(group.ID, ada.ID)
+			return err
+		}, want: []string{"SEARCH p USING PRIMARY KEY (chat_id=? AND user_id=?)"}},
 		{name: "FindDirectChat", fn: func(tx *store.Tx) error {
 			_, err := tx.FindDirectChat(ada.ID, bob.ID)
 			return err

@@ -230,6 +230,10 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.FindMessageByClientID(one, "key 50")
 			return err
 		}, 3, 15},
+		{"FindMessage", func(tx *store.Tx) error {
+			_, err := tx.FindMessage(one, one)
+			return err
+		}, 4, 25},
 		{"LastMessageID", func(tx *store.Tx) error {
 			_, err := tx.LastMessageID()
 			return err
@@ -247,6 +251,10 @@ func TestPostgresPlans(t *testing.T) {
 		}, 1, 5},
 		{"FindChatOf", func(tx *store.Tx) error {
 			_, err := tx.FindChatOf(one, one)
+			return err
+		}, 2, 10},
+		{"FindParticipant", func(tx *store.Tx) error {
+			_, err := tx.FindParticipant(one, one)
 			return err
 		}, 2, 10},
 		{"FindDirectChat", func(tx *store.Tx) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -64,4 +65,21 @@ func (s *Service) directChat(tx *store.Tx, from, to int64) (Chat, error) {
 	}
 	err = createChat(tx, &c, from, participants...)
 	return c, err
+}
+
+// deleteChat deletes a chat for all who are in it, and tells each. The caller
+// has locked it, and found that the actor may. Its messages are gone at once,
+// and removed bit by bit (see sweep).
+func deleteChat(tx *store.Tx, c Chat, actor int64, at time.Time) error {
+	left, err := tx.DeleteChat(c.ID, at)
+	if err != nil {
+		return err
+	}
+	for _, userID := range left {
+		err := tx.AppendEvent(store.Event{Type: store.ChatDeleted, ChatID: c.ID, ActorID: actor, UserID: userID, At: at})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

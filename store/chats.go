@@ -102,7 +102,7 @@ func (tx *Tx) CreateChat(c *Chat) (err error) {
 
 // FindChatByID finds a chat, or ErrNotFound.
 func (tx *Tx) FindChatByID(id int64) (Chat, error) {
-	return tx.chat(`SELECT `+chatColumns+` FROM chats WHERE id = ?1`, id)
+	return tx.chat(`SELECT `+chatColumns+` FROM chats WHERE id = ?1 AND deleted_at IS NULL`, id)
 }
 
 // FindDirectChat finds the chat between two people, who may be the same, or
@@ -188,4 +188,25 @@ func (tx *Tx) chat(query string, args ...any) (Chat, error) {
 		return Chat{}, fmt.Errorf("find chat: %w", err)
 	}
 	return c, nil
+}
+
+// DeleteChat takes all participants out of a chat and returns their ids, in
+// order. From then on nobody finds it, and two people may have another. What it
+// holds is there until it is swept away.
+func (tx *Tx) DeleteChat(id int64, at time.Time) ([]int64, error) {
+	err := tx.execOne(`
+		UPDATE chats SET deleted_at = ?2, visibility = 'private',
+			direct_low = CASE kind WHEN 'group' THEN NULL ELSE -id END,
+			direct_high = CASE kind WHEN 'group' THEN NULL ELSE -id END
+		WHERE id = ?1 AND deleted_at IS NULL`, id, micros(at))
+	if err != nil {
+		return nil, fmt.Errorf("delete chat: %w", err)
+	}
+	left, err := list(tx, 16, func(row scanner, id *int64) error { return row.Scan(id) },
+		`DELETE FROM participants WHERE chat_id = ?1 RETURNING user_id`, id)
+	if err != nil {
+		return nil, fmt.Errorf("delete chat: %w", err)
+	}
+	slices.Sort(left)
+	return left, nil
 }

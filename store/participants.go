@@ -58,7 +58,7 @@ func scanParticipant(row scanner, p *Participant) error {
 func (tx *Tx) AddParticipant(chatID, userID int64, role string, at time.Time) error {
 	err := tx.execOne(`
 		INSERT INTO participants (chat_id, user_id, role, joined_at, read_seq, delivered_seq)
-		SELECT id, ?2, ?3, ?4, last_seq, last_seq FROM chats WHERE id = ?1`,
+		SELECT id, ?2, ?3, ?4, last_seq, last_seq FROM chats WHERE id = ?1 AND deleted_at IS NULL`,
 		chatID, userID, role, micros(at))
 	if err != nil {
 		return fmt.Errorf("add participant: %w", err)

@@ -327,7 +327,9 @@ func (tx *Tx) CountUnread(userID int64, at time.Time) (u Unread, err error) {
 
 // FindDeletedChatID finds a chat that is to be swept away, or ErrNotFound.
 func (tx *Tx) FindDeletedChatID() (id int64, err error) {
-	if err := tx.one(`SELECT id FROM chats WHERE deleted_at IS NOT NULL ORDER BY id LIMIT 1`, nil, &id); err != nil {
+	// That no id is 0 has SQLite use the index, whatever ANALYZE has found.
+	err = tx.one(`SELECT id FROM chats WHERE deleted_at IS NOT NULL AND id > 0 ORDER BY id LIMIT 1`, nil, &id)
+	if err != nil {
 		return 0, fmt.Errorf("find deleted chat: %w", err)
 	}
 	return id, nil

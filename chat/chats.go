@@ -2,9 +2,11 @@ package chat
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -64,4 +66,273 @@ func (s *Service) directChat(tx *store.Tx, from, to int64) (Chat, error) {
 	}
 	err = createChat(tx, &c, from, participants...)
 	return c, err
+}
+
+// ChatEntry is a chat as one of its participants has it before them.
+type ChatEntry = store.ChatEntry
+
+// Limits of a list.
+const (
+	StandardListLimit = 100
+	MaxListLimit      = 500
+)
+
+// listLimit is the limit of a list that begins at an offset; or it returns
+// Invalid.
+func listLimit(limit, offset int) (int, error) {
+	switch {
+	case limit == 0:
+		limit = StandardListLimit
+	case limit < 0 || limit > MaxListLimit:
+		return 0, invalid("limit", "limit_invalid", "limit is a number from 1 to "+strconv.Itoa(MaxListLimit)+".")
+	}
+	if offset < 0 {
+		return 0, invalid("offset", "offset_invalid", "offset is a number from 0.")
+	}
+	return limit, nil
+}
+
+// ChatList says which of one's chats one wants.
+type ChatList struct {
+	Kind     string // or "" for all
+	Archived *bool  // or nil for all
+	// Limit is from 1 to [MaxListLimit]; 0 is [StandardListLimit].
+	Limit, Offset int
+}
+
+// Chats lists the caller's chats, those first whose last message is the newest.
+// It returns Invalid for what can't be asked.
+func (s *Service) Chats(ctx context.Context, caller Caller, l ChatList) (entries []ChatEntry, err error) {
+	if l.Limit, err = listLimit(l.Limit, l.Offset); err != nil {
+		return nil, err
+	}
+	switch l.Kind {
+	case "", store.GroupChat, store.DirectChat, store.SelfChat:
+	default:
+		return nil, invalid("kind", "kind_invalid", "A chat is a group, direct or self.")
+	}
+	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+		entries, err = tx.ListChatsOf(caller.UserID, store.ChatFilter{
+			Kind: l.Kind, Archived: l.Archived, Limit: l.Limit, Offset: l.Offset,
+		})
+		return err
+	})
+	s.unmute(entries)
+	return entries, err
+}
+
+// Chat is one of the caller's chats. It returns Forbidden for any other.
+func (s *Service) Chat(ctx context.Context, caller Caller, chatID int64) (e ChatEntry, err error) {
+	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+		e, err = s.entryOf(tx, caller, chatID)
+		return err
+	})
+	return e, err
+}
+
+func (s *Service) entryOf(tx *store.Tx, caller Caller, chatID int64) (ChatEntry, error) {
+	if chatID <= 0 {
+		return ChatEntry{}, errNotParticipant()
+	}
+	entries, err := tx.ListChatsOf(caller.UserID, store.ChatFilter{ID: chatID, Limit: 1})
+	if err != nil {
+		return ChatEntry{}, err
+	}
+	if len(entries) == 0 {
+		return ChatEntry{}, errNotParticipant()
+	}
+	s.unmute(entries)
+	return entries[0], nil
+}
+
+// unmute takes it away that a chat was muted until a time that has come.
+func (s *Service) unmute(entries []ChatEntry) {
+	now := s.now()
+	for i := range entries {
+		if p := &entries[i].Participant; !p.MutedUntil.After(now) {
+			p.MutedUntil = time.Time{}
+		}
+	}
+}
+
+// Unread is how much somebody has not read.
+type Unread = store.Unread
+
+// Unread counts what the caller has not read, in all chats, apart for those that
+// are muted.
+func (s *Service) Unread(ctx context.Context, caller Caller) (u Unread, err error) {
+	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+		u, err = tx.CountUnread(caller.UserID, s.now())
+		return err
+	})
+	return u, err
+}
+
+// OpenChat finds the chat between the caller and the named person, who may be
+// the caller, or makes it. It returns NotFound for the person, and Forbidden if
+// they have blocked the caller.
+func (s *Service) OpenChat(ctx context.Context, caller Caller, username string) (ChatEntry, error) {
+	var entry ChatEntry
+	err := s.store.Update(ctx, func(tx *store.Tx) error {
+		user, err := findUser(tx, username, "username")
+		if err != nil {
+			return err
+		}
+		if err := notBlocked(tx, user, caller); err != nil {
+			return err
+		}
+		c, err := tx.FindDirectChat(caller.UserID, user.ID)
+		if err == nil {
+			err = tx.LockChat(caller.UserID, c.ID) // whoever is about to delete it does so first
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		c, err = s.directChat(tx, caller.UserID, user.ID)
+		if err != nil {
+			return err
+		}
+		entry, err = s.entryOf(tx, caller, c.ID)
+		return err
+	})
+	return entry, err
+}
+
+// ChatSettings are what participants want to change of their own place in a
+// chat. What is nil stays as it is.
+type ChatSettings struct {
+	MutedUntil   *time.Time // the zero time, and one that has been, take it away
+	Archived     *bool
+	MarkedUnread *bool
+}
+
+// latestTime is the last time that timestamps can tell.
+var latestTime = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+
+// UpdateChatSettings changes the caller's own place in a chat, of which nobody
+// else hears. It returns Forbidden if the caller is not in it, and Invalid for a
+// time that is too far.
+func (s *Service) UpdateChatSettings(ctx context.Context, caller Caller, chatID int64, change ChatSettings) (ChatEntry, error) {
+	if change.MutedUntil != nil && change.MutedUntil.After(latestTime) {
+		return ChatEntry{}, invalid("muted_until", "muted_until_invalid", "It is a time up to the year 9999.")
+	}
+	var entry ChatEntry
+	err := s.store.Update(ctx, func(tx *store.Tx) error {
+		_, before, err := lockedPlace(tx, caller, chatID)
+		if err != nil {
+			return err
+		}
+		now := s.now()
+		after := before
+		if change.MutedUntil != nil {
+			after.MutedUntil = time.Time{}
+			if change.MutedUntil.After(now) {
+				after.MutedUntil = change.MutedUntil.UTC().Truncate(time.Microsecond)
+			}
+		}
+		if change.Archived != nil {
+			after.Archived = *change.Archived
+		}
+		if change.MarkedUnread != nil {
+			after.MarkedUnread = *change.MarkedUnread
+		}
+		if after != before {
+			if err := tx.SetSettings(after); err != nil {
+				return err
+			}
+			if err := appendSettings(tx, after, now); err != nil {
+				return err
+			}
+		}
+		entry, err = s.entryOf(tx, caller, chatID)
+		return err
+	})
+	return entry, err
+}
+
+// appendSettings tells a participant's other devices.
+func appendSettings(tx *store.Tx, p store.Participant, at time.Time) error {
+	settings := struct {
+		MutedUntil   *time.Time `json:"muted_until"`
+		Archived     bool       `json:"archived"`
+		MarkedUnread bool       `json:"marked_unread"`
+	}{Archived: p.Archived, MarkedUnread: p.MarkedUnread}
+	if !p.MutedUntil.IsZero() {
+		settings.MutedUntil = &p.MutedUntil
+	}
+	data, err := json.Marshal(settings)
+	if err != nil {
+		return err
+	}
+	return tx.AppendEvent(store.Event{
+		Type: store.ChatSettingsUpdated, ChatID: p.ChatID, ActorID: p.UserID, UserID: p.UserID, Data: string(data), At: at,
+	})
+}
+
+// lockedPlace locks a chat of the caller's and finds it, and the caller's place
+// in it; or it returns Forbidden.
+func lockedPlace(tx *store.Tx, caller Caller, chatID int64) (Chat, store.Participant, error) {
+	if err := tx.LockChat(caller.UserID, chatID); err != nil {
+		return Chat{}, store.Participant{}, refuse(err, store.ErrNotFound, errNotParticipant())
+	}
+	c, err := chatOf(tx, caller, chatID)
+	if err != nil {
+		return Chat{}, store.Participant{}, err
+	}
+	p, err := tx.FindParticipant(chatID, caller.UserID)
+	return c, p, refuse(err, store.ErrNotFound, errNotParticipant())
+}
+
+// DeleteChat deletes a chat with all its messages, for all who are in it. Of two
+// people, either may (contract 1); of a group, its owner. It returns Forbidden to
+// others.
+func (s *Service) DeleteChat(ctx context.Context, caller Caller, chatID int64) error {
+	return s.store.Update(ctx, func(tx *store.Tx) error {
+		c, p, err := lockedPlace(tx, caller, chatID)
+		if err != nil {
+			return err
+		}
+		if c.Kind == store.GroupChat && p.Role != store.Owner {
+			return &Error{Kind: Forbidden, Code: "owner_required", Message: "Only the owner of a group may do this."}
+		}
+		return deleteChat(tx, c, caller.UserID, s.now())
+	})
+}
+
+// deleteChat deletes a chat for all who are in it, and tells each. The caller
+// has locked it, and found that the actor may. Its messages are gone at once,
+// and removed bit by bit (see sweep).
+func deleteChat(tx *store.Tx, c Chat, actor int64, at time.Time) error {
+	left, err := tx.DeleteChat(c.ID, at)
+	if err != nil {
+		return err
+	}
+	for _, userID := range left {
+		err := tx.AppendEvent(store.Event{Type: store.ChatDeleted, ChatID: c.ID, ActorID: actor, UserID: userID, At: at})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepAtOnce is how much of deleted chats is removed in an Update: no sender
+// waits for more.
+const sweepAtOnce = 500
+
+// sweep removes some of what deleted chats hold, and tells whether there is more.
+func (s *Service) sweep(ctx context.Context) (more bool, err error) {
+	var id int64
+	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+		id, err = tx.FindDeletedChatID()
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	err = s.store.Update(ctx, func(tx *store.Tx) error { return tx.SweepChat(id, sweepAtOnce) })
+	return err == nil, err
 }

@@ -102,7 +102,7 @@ func (tx *Tx) CreateChat(c *Chat) (err error) {
 
 // FindChatByID finds a chat, or ErrNotFound.
 func (tx *Tx) FindChatByID(id int64) (Chat, error) {
-	return tx.chat(`SELECT `+chatColumns+` FROM chats WHERE id = ?1`, id)
+	return tx.chat(`SELECT `+chatColumns+` FROM chats WHERE id = ?1 AND deleted_at IS NULL`, id)
 }
 
 // FindDirectChat finds the chat between two people, who may be the same, or
@@ -193,4 +193,175 @@ func (tx *Tx) chat(query string, args ...any) (Chat, error) {
 		return Chat{}, fmt.Errorf("find chat: %w", err)
 	}
 	return c, nil
+}
+
+// DeleteChat takes all participants out of a chat and returns their ids, in
+// order. From then on nobody finds it, and two people may have another. What it
+// holds is there until it is swept away.
+func (tx *Tx) DeleteChat(id int64, at time.Time) ([]int64, error) {
+	err := tx.execOne(`
+		UPDATE chats SET deleted_at = ?2, visibility = 'private',
+			direct_low = CASE kind WHEN 'group' THEN NULL ELSE -id END,
+			direct_high = CASE kind WHEN 'group' THEN NULL ELSE -id END
+		WHERE id = ?1 AND deleted_at IS NULL`, id, micros(at))
+	if err != nil {
+		return nil, fmt.Errorf("delete chat: %w", err)
+	}
+	left, err := list(tx, 16, func(row scanner, id *int64) error { return row.Scan(id) },
+		`DELETE FROM participants WHERE chat_id = ?1 RETURNING user_id`, id)
+	if err != nil {
+		return nil, fmt.Errorf("delete chat: %w", err)
+	}
+	slices.Sort(left)
+	return left, nil
+}
+
+// ChatEntry is a chat as one of its participants has it before them.
+type ChatEntry struct {
+	Chat
+	Participant  Participant
+	Participants int      // how many there are
+	Other        *User    // of a direct chat: the id and the names of the other
+	LastMessage  *Message // that they have not hidden; nil if there is none
+}
+
+// Unread is how many messages they have not read.
+func (e *ChatEntry) Unread() int64 { return e.LastSeq - e.Participant.ReadSeq }
+
+// ChatFilter says which of a user's chats one wants. The zero ChatFilter is none:
+// Limit counts.
+type ChatFilter struct {
+	ID            int64  // of one, or 0
+	Kind          string // or ""
+	Archived      *bool
+	Limit, Offset int
+}
+
+// ListChatsOf lists the chats that a user takes part in, those first whose last
+// message is the newest. It looks at each of the user's chats, and closer at
+// those that it lists.
+func (tx *Tx) ListChatsOf(userID int64, f ChatFilter) ([]ChatEntry, error) {
+	archived := -1
+	if f.Archived != nil {
+		archived = flag(*f.Archived)
+	}
+	// What is asked about each chat is asked once it is known which are listed.
+	// CROSS JOIN has SQLite begin with the user's chats.
+	found, err := list(tx, min(f.Limit, 64), scanChatEntry, `
+		SELECT c.id, c.kind, c.title, c.description, c.visibility, c.managed_by, c.last_seq, c.created_at, c.active_at,
+			coalesce(c.direct_low, 0), coalesce(c.direct_high, 0), `+participantColumns+`,
+			CASE c.kind WHEN 'group' THEN (SELECT count(*) FROM participants q WHERE q.chat_id = c.id)
+				WHEN 'direct' THEN 2 ELSE 1 END,
+			coalesce(o.id, 0), coalesce(o.username, ''), coalesce(o.display_name, ''),
+			coalesce(m.id, 0), coalesce(m.seq, 0), coalesce(m.sender_id, 0), coalesce(s.username, ''),
+			coalesce(m.text, ''), coalesce(m.client_id, ''), coalesce(m.created_at, 0), coalesce(`+messageDetails+`, '')
+		FROM (
+			SELECT own.chat_id AS id, mine.active_at AS active_at
+			FROM participants own CROSS JOIN chats mine
+			WHERE own.user_id = ?1 AND mine.id = own.chat_id
+				AND (own.chat_id = ?2 OR ?2 = 0) AND (mine.kind = ?3 OR ?3 = '') AND (own.archived = ?4 OR ?4 < 0)
+			ORDER BY mine.active_at DESC, mine.id DESC LIMIT ?5 OFFSET ?6
+		) page
+		CROSS JOIN chats c
+		CROSS JOIN participants p
+		CROSS JOIN users u
+		LEFT JOIN users o ON c.kind = 'direct' AND o.id = c.direct_low + c.direct_high - ?1
+		LEFT JOIN messages m ON m.id = (
+			SELECT m.id FROM messages m WHERE m.chat_id = page.id AND `+notHidden+` ORDER BY m.id DESC LIMIT 1)
+		LEFT JOIN users s ON s.id = m.sender_id
+		WHERE c.id = page.id AND p.chat_id = page.id AND p.user_id = ?1 AND u.id = ?1
+		ORDER BY page.active_at DESC, page.id DESC`,
+		userID, f.ID, f.Kind, archived, f.Limit, f.Offset)
+	if err != nil {
+		return nil, fmt.Errorf("list chats of user: %w", err)
+	}
+	return found, nil
+}
+
+func scanChatEntry(row scanner, e *ChatEntry) error {
+	var created, active, joined, muted, sent int64
+	var other User
+	var m Message
+	var details string
+	places := []any{
+		&e.ID, &e.Kind, &e.Title, &e.Description, &e.Visibility, &e.ManagedBy, &e.LastSeq, &created, &active, &e.low, &e.high,
+	}
+	places = append(places, e.Participant.places(&joined, &muted)...)
+	places = append(places, &e.Participants, &other.ID, &other.Username, &other.DisplayName,
+		&m.ID, &m.Seq, &m.SenderID, &m.SenderUsername, &m.Text, &m.ClientID, &sent, &details)
+	if err := row.Scan(places...); err != nil {
+		return err
+	}
+	e.CreatedAt, e.ActiveAt = fromMicros(created), fromMicros(active)
+	e.Participant.setTimes(joined, muted)
+	if other.ID != 0 {
+		e.Other = &other
+	}
+	if m.ID == 0 {
+		return nil
+	}
+	m.ChatID, m.ChatKind, m.CreatedAt = e.ID, e.Kind, fromMicros(sent)
+	e.LastMessage = &m
+	return m.setDetails(details)
+}
+
+// Unread is how much somebody has not read, of the chats that are not muted and
+// of those that are.
+type Unread struct {
+	Chats, Messages           int64
+	MutedChats, MutedMessages int64
+}
+
+// CountUnread counts what a user has not read, in which chats marked as unread
+// count as well; and whether a chat is muted is asked for a time.
+func (tx *Tx) CountUnread(userID int64, at time.Time) (u Unread, err error) {
+	err = tx.one(`
+		SELECT
+			coalesce(sum(CASE WHEN p.muted_until > ?2 THEN 0 ELSE 1 END), 0),
+			coalesce(sum(CASE WHEN p.muted_until > ?2 THEN 0 ELSE c.last_seq - p.read_seq END), 0),
+			coalesce(sum(CASE WHEN p.muted_until > ?2 THEN 1 ELSE 0 END), 0),
+			coalesce(sum(CASE WHEN p.muted_until > ?2 THEN c.last_seq - p.read_seq ELSE 0 END), 0)
+		FROM participants p CROSS JOIN chats c
+		WHERE p.user_id = ?1 AND c.id = p.chat_id AND (c.last_seq > p.read_seq OR p.marked_unread = 1)`,
+		[]any{userID, micros(at)}, &u.Chats, &u.Messages, &u.MutedChats, &u.MutedMessages)
+	if err != nil {
+		return Unread{}, fmt.Errorf("count what is unread: %w", err)
+	}
+	return u, nil
+}
+
+// FindDeletedChatID finds a chat that is to be swept away, or ErrNotFound.
+func (tx *Tx) FindDeletedChatID() (id int64, err error) {
+	// That no id is 0 has SQLite use the index, whatever ANALYZE has found.
+	err = tx.one(`SELECT id FROM chats WHERE deleted_at IS NOT NULL AND id > 0 ORDER BY id LIMIT 1`, nil, &id)
+	if err != nil {
+		return 0, fmt.Errorf("find deleted chat: %w", err)
+	}
+	return id, nil
+}
+
+// SweepChat removes something of what a deleted chat holds: so many messages, or
+// words of the index; or, when there are none left, the chat itself.
+func (tx *Tx) SweepChat(id int64, limit int) error {
+	for _, query := range []string{
+		`DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE chat_id = ?1 ORDER BY id LIMIT ?2)`,
+		`DELETE FROM search_terms WHERE space = ?1 AND (term, id) IN (
+			SELECT term, id FROM search_terms WHERE space = ?1 ORDER BY term, id LIMIT ?2)`,
+	} {
+		if n, err := tx.exec(query, id, limit); err != nil || n > 0 {
+			if err != nil {
+				err = fmt.Errorf("sweep chat: %w", err)
+			}
+			return err
+		}
+	}
+	// Another node may have been quicker, with what this one has not found. The
+	// invitations go with the chat.
+	_, err := tx.exec(`
+		DELETE FROM chats WHERE id = ?1 AND deleted_at IS NOT NULL
+			AND NOT EXISTS (SELECT 1 FROM messages WHERE chat_id = ?1)`, id)
+	if err != nil {
+		return fmt.Errorf("sweep chat: %w", err)
+	}
+	return nil
 }

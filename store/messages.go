@@ -26,6 +26,10 @@ type Message struct {
 	Mentions       []Mention
 	HasReactions   bool // read only: it has, or had
 	HasPoll        bool
+	// ReadCount and ReadBy are set by the rules, where they are asked for: how
+	// many of the others have read it, and in a small chat their usernames.
+	ReadCount *int
+	ReadBy    []string
 
 	flags int64 // to be stored
 }

@@ -58,7 +58,7 @@ func scanParticipant(row scanner, p *Participant) error {
 func (tx *Tx) AddParticipant(chatID, userID int64, role string, at time.Time) error {
 	err := tx.execOne(`
 		INSERT INTO participants (chat_id, user_id, role, joined_at, read_seq, delivered_seq)
-		SELECT id, ?2, ?3, ?4, last_seq, last_seq FROM chats WHERE id = ?1`,
+		SELECT id, ?2, ?3, ?4, last_seq, last_seq FROM chats WHERE id = ?1 AND deleted_at IS NULL`,
 		chatID, userID, role, micros(at))
 	if err != nil {
 		return fmt.Errorf("add participant: %w", err)
@@ -107,4 +107,42 @@ func (tx *Tx) ListGroupIDsOf(userID int64) ([]int64, error) {
 		return nil, fmt.Errorf("list groups of user: %w", err)
 	}
 	return found, nil
+}
+
+// SetSettings stores a participant's own business: what it is muted until, and
+// whether it is archived and marked as unread.
+func (tx *Tx) SetSettings(p Participant) error {
+	muted := int64(0)
+	if !p.MutedUntil.IsZero() {
+		muted = micros(p.MutedUntil)
+	}
+	err := tx.execOne(`
+		UPDATE participants SET muted_until = ?3, archived = ?4, marked_unread = ?5
+		WHERE chat_id = ?1 AND user_id = ?2`, p.ChatID, p.UserID, muted, flag(p.Archived), flag(p.MarkedUnread))
+	if err != nil {
+		return fmt.Errorf("set settings: %w", err)
+	}
+	return nil
+}
+
+// SetWatermarks stores what a participant has read, and what has come to them.
+// Neither goes back.
+func (tx *Tx) SetWatermarks(p Participant) error {
+	err := tx.execOne(`
+		UPDATE participants SET marked_unread = ?5,
+			read_seq = CASE WHEN read_seq > ?3 THEN read_seq ELSE ?3 END,
+			delivered_seq = CASE WHEN delivered_seq > ?4 THEN delivered_seq ELSE ?4 END
+		WHERE chat_id = ?1 AND user_id = ?2`, p.ChatID, p.UserID, p.ReadSeq, p.DeliveredSeq, flag(p.MarkedUnread))
+	if err != nil {
+		return fmt.Errorf("set watermarks: %w", err)
+	}
+	return nil
+}
+
+// flag is how a truth is stored.
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

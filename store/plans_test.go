@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,12 +98,20 @@ func plans(t *testing.T, prepare string) {
 
 	span := store.Span{After: 0, Before: 100}
 	fromEnd := store.Span{After: 0, Before: 100, FromEnd: true}
+	chatsOf := []string{
+		"SEARCH own USING INDEX participants_user (user_id=?)", "SEARCH mine USING INTEGER PRIMARY KEY (rowid=?)",
+		"SEARCH c USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH p USING PRIMARY KEY (chat_id=? AND user_id=?)",
+		"SEARCH u USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH o USING INTEGER PRIMARY KEY (rowid=?)",
+		"SEARCH m USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH m USING COVERING INDEX messages_chat (chat_id=?)",
+		"SEARCH h USING PRIMARY KEY (user_id=? AND message_id=?)", "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)",
+	}
 	const sorted = "USE TEMP B-TREE FOR ORDER BY"
 	for _, c := range []struct {
 		name string
 		fn   func(*store.Tx) error
 		want []string // steps that there must be, in this order
 		sort bool
+		may  []string // steps that are not as bad as they look
 	}{
 		{name: "ListChatMessages", fn: func(tx *store.Tx) error {
 			_, err := tx.ListChatMessages(0, group.ID, span, 10)
@@ -148,8 +157,8 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.NextSeq(ada.ID, group.ID, 1, noon)
 			return err
 		}, want: []string{
-			"SEARCH chats USING INTEGER PRIMARY KEY (rowid=?)",
 			"SEARCH participants USING PRIMARY KEY (chat_id=? AND user_id=?)",
+			"SEARCH chats USING INTEGER PRIMARY KEY (rowid=?)",
 		}},
 		{name: "FindChatByID", fn: func(tx *store.Tx) error {
 			_, err := tx.FindChatByID(group.ID)
@@ -173,6 +182,57 @@ func plans(t *testing.T, prepare string) {
 		{name: "RemoveParticipant", fn: func(tx *store.Tx) error {
 			return tx.RemoveParticipant(group.ID, bob.ID)
 		}, want: []string{"SEARCH participants USING PRIMARY KEY (chat_id=? AND user_id=?)"}},
+		{name: "ListChatsOf", fn: func(tx *store.Tx) error {
+			_, err := tx.ListChatsOf(ada.ID, store.ChatFilter{Limit: 10})
+			return err
+		}, want: chatsOf, sort: true, may: []string{"SCAN page"}},
+		{name: "ListChatsOf, some", fn: func(tx *store.Tx) error {
+			_, err := tx.ListChatsOf(ada.ID, store.ChatFilter{ID: group.ID, Kind: store.GroupChat, Archived: new(bool), Limit: 10})
+			return err
+		}, want: chatsOf, sort: true, may: []string{"SCAN page"}},
+		{name: "CountUnread", fn: func(tx *store.Tx) error {
+			_, err := tx.CountUnread(ada.ID, noon)
+			return err
+		}, want: []string{"SEARCH p USING INDEX participants_user (user_id=?)", "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "ListReaders", fn: func(tx *store.Tx) error {
+			_, err := tx.ListReaders(group.ID, ada.ID, 1, 10, 0)
+			return err
+		}, want: []string{"SEARCH p USING PRIMARY KEY (chat_id=?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "CountReaders", fn: func(tx *store.Tx) error {
+			_, _, err := tx.CountReaders(group.ID, ada.ID, 1)
+			return err
+		}, want: []string{"SEARCH participants USING PRIMARY KEY (chat_id=?)"}},
+		{name: "ListReadSeqs", fn: func(tx *store.Tx) error {
+			_, err := tx.ListReadSeqs(group.ID, 10)
+			return err
+		}, want: []string{"SEARCH p USING PRIMARY KEY (chat_id=?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "CountReadSeqs", fn: func(tx *store.Tx) error {
+			_, err := tx.CountReadSeqs(group.ID, 1, 2, []int64{ada.ID, bob.ID, 3})
+			return err
+		}, want: []string{"SEARCH participants USING PRIMARY KEY (chat_id=?)"}, may: []string{"USE TEMP B-TREE FOR GROUP BY"}},
+		{name: "SetSettings", fn: func(tx *store.Tx) error {
+			return tx.SetSettings(store.Participant{ChatID: group.ID, UserID: ada.ID})
+		}, want: []string{"SEARCH participants USING PRIMARY KEY (chat_id=? AND user_id=?)"}},
+		{name: "SetWatermarks", fn: func(tx *store.Tx) error {
+			return tx.SetWatermarks(store.Participant{ChatID: group.ID, UserID: ada.ID})
+		}, want: []string{"SEARCH participants USING PRIMARY KEY (chat_id=? AND user_id=?)"}},
+		{name: "DeleteChat", fn: func(tx *store.Tx) error {
+			_, err := tx.DeleteChat(group.ID, noon)
+			return err
+		}, want: []string{"SEARCH chats USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH participants USING PRIMARY KEY (chat_id=?)"}},
+		{name: "FindDeletedChatID", fn: func(tx *store.Tx) error {
+			_, err := tx.FindDeletedChatID()
+			return err
+		}, want: []string{"SEARCH chats USING INDEX chats_deleted (id>?)"}},
+		{name: "SweepChat, messages", fn: func(tx *store.Tx) error {
+			return tx.SweepChat(group.ID, 10)
+		}, want: []string{"SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH messages USING COVERING INDEX messages_chat (chat_id=?)"}},
+		{name: "SweepChat, the rest", fn: func(tx *store.Tx) error {
+			return tx.SweepChat(group.ID, 10)
+		}, want: []string{
+			"SEARCH search_terms USING PRIMARY KEY (space=? AND term=? AND id=?)", "SEARCH search_terms USING PRIMARY KEY (space=?)",
+			"SEARCH chats USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH messages USING COVERING INDEX messages_chat (chat_id=?)",
+		}},
 		{name: "FindUserByKey", fn: func(tx *store.Tx) error {
 			_, err := tx.FindUserByKey("ada")
 			return err
@@ -208,6 +268,9 @@ func plans(t *testing.T, prepare string) {
 				}
 			}
 			for _, step := range p.steps {
+				if slices.Contains(c.may, step) {
+					continue
+				}
 				require.NotRegexp(t, `^SCAN `, step)
 				require.NotContains(t, step, "AUTOMATIC")
 				if !c.sort {

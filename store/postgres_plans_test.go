@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -196,6 +197,12 @@ func TestPostgresPlans(t *testing.T) {
 			return counted(want, len(found), err)
 		}
 	}
+	chatsOf := func(userID int64, f store.ChatFilter, want int) func(*store.Tx) error {
+		return func(tx *store.Tx) error {
+			found, err := tx.ListChatsOf(userID, f)
+			return counted(want, len(found), err)
+		}
+	}
 	eventsBehind := func(after int64, limit, want int) func(*store.Tx) error {
 		return func(tx *store.Tx) error {
 			found, err := tx.ListEvents(after, limit)
@@ -244,7 +251,7 @@ func TestPostgresPlans(t *testing.T) {
 		{"NextSeq", func(tx *store.Tx) error {
 			_, err := tx.NextSeq(one, one, 1, noon)
 			return err
-		}, 3, 30},
+		}, 3, 50},
 		{"FindChatByID", func(tx *store.Tx) error {
 			_, err := tx.FindChatByID(one)
 			return err
@@ -275,6 +282,57 @@ func TestPostgresPlans(t *testing.T) {
 		{"RemoveParticipant", func(tx *store.Tx) error {
 			return tx.RemoveParticipant(one, one)
 		}, 1, 10},
+		// Of ten chats, with all their participants and the last messages.
+		{"ListChatsOf", chatsOf(one, store.ChatFilter{Limit: 100}, 10), 240, 600},
+		{"ListChatsOf, a page", chatsOf(one, store.ChatFilter{Limit: 2, Offset: 3}, 2), 70, 200},
+		{"ListChatsOf, just one", chatsOf(one, store.ChatFilter{ID: one, Limit: 1}, 1), 40, 120},
+		{"ListChatsOf, quiet", chatsOf(quiet, store.ChatFilter{Limit: 100, Archived: new(bool)}, 2), 30, 100},
+		{"ListChatsOf, of others", chatsOf(one, store.ChatFilter{ID: quiet, Limit: 1}, 0), 15, 30},
+		{"CountUnread", func(tx *store.Tx) error {
+			_, err := tx.CountUnread(one, noon)
+			return err
+		}, 25, 80},
+		{"ListReaders", func(tx *store.Tx) error {
+			_, err := tx.ListReaders(one, one, 0, 5, 2)
+			return err
+		}, 25, 60},
+		{"CountReaders", func(tx *store.Tx) error {
+			_, _, err := tx.CountReaders(one, one, 0)
+			return err
+		}, 10, 20},
+		{"ListReadSeqs", func(tx *store.Tx) error {
+			_, err := tx.ListReadSeqs(one, 21)
+			return err
+		}, 25, 60},
+		{"CountReadSeqs", func(tx *store.Tx) error {
+			_, err := tx.CountReadSeqs(one, 0, 100, []int64{one, one + 7})
+			return err
+		}, 10, 20},
+		{"SetSettings", func(tx *store.Tx) error {
+			return tx.SetSettings(store.Participant{ChatID: one, UserID: one, Archived: true})
+		}, 1, 30},
+		{"SetWatermarks", func(tx *store.Tx) error {
+			return tx.SetWatermarks(store.Participant{ChatID: one, UserID: one, ReadSeq: 7, DeliveredSeq: 7})
+		}, 1, 30},
+		{"DeleteChat", func(tx *store.Tx) error {
+			left, err := tx.DeleteChat(one, noon)
+			return counted(10, len(left), err)
+		}, 10, 60},
+		{"FindDeletedChatID", func(tx *store.Tx) error {
+			if _, err := tx.FindDeletedChatID(); !errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("found: %w", err)
+			}
+			return nil
+		}, 0, 10},
+		{"SweepChat", func(tx *store.Tx) error {
+			return tx.SweepChat(one, 10)
+		}, 50, 400},
+		{"SweepChat, the rest", func(tx *store.Tx) error {
+			if _, err := tx.DeleteChat(quiet-1, noon); !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			return tx.SweepChat(quiet-1, 10)
+		}, 2, 20},
 		{"FindUserByKey", func(tx *store.Tx) error {
 			_, err := tx.FindUserByKey("user 7")
 			return err

@@ -1,0 +1,205 @@
+package chat
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/caddymsg/messaging/store"
+)
+
+// Watermarks are how far somebody is in a chat.
+type Watermarks struct {
+	ReadSeq, DeliveredSeq int64
+	Unread                int64 // messages
+	MarkedUnread          bool
+}
+
+// Read says that the caller has read a chat up to a message, by its number in
+// the chat, or to its end if seq is nil. What was read further stays so; a mark
+// as unread goes. It returns Forbidden if the caller is not in the chat, and
+// Invalid for a number that the chat does not have.
+func (s *Service) Read(ctx context.Context, caller Caller, chatID int64, seq *int64) (Watermarks, error) {
+	return s.moveWatermarks(ctx, caller, chatID, seq, func(p *store.Participant, seq int64) {
+		p.ReadSeq = max(p.ReadSeq, seq)
+		p.DeliveredSeq = max(p.DeliveredSeq, p.ReadSeq)
+		p.MarkedUnread = false
+	})
+}
+
+// Delivered says that the messages of a chat have come to a device of the
+// caller's, up to one, by its number in the chat. It returns what [Service.Read]
+// does.
+func (s *Service) Delivered(ctx context.Context, caller Caller, chatID, seq int64) (Watermarks, error) {
+	return s.moveWatermarks(ctx, caller, chatID, &seq, func(p *store.Participant, seq int64) {
+		p.DeliveredSeq = max(p.DeliveredSeq, seq)
+	})
+}
+
+func (s *Service) moveWatermarks(
+	ctx context.Context, caller Caller, chatID int64, seq *int64, move func(*store.Participant, int64),
+) (Watermarks, error) {
+	var marks Watermarks
+	err := s.store.Update(ctx, func(tx *store.Tx) error {
+		c, before, err := lockedPlace(tx, caller, chatID)
+		if err != nil {
+			return err
+		}
+		upTo := c.LastSeq
+		if seq != nil {
+			upTo = *seq
+		}
+		if upTo < 0 || upTo > c.LastSeq {
+			return invalid("seq", "seq_invalid", "seq is the number of a message of this chat.")
+		}
+		after := before
+		move(&after, upTo)
+		marks = Watermarks{
+			ReadSeq: after.ReadSeq, DeliveredSeq: after.DeliveredSeq,
+			Unread: c.LastSeq - after.ReadSeq, MarkedUnread: after.MarkedUnread,
+		}
+		if after == before {
+			return nil
+		}
+		if err := tx.SetWatermarks(after); err != nil {
+			return err
+		}
+		return appendWatermarks(tx, before, after, s.now())
+	})
+	return marks, err
+}
+
+// appendWatermarks tells the chat what moved, and the participant's other
+// devices if it was only the mark, which is nobody else's business.
+func appendWatermarks(tx *store.Tx, before, after store.Participant, at time.Time) error {
+	e := store.Event{ChatID: after.ChatID, ActorID: after.UserID, UserID: after.UserID, At: at}
+	switch {
+	case after.ReadSeq != before.ReadSeq:
+		e.Type, e.Data = store.ChatRead, seqData(after.ReadSeq)
+	case after.DeliveredSeq != before.DeliveredSeq:
+		e.Type, e.Data = store.ChatDelivered, seqData(after.DeliveredSeq)
+	default:
+		return appendSettings(tx, after, at)
+	}
+	return tx.AppendEvent(e)
+}
+
+func seqData(seq int64) string { return `{"seq":` + strconv.FormatInt(seq, 10) + `}` }
+
+// Reader is a participant who has read a message.
+type Reader = store.Reader
+
+// Readers are those who have read a message, but for its sender: how many, and
+// a part of them, by their ids.
+type Readers struct {
+	Read, Delivered int
+	List            []Reader
+}
+
+// Readers tells who has read a message. Limit is as that of a [ChatList]. It
+// returns NotFound for a message that the caller does not see, and Invalid for
+// the limit and the offset.
+func (s *Service) Readers(ctx context.Context, caller Caller, messageID int64, limit, offset int) (Readers, error) {
+	limit, err := listLimit(limit, offset)
+	if err != nil {
+		return Readers{}, err
+	}
+	var readers Readers
+	err = s.store.View(ctx, func(tx *store.Tx) error {
+		m, err := tx.FindMessage(caller.UserID, messageID)
+		if err != nil {
+			return refuse(err, store.ErrNotFound, errNoSuchMessage())
+		}
+		readers.Read, readers.Delivered, err = tx.CountReaders(m.ChatID, m.SenderID, m.Seq)
+		if err != nil {
+			return err
+		}
+		readers.List, err = tx.ListReaders(m.ChatID, m.SenderID, m.Seq, limit, offset)
+		return err
+	})
+	return readers, err
+}
+
+func errNoSuchMessage() *Error {
+	return &Error{Kind: NotFound, Code: "message_not_found", Message: "There is no such message."}
+}
+
+// maxReadBy is the largest chat whose messages tell by name who has read them.
+const maxReadBy = 20
+
+// countReaders sets on each message of a chat how many of the others have read
+// it, and in a small chat who they are. However many messages there are, it
+// makes one query, in a larger chat two.
+func countReaders(tx *store.Tx, chatID int64, messages []Message) error {
+	if len(messages) == 0 {
+		return nil
+	}
+	readers, err := tx.ListReadSeqs(chatID, maxReadBy+1)
+	if err != nil {
+		return err
+	}
+	if len(readers) > maxReadBy {
+		return countManyReaders(tx, chatID, messages)
+	}
+	for i := range messages {
+		m := &messages[i]
+		m.ReadBy = nil
+		for _, r := range readers {
+			if r.UserID != m.SenderID && r.ReadSeq >= m.Seq {
+				m.ReadBy = append(m.ReadBy, r.Username)
+			}
+		}
+		count := len(m.ReadBy)
+		m.ReadCount = &count
+	}
+	return nil
+}
+
+// countManyReaders is countReaders for a chat that is too large to name them.
+func countManyReaders(tx *store.Tx, chatID int64, messages []Message) error {
+	var senders []int64
+	from, to := int64(math.MaxInt64), int64(0)
+	for _, m := range messages {
+		senders = append(senders, m.SenderID)
+		from, to = min(from, m.Seq), max(to, m.Seq)
+	}
+	slices.Sort(senders)
+	senders = slices.Compact(senders)
+	counts, err := tx.CountReadSeqs(chatID, from, to, senders)
+	if err != nil {
+		return err
+	}
+	bySeq := map[int64]int{}                        // who has read up to it, and no more
+	bySender := make(map[int64]int64, len(senders)) // what they have read themselves
+	for _, c := range counts {
+		bySeq[c.Seq] += c.Count
+		if c.UserID != 0 {
+			bySender[c.UserID] = c.Seq
+		}
+	}
+	// The last message first: who has read it has read those before it, too.
+	order := make([]int, len(messages))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(messages[b].Seq, messages[a].Seq) })
+	read := slices.SortedFunc(maps.Keys(bySeq), func(a, b int64) int { return cmp.Compare(b, a) })
+	total := 0
+	for _, i := range order {
+		m := &messages[i]
+		for len(read) > 0 && read[0] >= m.Seq {
+			total += bySeq[read[0]]
+			read = read[1:]
+		}
+		count := total
+		if seq, in := bySender[m.SenderID]; in && seq >= m.Seq {
+			count--
+		}
+		m.ReadCount, m.ReadBy = &count, nil
+	}
+	return nil
+}

@@ -94,18 +94,23 @@ var allRoutes = map[string][]string{
 	"/v1/blocks":            {"get"},
 	"/v1/blocks/{username}": {"delete", "put"},
 
-	"/v1/auth/register": {"post"},
-	"/v1/auth/login":    {"post"},
-	"/v1/auth/logout":   {"post"},
-	"/v1/group_chat":    {"post"},
-	"/v1/group_chat/{group_chat_id}/participants":        {"post"},
-	"/v1/group_chat/{group_chat_id}/participants/{user}": {"delete"},
-	"/v1/messages":                                  {"get", "post"},
-	"/v1/messages/group/{group_chat_id}":            {"get"},
-	"/v1/messages/p2p/{dest_username}":              {"get"},
-	"/v1/group_chat/messages":                       {"get"},
-	"/v1/group_chat/messages/group/{group_chat_id}": {"get"},
-	"/v1/group_chat/messages/p2p/{dest_username}":   {"get"},
+	"/v1/auth/register":                                  {"post"},
+	"/v1/auth/login":                                     {"post"},
+	"/v1/auth/logout":                                    {"post"},
+	"/v1/group_chat":                                     {"get", "post"},
+	"/v1/group_chat/{group_chat_id}":                     {"delete", "get", "patch"},
+	"/v1/group_chat/{group_chat_id}/join":                {"post"},
+	"/v1/group_chat/{group_chat_id}/participants":        {"get", "post"},
+	"/v1/group_chat/{group_chat_id}/participants/{user}": {"delete", "patch"},
+	"/v1/group_chat/{group_chat_id}/invites":             {"get", "post"},
+	"/v1/group_chat/{group_chat_id}/invites/{invite_id}": {"delete"},
+	"/v1/invites/{token}":                                {"get", "post"},
+	"/v1/messages":                                       {"get", "post"},
+	"/v1/messages/group/{group_chat_id}":                 {"get"},
+	"/v1/messages/p2p/{dest_username}":                   {"get"},
+	"/v1/group_chat/messages":                            {"get"},
+	"/v1/group_chat/messages/group/{group_chat_id}":      {"get"},
+	"/v1/group_chat/messages/p2p/{dest_username}":        {"get"},
 }
 
 func documentedRoutes(t *testing.T, s *frontdoor.Server) {
@@ -124,7 +129,8 @@ func documentedRoutes(t *testing.T, s *frontdoor.Server) {
 	ids := map[string]bool{}
 	param := regexp.MustCompile(`\{(\w+)\}`)
 	for path, operations := range d.Paths {
-		filled := strings.NewReplacer("{group_chat_id}", "1", "{user}", "bob", "{username}", "bob", "{dest_username}", "bob").Replace(path)
+		filled := strings.NewReplacer("{group_chat_id}", "1", "{user}", "bob", "{username}", "bob", "{dest_username}", "bob",
+			"{invite_id}", "1", "{token}", "token").Replace(path)
 		allowed := []string{}
 		for method, op := range operations {
 			require.False(t, ids[op.OperationID], op.OperationID)
@@ -326,9 +332,13 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	eve := frontdoor.SignUp(t, s.URL, "eve")
 	nobody, other := frontdoor.NewClient(t, s.URL), frontdoor.NewClient(t, s.URL)
 	d := readDocument(t, nobody)
-	group, others := newGroup(alice), newGroup(bob)
+	group, others, public := newGroup(alice), newGroup(bob), newGroup(bob)
 	add(t, alice, group, "carol")
-	send(t, alice, "bob", "hi")
+	groupPath, publicPath := fmt.Sprint("/v1/group_chat/", group), fmt.Sprint("/v1/group_chat/", public)
+	bob.Do("PATCH", publicPath, `{"visibility":"public"}`).Want(200)
+	invite := decode[inviteAnswer](alice.Post(groupPath+"/invites", ""))
+	token := decode[inviteAnswer](bob.Post(publicPath+"/invites", `{"expires_in":3600,"max_uses":3}`)).Token
+	direct := send(t, alice, "bob", "hi").ChatID
 	alice.Post("/v1/messages", fmt.Sprintf(`{"group_chat_id":%d,"message":"hi","client_id":"key"}`, group)).Want(200)
 	send(t, alice, "alice", "note")
 	large := strings.Repeat(" ", 65<<10)
@@ -348,8 +358,20 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		login        = "POST /v1/auth/login"
 		logout       = "POST /v1/auth/logout"
 		create       = "POST /v1/group_chat"
+		groups       = "GET /v1/group_chat"
+		look         = "GET /v1/group_chat/{group_chat_id}"
+		edit         = "PATCH /v1/group_chat/{group_chat_id}"
+		destroy      = "DELETE /v1/group_chat/{group_chat_id}"
+		join         = "POST /v1/group_chat/{group_chat_id}/join"
+		who          = "GET /v1/group_chat/{group_chat_id}/participants"
 		participants = "POST /v1/group_chat/{group_chat_id}/participants"
+		role         = "PATCH /v1/group_chat/{group_chat_id}/participants/{user}"
 		remove       = "DELETE /v1/group_chat/{group_chat_id}/participants/{user}"
+		invites      = "GET /v1/group_chat/{group_chat_id}/invites"
+		invitation   = "POST /v1/group_chat/{group_chat_id}/invites"
+		revoke       = "DELETE /v1/group_chat/{group_chat_id}/invites/{invite_id}"
+		invited      = "GET /v1/invites/{token}"
+		accept       = "POST /v1/invites/{token}"
 		messages     = "POST /v1/messages"
 		users        = "GET /v1/users"
 		user         = "GET /v1/users/{user}"
@@ -379,6 +401,73 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{create, nobody, nil, "", "", "", 401},
 		{create, alice, nil, "", "", foreign, 403},
 		{create, alice, nil, "", large, "", 413},
+		{groups, alice, nil, "?limit=2&offset=0", "", "", 200},
+		{groups, alice, nil, "?limit=0", "", "", 400},
+		{groups, nobody, nil, "", "", "", 401},
+		{look, alice, []any{public}, "", "", "", 200},
+		{look, alice, []any{group}, "", "", "", 200},
+		{look, alice, []any{direct}, "", "", "", 400},
+		{look, nobody, []any{group}, "", "", "", 401},
+		{look, alice, []any{others}, "", "", "", 403},
+		{look, alice, []any{"x"}, "", "", "", 404},
+		{edit, alice, []any{group}, "", `{"title":"Weekend","description":"text","visibility":"private","managed_by":"members"}`, "", 200},
+		{edit, alice, []any{group}, "", `{"visibility":"secret"}`, "", 400},
+		{edit, nobody, []any{group}, "", `{}`, "", 401},
+		{edit, alice, []any{public}, "", `{}`, "", 403},
+		{edit, alice, []any{group}, "", `{}`, foreign, 403},
+		{edit, alice, []any{"x"}, "", `{}`, "", 404},
+		{edit, alice, []any{group}, "", large, "", 413},
+		{who, alice, []any{group}, "?limit=500&offset=0", "", "", 200},
+		{who, alice, []any{group}, "?limit=501", "", "", 400},
+		{who, nobody, []any{group}, "", "", "", 401},
+		{who, alice, []any{others}, "", "", "", 403},
+		{who, alice, []any{"x"}, "", "", "", 404},
+		{role, alice, []any{group, "carol"}, "", `{"role":"admin"}`, "", 200},
+		{role, alice, []any{group, "bob"}, "", `{"role":"admin"}`, "", 400},
+		{role, nobody, []any{group, "carol"}, "", `{"role":"admin"}`, "", 401},
+		{role, alice, []any{others, "bob"}, "", `{"role":"admin"}`, "", 403},
+		{role, alice, []any{group, "carol"}, "", `{"role":"admin"}`, foreign, 403},
+		{role, alice, []any{"x", "carol"}, "", `{"role":"admin"}`, "", 404},
+		{role, alice, []any{group, "carol"}, "", large, "", 413},
+		{invitation, alice, []any{group}, "", "", "", 200},
+		{invitation, alice, []any{group}, "", `{"expires_in":60,"max_uses":1}`, "", 200},
+		{invitation, alice, []any{group}, "", `{"expires_in":59}`, "", 400},
+		{invitation, nobody, []any{group}, "", "", "", 401},
+		{invitation, alice, []any{public}, "", "", "", 403},
+		{invitation, alice, []any{group}, "", "", foreign, 403},
+		{invitation, alice, []any{"x"}, "", "", "", 404},
+		{invitation, alice, []any{group}, "", large, "", 413},
+		{invites, alice, []any{group}, "", "", "", 200},
+		{invites, alice, []any{direct}, "", "", "", 400},
+		{invites, nobody, []any{group}, "", "", "", 401},
+		{invites, alice, []any{public}, "", "", "", 403},
+		{invites, alice, []any{"x"}, "", "", "", 404},
+		{revoke, nobody, []any{group, invite.ID}, "", "", "", 401},
+		{revoke, alice, []any{public, invite.ID}, "", "", "", 403},
+		{revoke, alice, []any{group, invite.ID}, "", "", foreign, 403},
+		{revoke, alice, []any{direct, invite.ID}, "", "", "", 400},
+		{revoke, alice, []any{group, invite.ID}, "", "", "", 200},
+		{revoke, alice, []any{group, invite.ID}, "", "", "", 404},
+		{invited, alice, []any{token}, "", "", "", 200},
+		{invited, nobody, []any{token}, "", "", "", 401},
+		{invited, alice, []any{invite.Token}, "", "", "", 404},
+		{accept, nobody, []any{token}, "", "", "", 401},
+		{accept, alice, []any{token}, "", "", foreign, 403},
+		{accept, alice, []any{token}, "", "", "", 200},
+		{accept, alice, []any{token}, "", "", "", 400},
+		{accept, alice, []any{invite.Token}, "", "", "", 404},
+		{join, eve, []any{public}, "", "", "", 200},
+		{join, eve, []any{public}, "", "", "", 400},
+		{join, nobody, []any{public}, "", "", "", 401},
+		{join, eve, []any{others}, "", "", "", 403},
+		{join, eve, []any{public}, "", "", foreign, 403},
+		{join, eve, []any{"x"}, "", "", "", 404},
+		{destroy, nobody, []any{public}, "", "", "", 401},
+		{destroy, alice, []any{public}, "", "", "", 403},
+		{destroy, alice, []any{direct}, "", "", "", 400},
+		{destroy, bob, []any{public}, "", "", foreign, 403},
+		{destroy, bob, []any{"x"}, "", "", "", 404},
+		{destroy, bob, []any{public}, "", "", "", 200},
 		{participants, alice, []any{group}, "", `{"username":"bob"}`, "", 200},
 		{participants, alice, []any{group}, "", `{"username":"bob"}`, "", 400},
 		{participants, nobody, []any{group}, "", `{"username":"bob"}`, "", 401},

@@ -5,35 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/caddymsg/messaging/store"
 )
-
-// MaxTitleLength is the longest title of a group, in characters.
-const MaxTitleLength = 128
-
-// CreateGroup makes a group with the caller as its first participant. Anybody
-// may. The title may be empty; it returns Invalid for one that is too long or
-// holds control characters.
-func (s *Service) CreateGroup(ctx context.Context, caller Caller, title string) (Chat, error) {
-	title = strings.TrimSpace(title)
-	if utf8.RuneCountInString(title) > MaxTitleLength {
-		return Chat{}, invalid("title", "title_too_long",
-			"A title has at most "+strconv.Itoa(MaxTitleLength)+" characters.")
-	}
-	if !utf8.ValidString(title) || strings.ContainsFunc(title, unicode.IsControl) {
-		return Chat{}, invalid("title", "title_invalid", "A title is one line of text without control characters.")
-	}
-	group := store.NewGroup(title, s.now())
-	err := s.store.Update(ctx, func(tx *store.Tx) error {
-		return createChat(tx, &group, caller.UserID, caller.UserID)
-	})
-	return group, err
-}
 
 // createChat stores a chat with its first participants and says so in the log.
 func createChat(tx *store.Tx, c *Chat, creator int64, participants ...int64) error {

@@ -94,13 +94,13 @@ func (r *rules) person(tb reporter) chat.Caller {
 // group is a group of the first, who takes the others in.
 func (r *rules) group(tb reporter, creator chat.Caller, others ...chat.Caller) chat.Chat {
 	tb.Helper()
-	group, err := r.CreateGroup(context.Background(), creator, "")
+	group, err := r.CreateGroup(context.Background(), creator, chat.NewGroup{})
 	require.NoError(tb, err)
 	for _, other := range others {
 		_, err := r.AddParticipant(context.Background(), creator, group.ID, other.Username)
 		require.NoError(tb, err)
 	}
-	return group
+	return group.Chat
 }
 
 func (r *rules) send(tb reporter, caller chat.Caller, d chat.Draft) chat.Message {
@@ -206,7 +206,7 @@ func TestCreateGroup(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				r.committed()
-				group, err := r.CreateGroup(t.Context(), alice, c.title)
+				group, err := r.CreateGroup(t.Context(), alice, chat.NewGroup{Title: c.title})
 				if c.refused != nil {
 					requireRefusal(t, *c.refused, err)
 					require.Empty(t, r.committed())
@@ -228,7 +228,7 @@ func TestCreateGroup(t *testing.T) {
 					stored, err = tx.FindChatByID(group.ID)
 					return err
 				}))
-				require.Equal(t, group, stored)
+				require.Equal(t, group.Chat, stored)
 			})
 		}
 	})
@@ -314,7 +314,7 @@ func TestParticipants(t *testing.T) {
 
 		added, err := r.AddParticipant(t.Context(), alice, group.ID, "BOB")
 		require.NoError(t, err)
-		require.Equal(t, bob.UserID, added.ID)
+		require.Equal(t, bob.UserID, added.UserID)
 		require.Equal(t, "bob", added.Username)
 		events := r.committed()
 		require.Len(t, events, 1)
@@ -331,11 +331,15 @@ func TestParticipants(t *testing.T) {
 		r.committed()
 		require.NoError(t, r.RemoveParticipant(t.Context(), carol, group.ID, "alice"))
 		events = r.committed()
-		require.Len(t, events, 1)
+		require.Len(t, events, 2)
 		require.Equal(t, store.Event{
 			ID: events[0].ID, Type: store.ParticipantRemoved,
 			ChatID: group.ID, ActorID: carol.UserID, UserID: alice.UserID, At: events[0].At,
 		}, events[0])
+		require.Equal(t, store.Event{
+			ID: events[1].ID, Type: store.ParticipantUpdated, Data: `{"role":"owner"}`,
+			ChatID: group.ID, ActorID: carol.UserID, UserID: bob.UserID, At: events[0].At,
+		}, events[1])
 		require.False(t, events[0].At.IsZero())
 
 		_, err = r.ChatMessages(t.Context(), alice, group.ID, chat.Page{})

@@ -252,16 +252,14 @@ func (s *Service) DeleteMe(ctx context.Context, caller Caller) error {
 		}
 		now := s.now()
 		for _, chatID := range groups {
-			err := tx.RemoveParticipant(chatID, caller.UserID)
+			mine, err := tx.FindParticipant(chatID, caller.UserID)
 			if errors.Is(err, store.ErrNotFound) {
 				continue // removed meanwhile
 			}
 			if err != nil {
 				return err
 			}
-			if err := tx.AppendEvent(store.Event{
-				Type: store.ParticipantRemoved, ChatID: chatID, ActorID: caller.UserID, UserID: caller.UserID, At: now,
-			}); err != nil {
+			if err := leave(tx, mine, caller.UserID, now); err != nil {
 				return err
 			}
 		}

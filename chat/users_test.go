@@ -344,7 +344,7 @@ func TestFindUser(t *testing.T) {
 					return
 				}
 				require.NoError(t, err)
-				require.Equal(t, c.want.UserID, user.ID)
+				require.Equal(t, c.want.UserID, user.UserID)
 				require.Equal(t, c.want.Username, user.Username)
 			})
 		}

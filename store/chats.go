@@ -123,10 +123,20 @@ func (tx *Tx) FindDirectChat(a, b int64) (Chat, error) {
 // Nobody locks a chat of others: it may return ErrNotFound for one that the user
 // does not take part in. Whether they do once it is locked is still to be asked.
 func (tx *Tx) LockChat(userID, chatID int64) error {
+	return tx.lock(chatID, tx.dialect.tryLockChat, tx.dialect.lockChat, userID, chatID)
+}
+
+// LockGroup is LockChat for somebody who is about to join a group. Whoever asks
+// for it has found out that they may.
+func (tx *Tx) LockGroup(chatID int64) error {
+	return tx.lock(chatID, tx.dialect.tryLockGroup, tx.dialect.lockGroup, chatID)
+}
+
+func (tx *Tx) lock(chatID int64, tryLock, lock string, args ...any) error {
 	if slices.Contains(tx.locked, chatID) {
 		return nil
 	}
-	if err := tx.lockChat(userID, chatID); err != nil {
+	if err := tx.lockNow(chatID, tryLock, lock, args); err != nil {
 		return fmt.Errorf("lock chat: %w", err)
 	}
 	if tx.writing {
@@ -140,16 +150,16 @@ func (tx *Tx) LockChat(userID, chatID int64) error {
 // its turn, and begins it anew.
 var errBusy = fmt.Errorf("%w: another update holds the chat", ErrUnavailable)
 
-func (tx *Tx) lockChat(userID, chatID int64) error {
-	query := tx.dialect.tryLockChat
-	if query == "" {
+func (tx *Tx) lockNow(chatID int64, tryLock, lock string, args []any) error {
+	if lock == "" {
 		return nil
 	}
+	query := tryLock
 	if tx.turns[chatID] {
-		query = tx.dialect.lockChat
+		query = lock
 	}
 	var locked bool
-	if err := tx.one(query, []any{userID, chatID}, &locked); err != nil {
+	if err := tx.one(query, args, &locked); err != nil {
 		return err
 	}
 	if !locked {

@@ -146,3 +146,38 @@ func flag(b bool) int {
 	}
 	return 0
 }
+
+// ListParticipants lists who takes part in a chat, by how long they have.
+func (tx *Tx) ListParticipants(chatID int64, limit, offset int) ([]Participant, error) {
+	found, err := list(tx, min(limit, 64), scanParticipant, `
+		SELECT `+participantColumns+`
+		FROM participants p JOIN users u ON u.id = p.user_id
+		WHERE p.chat_id = ?1 ORDER BY p.joined_at, p.user_id LIMIT ?2 OFFSET ?3`, chatID, limit, offset)
+	if err != nil {
+		return nil, fmt.Errorf("list participants: %w", err)
+	}
+	return found, nil
+}
+
+// FindHeir finds who comes after the owner of a group: the admin who has been in
+// it longest or, if there is none, the member; ErrNotFound if there is nobody.
+func (tx *Tx) FindHeir(chatID int64) (Participant, error) {
+	p, err := first(tx, scanParticipant, `
+		SELECT `+participantColumns+`
+		FROM participants p JOIN users u ON u.id = p.user_id
+		WHERE p.chat_id = ?1 AND p.role <> 'owner'
+		ORDER BY p.role, p.joined_at, p.user_id LIMIT 1`, chatID) // admin before member
+	if err != nil {
+		return Participant{}, fmt.Errorf("find heir: %w", err)
+	}
+	return p, nil
+}
+
+// SetRole gives a participant a role; ErrNotFound if they are not in the chat.
+func (tx *Tx) SetRole(chatID, userID int64, role string) error {
+	err := tx.execOne(`UPDATE participants SET role = ?3 WHERE chat_id = ?1 AND user_id = ?2`, chatID, userID, role)
+	if err != nil {
+		return fmt.Errorf("set role: %w", err)
+	}
+	return nil
+}

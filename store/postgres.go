@@ -290,6 +290,12 @@ func postgresDialect() dialect {
 		lockChat: `
 			SELECT true FROM participants p CROSS JOIN LATERAL pg_advisory_xact_lock(p.chat_id)
 			WHERE p.user_id = ?1 AND p.chat_id = ?2`,
+		tryLockGroup: `
+			SELECT pg_try_advisory_xact_lock(c.id)
+			FROM chats c WHERE c.id = ?1 AND c.kind = 'group' AND c.deleted_at IS NULL`,
+		lockGroup: `
+			SELECT true FROM chats c CROSS JOIN LATERAL pg_advisory_xact_lock(c.id)
+			WHERE c.id = ?1 AND c.kind = 'group' AND c.deleted_at IS NULL`,
 		// maxEvents is 1 << 16.
 		eventID: `(pg_current_xact_id()::text::bigint << 16) + (SELECT base FROM event_log) + ?1::bigint`,
 		// No transaction with a lower id is open.

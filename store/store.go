@@ -191,6 +191,8 @@ type dialect struct {
 	// whether it could do so at once. Where they are empty, an Update is alone
 	// anyway.
 	lockChat, tryLockChat string
+	// lockGroup and tryLockGroup do so with the group ?1, whoever is in it.
+	lockGroup, tryLockGroup string
 	// eventID is an expression for the id of the ?1-th event of a transaction.
 	eventID string
 	// eventHorizon is an expression for an event id: all events below it have

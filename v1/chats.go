@@ -12,20 +12,6 @@ import (
 	"github.com/caddymsg/messaging/chat"
 )
 
-type createGroupInput struct {
-	Body *struct {
-		_     struct{} `additionalProperties:"true"`
-		Title string   `json:"title,omitempty" example:"Weekend" doc:"At most 128 characters, one line."`
-	}
-}
-
-type createGroupOutput struct {
-	Body struct {
-		ChatID int64  `json:"chat_id" example:"1"`
-		Title  string `json:"title,omitempty" example:"Weekend"`
-	}
-}
-
 // Chat is a chat as one of its participants has it before them.
 type Chat struct {
 	ID           int64     `json:"id" example:"1"`
@@ -150,11 +136,6 @@ func (t *timeRef) UnmarshalJSON(data []byte) error {
 }
 
 func (a *API) registerChats() {
-	create := a.signedIn(a.operation(http.MethodPost, "/v1/group_chat", "create-group",
-		"Make a group, with oneself in it", 400, 413))
-	create.Tags = []string{"group_chat"}
-	register(a, create, a.createGroup)
-
 	tag := func(op huma.Operation) huma.Operation {
 		op.Tags = []string{"chats"}
 		return a.signedIn(op)
@@ -244,20 +225,6 @@ func (a *API) deleteChat(ctx context.Context, in *chatInput) (*empty, error) {
 		return nil, err
 	}
 	return &empty{}, a.chat.DeleteChat(ctx, callerOf(ctx), id)
-}
-
-func (a *API) createGroup(ctx context.Context, in *createGroupInput) (*createGroupOutput, error) {
-	title := ""
-	if in.Body != nil {
-		title = in.Body.Title
-	}
-	group, err := a.chat.CreateGroup(ctx, callerOf(ctx), title)
-	if err != nil {
-		return nil, err
-	}
-	out := &createGroupOutput{}
-	out.Body.ChatID, out.Body.Title = group.ID, group.Title
-	return out, nil
 }
 
 // chatID reads a chat's id from a path. What is not all digits is no path of

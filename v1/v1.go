@@ -62,7 +62,9 @@ func New(opts Options) (*API, error) {
 	a.registerBlocks()
 	a.registerChats()
 	a.registerReading()
+	a.registerGroups()
 	a.registerParticipants()
+	a.registerInvites()
 	a.registerMessages()
 	if err := a.registerDocs(); err != nil {
 		return nil, err
@@ -108,6 +110,12 @@ func (a *API) route(w http.ResponseWriter, r *http.Request) {
 	// that the site may have put the API in.
 	if p := r.URL.EscapedPath(); path.Clean(p) != p {
 		a.writeError(w, r, errNoSuchPath)
+		return
+	}
+	// This is the history, where the mux would see a group of that name, too.
+	if r.URL.Path == "/v1/group_chat/messages" && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		a.writeError(w, r, errMethodNotAllowed)
 		return
 	}
 	for _, mux := range []*http.ServeMux{a.mux, a.ofMessage} {

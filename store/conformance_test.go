@@ -37,6 +37,7 @@ func conformance(t *testing.T, open opener) {
 		{"chats", chats},
 		{"participants", participants},
 		{"messages", messages},
+		{"reactions", reactions},
 		{"refusals", refusals},
 		{"lists of messages", lists},
 		{"seq", seq},

@@ -111,6 +111,20 @@ var allRoutes = map[string][]string{
 	"/v1/group_chat/messages":                            {"get"},
 	"/v1/group_chat/messages/group/{group_chat_id}":      {"get"},
 	"/v1/group_chat/messages/p2p/{dest_username}":        {"get"},
+	"/v1/auth/register": {"post"},
+	"/v1/auth/login":    {"post"},
+	"/v1/auth/logout":   {"post"},
+	"/v1/group_chat":    {"post"},
+	"/v1/group_chat/{group_chat_id}/participants":        {"post"},
+	"/v1/group_chat/{group_chat_id}/participants/{user}": {"delete"},
+	"/v1/messages":                                  {"get", "post"},
+	"/v1/messages/{message_id}/reactions":           {"get"},
+	"/v1/messages/{message_id}/reactions/{emoji}":   {"delete", "put"},
+	"/v1/messages/group/{group_chat_id}":            {"get"},
+	"/v1/messages/p2p/{dest_username}":              {"get"},
+	"/v1/group_chat/messages":                       {"get"},
+	"/v1/group_chat/messages/group/{group_chat_id}": {"get"},
+	"/v1/group_chat/messages/p2p/{dest_username}":   {"get"},
 }
 
 func documentedRoutes(t *testing.T, s *frontdoor.Server) {
@@ -130,7 +144,8 @@ func documentedRoutes(t *testing.T, s *frontdoor.Server) {
 	param := regexp.MustCompile(`\{(\w+)\}`)
 	for path, operations := range d.Paths {
 		filled := strings.NewReplacer("{group_chat_id}", "1", "{user}", "bob", "{username}", "bob", "{dest_username}", "bob",
-			"{invite_id}", "1", "{token}", "token").Replace(path)
+			"{invite_id}", "1", "{token}", "token",
+			"{message_id}", "1", "{emoji}", "like").Replace(path)
 		allowed := []string{}
 		for method, op := range operations {
 			require.False(t, ids[op.OperationID], op.OperationID)
@@ -340,6 +355,9 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	token := decode[inviteAnswer](bob.Post(publicPath+"/invites", `{"expires_in":3600,"max_uses":3}`)).Token
 	direct := send(t, alice, "bob", "hi").ChatID
 	alice.Post("/v1/messages", fmt.Sprintf(`{"group_chat_id":%d,"message":"hi","client_id":"key"}`, group)).Want(200)
+	send(t, alice, "bob", "hi")
+	message := decode[struct{ ID int64 }](
+		alice.Post("/v1/messages", fmt.Sprintf(`{"group_chat_id":%d,"message":"hi","client_id":"key"}`, group))).ID
 	send(t, alice, "alice", "note")
 	large := strings.Repeat(" ", 65<<10)
 	const foreign = "cross-site"
@@ -380,6 +398,9 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		blocks       = "GET /v1/blocks"
 		block        = "PUT /v1/blocks/{username}"
 		unblock      = "DELETE /v1/blocks/{username}"
+		reactions    = "GET /v1/messages/{message_id}/reactions"
+		react        = "PUT /v1/messages/{message_id}/reactions/{emoji}"
+		unreact      = "DELETE /v1/messages/{message_id}/reactions/{emoji}"
 		ok           = `{"username":"dave","password":"password"}`
 	)
 	rows := []asked{
@@ -510,6 +531,20 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{unblock, nobody, []any{"carol"}, "", "", "", 401},
 		{unblock, alice, []any{"carol"}, "", "", foreign, 403},
 		{unblock, alice, []any{"carol"}, "", "", "", 404},
+		{react, alice, []any{message, "like"}, "", "", "", 200},
+		{react, alice, []any{message, "nice"}, "", "", "", 400},
+		{react, nobody, []any{message, "like"}, "", "", "", 401},
+		{react, alice, []any{message, "like"}, "", "", foreign, 403},
+		{react, eve, []any{message, "like"}, "", "", "", 404},
+		{reactions, alice, []any{message}, "", "", "", 200},
+		{reactions, alice, []any{message}, "?limit=0", "", "", 400},
+		{reactions, nobody, []any{message}, "", "", "", 401},
+		{reactions, alice, []any{"x"}, "", "", "", 404},
+		{unreact, alice, []any{message, "like"}, "", "", "", 200},
+		{unreact, alice, []any{message, "nice"}, "", "", "", 400},
+		{unreact, nobody, []any{message, "like"}, "", "", "", 401},
+		{unreact, alice, []any{message, "like"}, "", "", foreign, 403},
+		{unreact, alice, []any{"x", "like"}, "", "", "", 404},
 		{leave, eve, nil, "", "", foreign, 403},
 		{leave, eve, nil, "", "", "", 200},
 		{leave, eve, nil, "", "", "", 401},

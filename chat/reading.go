@@ -124,10 +124,6 @@ func (s *Service) Readers(ctx context.Context, caller Caller, messageID int64, l
 	return readers, err
 }
 
-func errNoSuchMessage() *Error {
-	return &Error{Kind: NotFound, Code: "message_not_found", Message: "There is no such message."}
-}
-
 // maxReadBy is the largest chat whose messages tell by name who has read them.
 const maxReadBy = 20
 

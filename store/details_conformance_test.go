@@ -188,7 +188,7 @@ func hiddenMessages(t *testing.T, open opener) {
 }
 
 // watermarks: who sends has read all; who comes in has nothing to read.
-func watermarks(t *testing.T, open opener) {
+func sendersWatermarks(t *testing.T, open opener) {
 	s := open(t, store.Options{})
 	ada, bob, eve := newUser(t, s, "ada"), newUser(t, s, "bob"), newUser(t, s, "eve")
 	group := newGroup(t, s, ada, bob)

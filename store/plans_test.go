@@ -251,6 +251,32 @@ func plans(t *testing.T, prepare string) {
 		{name: "DeleteExpiredSessions", fn: func(tx *store.Tx) error {
 			return tx.DeleteExpiredSessions(noon, 10)
 		}, want: []string{"USING COVERING INDEX sessions_expiry (expires_at<?)"}},
+		{name: "CreateReaction", fn: func(tx *store.Tx) error {
+			return tx.CreateReaction(store.Reaction{MessageID: 1, UserID: ada.ID, Emoji: "👍", CreatedAt: noon})
+		}, want: []string{"SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "FindReaction", fn: func(tx *store.Tx) error {
+			_, err := tx.FindReaction(1, ada.ID, "👍")
+			return err
+		}, want: []string{"(message_id=? AND emoji=? AND user_id=?)"}},
+		{name: "HasReaction", fn: func(tx *store.Tx) error {
+			_, err := tx.HasReaction(1, "👍")
+			return err
+		}, want: []string{"(message_id=? AND emoji=?)"}},
+		// It sorts the reactions to the messages, which is what is to be counted.
+		{name: "ListReactions", fn: func(tx *store.Tx) error {
+			_, err := tx.ListReactions(1, "👍", 10, 0)
+			return err
+		}, want: []string{"SEARCH r USING", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}, sort: true},
+		{name: "CountReactions", fn: func(tx *store.Tx) error {
+			_, err := tx.CountReactions(ada.ID, []int64{1, 2, 3})
+			return err
+		}, want: []string{"(message_id=?)"}, sort: true},
+		{name: "DeleteReaction", fn: func(tx *store.Tx) error {
+			return tx.DeleteReaction(1, ada.ID, "👍")
+		}, want: []string{"(message_id=? AND emoji=? AND user_id=?)"}},
+		{name: "DeleteReactionsTo", fn: func(tx *store.Tx) error {
+			return tx.DeleteReactionsTo(1)
+		}, want: []string{"(message_id=?)"}},
 		{name: "DeleteSessionByTokenHash", fn: func(tx *store.Tx) error {
 			return tx.DeleteSessionByTokenHash(session.TokenHash)
 		}, want: []string{"(token_hash=?)"}},

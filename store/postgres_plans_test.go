@@ -124,6 +124,10 @@ func (m *measurer) QueryRowContext(ctx context.Context, query string, args ...an
 // which take turns.
 const crowdUsers, crowdChats, crowdMessages = 20_000, 2000, 100
 
+// crowdReacted is the first of a thousand messages to which ten people have
+// reacted.
+const crowdReacted = 10_000
+
 // quiet is the id of a user with little to read, and of the first of two chats
 // with four messages each, far apart.
 const quiet = 500_000
@@ -147,13 +151,15 @@ func crowd(tb testing.TB, db *sql.DB) {
 			FROM generate_series(1, %[2]d) seq, generate_series(1, %[1]d) chat;
 		INSERT INTO events (id, type, chat_id, actor_id, message_id, created_at)
 			SELECT id, 'message.created', chat_id, sender_id, id, 0 FROM messages;
+		INSERT INTO reactions (message_id, user_id, emoji, created_at)
+			SELECT id, n, '👍', 0 FROM generate_series(%[5]d, %[5]d + 999) id, generate_series(1, 10) n;
 		INSERT INTO users (id, username, username_key, password_hash, created_at) VALUES (%[3]d, 'quiet', 'quiet', 'hash', 0);
 		INSERT INTO chats (id, kind, created_at) VALUES (%[3]d, 'group', 0), (%[3]d + 1, 'group', 0);
 		INSERT INTO participants (chat_id, user_id, joined_at)
 			SELECT chat, %[3]d, 0 FROM generate_series(%[3]d, %[3]d + 1) chat;
 		UPDATE messages SET chat_id = %[3]d + seq %% 2, sender_id = %[3]d, client_id = 'quiet ' || id
 			WHERE id IN (1, 7, 60000, 60001, 140000, 140001, %[1]d * %[2]d - 7, %[1]d * %[2]d)`,
-		crowdChats, crowdMessages, quiet, crowdUsers)
+		crowdChats, crowdMessages, quiet, crowdUsers, crowdReacted)
 	tx, err := db.BeginTx(tb.Context(), nil)
 	require.NoError(tb, err)
 	defer func() { _ = tx.Rollback() }() // nothing after the commit
@@ -354,6 +360,36 @@ func TestPostgresPlans(t *testing.T) {
 		{"DeleteExpiredSessions, none", func(tx *store.Tx) error {
 			return tx.DeleteExpiredSessions(time.UnixMicro(0), 10)
 		}, 1, 10},
+		{"CreateReaction", func(tx *store.Tx) error {
+			return tx.CreateReaction(store.Reaction{MessageID: 1, UserID: one, Emoji: "👎", CreatedAt: noon})
+		}, 1, 60},
+		{"FindReaction", func(tx *store.Tx) error {
+			_, err := tx.FindReaction(crowdReacted, 1, "👍")
+			return err
+		}, 3, 15},
+		{"HasReaction", func(tx *store.Tx) error {
+			_, err := tx.HasReaction(crowdReacted, "👍")
+			return err
+		}, 3, 15},
+		{"HasReaction, none", func(tx *store.Tx) error {
+			_, err := tx.HasReaction(crowdReacted, "👎")
+			return err
+		}, 3, 15},
+		// Of ten people.
+		{"ListReactions", func(tx *store.Tx) error {
+			found, err := tx.ListReactions(crowdReacted, "👍", 5, 5)
+			return counted(5, len(found), err)
+		}, 30, 60},
+		{"CountReactions", func(tx *store.Tx) error {
+			found, err := tx.CountReactions(one, []int64{crowdReacted, crowdReacted + 1, crowdReacted + 2})
+			return counted(3, len(found), err)
+		}, 60, 90},
+		{"DeleteReaction", func(tx *store.Tx) error {
+			return tx.DeleteReaction(crowdReacted, 1, "👍")
+		}, 3, 15},
+		{"DeleteReactionsTo", func(tx *store.Tx) error {
+			return tx.DeleteReactionsTo(crowdReacted)
+		}, 20, 60},
 		{"DeleteSessionByTokenHash", func(tx *store.Tx) error {
 			return tx.DeleteSessionByTokenHash(hash("7"))
 		}, 1, 10},

@@ -225,6 +225,36 @@ func FuzzSendMessage(f *testing.F) {
 	})
 }
 
+// A reaction is shown as it is answered, and taken back by the same name.
+func FuzzReact(f *testing.F) {
+	for _, segment := range segments {
+		f.Add(segment, "like")
+		f.Add("2", segment)
+	}
+	for _, emoji := range []string{"like", "👍", "❤", "❤\ufe0f", "1\u20e3", "🇺🇦", "👩🏻‍❤️‍💋‍👩🏼", "👍👍", "🏴\U000e0067\U000e0062\U000e007f"} {
+		f.Add("2", url.PathEscape(emoji))
+	}
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, id, segment string) {
+		r := request("PUT", "/v1/messages/"+id+"/reactions/"+segment, "", nil)
+		if r == nil {
+			return
+		}
+		answer := s.ask(t, r)
+		if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), `"message_id":2,`) {
+			return
+		}
+		var put struct{ Emoji string }
+		require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &put))
+		emoji, err := json.Marshal(put.Emoji)
+		require.NoError(t, err)
+		there := fmt.Sprintf(`[{"emoji":%s,"count":1,"me":true,"users":[{"user_id":1,"username":"alice"}]}]`, emoji)
+		require.JSONEq(t, there, s.want200(t, "GET", "/v1/messages/2/reactions", "").Body.String())
+		s.want200(t, "DELETE", r.URL.EscapedPath(), "")
+		require.JSONEq(t, `[]`, s.want200(t, "GET", "/v1/messages/2/reactions", "").Body.String())
+	})
+}
+
 // queries page a history, well or badly.
 var queries = []string{
 	"", "limit=1", "limit=500", "limit=501", "limit=0", "limit=-1", "limit=x", "limit=", "limit", "limit=1&limit=2", "limit=%00", "limit=%", "limit=1;after=1",

@@ -66,6 +66,7 @@ func New(opts Options) (*API, error) {
 	a.registerParticipants()
 	a.registerInvites()
 	a.registerMessages()
+	a.registerReactions()
 	if err := a.registerDocs(); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,155 @@
+package chat
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxEmojiLength is the longest emoji, in bytes. Two people of two complexions
+// who kiss take 35.
+const maxEmojiLength = 40
+
+const (
+	zeroWidthJoiner   = '\u200d'
+	variationSelector = '\ufe0f' // asks for a picture where a letter would be shown
+	keycap            = '\u20e3'
+	blackFlag         = '\U0001f3f4'
+	cancelTag         = '\U000e007f'
+)
+
+// parseEmoji finds out whether a text is one emoji and nothing else, or a word
+// for one, and returns the one way to write it: "❤" and "❤️" are the same.
+// This is the grammar of UTS #51, section 1.4.9, but that only a black flag has
+// tags: those of others would be a hiding place for text.
+func parseEmoji(s string) (string, bool) {
+	if s == "like" {
+		return "👍", true
+	}
+	if s == "" || len(s) > maxEmojiLength || !utf8.ValidString(s) {
+		return "", false
+	}
+	rest := []rune(s)
+	take := func(is func(rune) bool) (rune, bool) {
+		if len(rest) == 0 || !is(rest[0]) {
+			return 0, false
+		}
+		r := rest[0]
+		rest = rest[1:]
+		return r, true
+	}
+	if _, ok := take(isRegional); ok {
+		_, ok = take(isRegional)
+		return s, ok && len(rest) == 0
+	}
+	if key, ok := take(isKey); ok {
+		take(char(variationSelector))
+		_, ok = take(char(keycap))
+		return string([]rune{key, variationSelector, keycap}), ok && len(rest) == 0
+	}
+	var written strings.Builder
+	for {
+		base, isText := take(isTextEmoji)
+		if !isText {
+			var isPicture bool
+			if base, isPicture = take(isPictureEmoji); !isPicture {
+				return "", false
+			}
+		}
+		written.WriteRune(base)
+		take(char(variationSelector))
+		if modifier, ok := take(isModifier); ok {
+			written.WriteRune(modifier)
+		} else if isText {
+			written.WriteRune(variationSelector)
+		}
+		if tag, ok := take(isTag); ok {
+			for ; ok; tag, ok = take(isTag) {
+				written.WriteRune(tag)
+			}
+			if _, ok := take(char(cancelTag)); !ok || base != blackFlag {
+				return "", false
+			}
+			written.WriteRune(cancelTag)
+		}
+		if len(rest) == 0 {
+			return written.String(), written.Len() <= maxEmojiLength
+		}
+		if _, ok := take(char(zeroWidthJoiner)); !ok {
+			return "", false
+		}
+		written.WriteRune(zeroWidthJoiner)
+	}
+}
+
+func char(want rune) func(rune) bool { return func(r rune) bool { return r == want } }
+func isTextEmoji(r rune) bool        { return unicode.Is(textEmojis, r) }
+func isPictureEmoji(r rune) bool     { return unicode.Is(pictures, r) }
+func isKey(r rune) bool              { return '0' <= r && r <= '9' || r == '#' || r == '*' }
+func isRegional(r rune) bool         { return 0x1f1e6 <= r && r <= 0x1f1ff }
+func isModifier(r rune) bool         { return 0x1f3fb <= r && r <= 0x1f3ff }
+
+// isTag tells whether it is a tag for a letter or a digit, as in the codes of
+// regions.
+func isTag(r rune) bool {
+	r -= 0xe0000
+	return '0' <= r && r <= '9' || 'a' <= r && r <= 'z'
+}
+
+// textEmojis are those that are shown as letters if nothing asks for a picture:
+// Emoji=Yes, Emoji_Presentation=No (Unicode 14; there have been no more since).
+var textEmojis = &unicode.RangeTable{
+	LatinOffset: 2,
+	R16: []unicode.Range16{
+		{0xa9, 0xa9, 1}, {0xae, 0xae, 1}, {0x203c, 0x203c, 1}, {0x2049, 0x2049, 1}, {0x2122, 0x2122, 1},
+		{0x2139, 0x2139, 1}, {0x2194, 0x2199, 1}, {0x21a9, 0x21aa, 1}, {0x2328, 0x2328, 1}, {0x23cf, 0x23cf, 1},
+		{0x23ed, 0x23ef, 1}, {0x23f1, 0x23f2, 1}, {0x23f8, 0x23fa, 1}, {0x24c2, 0x24c2, 1}, {0x25aa, 0x25ab, 1},
+		{0x25b6, 0x25b6, 1}, {0x25c0, 0x25c0, 1}, {0x25fb, 0x25fc, 1}, {0x2600, 0x2604, 1}, {0x260e, 0x260e, 1},
+		{0x2611, 0x2611, 1}, {0x2618, 0x2618, 1}, {0x261d, 0x261d, 1}, {0x2620, 0x2620, 1}, {0x2622, 0x2623, 1},
+		{0x2626, 0x2626, 1}, {0x262a, 0x262a, 1}, {0x262e, 0x262f, 1}, {0x2638, 0x263a, 1}, {0x2640, 0x2640, 1},
+		{0x2642, 0x2642, 1}, {0x265f, 0x2660, 1}, {0x2663, 0x2663, 1}, {0x2665, 0x2666, 1}, {0x2668, 0x2668, 1},
+		{0x267b, 0x267b, 1}, {0x267e, 0x267e, 1}, {0x2692, 0x2692, 1}, {0x2694, 0x2697, 1}, {0x2699, 0x2699, 1},
+		{0x269b, 0x269c, 1}, {0x26a0, 0x26a0, 1}, {0x26a7, 0x26a7, 1}, {0x26b0, 0x26b1, 1}, {0x26c8, 0x26c8, 1},
+		{0x26cf, 0x26cf, 1}, {0x26d1, 0x26d1, 1}, {0x26d3, 0x26d3, 1}, {0x26e9, 0x26e9, 1}, {0x26f0, 0x26f1, 1},
+		{0x26f4, 0x26f4, 1}, {0x26f7, 0x26f9, 1}, {0x2702, 0x2702, 1}, {0x2708, 0x2709, 1}, {0x270c, 0x270d, 1},
+		{0x270f, 0x270f, 1}, {0x2712, 0x2712, 1}, {0x2714, 0x2714, 1}, {0x2716, 0x2716, 1}, {0x271d, 0x271d, 1},
+		{0x2721, 0x2721, 1}, {0x2733, 0x2734, 1}, {0x2744, 0x2744, 1}, {0x2747, 0x2747, 1}, {0x2763, 0x2764, 1},
+		{0x27a1, 0x27a1, 1}, {0x2934, 0x2935, 1}, {0x2b05, 0x2b07, 1}, {0x3030, 0x3030, 1}, {0x303d, 0x303d, 1},
+		{0x3297, 0x3297, 1}, {0x3299, 0x3299, 1},
+	},
+	R32: []unicode.Range32{
+		{0x1f170, 0x1f171, 1}, {0x1f17e, 0x1f17f, 1}, {0x1f202, 0x1f202, 1}, {0x1f237, 0x1f237, 1}, {0x1f321, 0x1f321, 1},
+		{0x1f324, 0x1f32c, 1}, {0x1f336, 0x1f336, 1}, {0x1f37d, 0x1f37d, 1}, {0x1f396, 0x1f397, 1}, {0x1f399, 0x1f39b, 1},
+		{0x1f39e, 0x1f39f, 1}, {0x1f3cb, 0x1f3ce, 1}, {0x1f3d4, 0x1f3df, 1}, {0x1f3f3, 0x1f3f3, 1}, {0x1f3f5, 0x1f3f5, 1},
+		{0x1f3f7, 0x1f3f7, 1}, {0x1f43f, 0x1f43f, 1}, {0x1f441, 0x1f441, 1}, {0x1f4fd, 0x1f4fd, 1}, {0x1f549, 0x1f54a, 1},
+		{0x1f56f, 0x1f570, 1}, {0x1f573, 0x1f579, 1}, {0x1f587, 0x1f587, 1}, {0x1f58a, 0x1f58d, 1}, {0x1f590, 0x1f590, 1},
+		{0x1f5a5, 0x1f5a5, 1}, {0x1f5a8, 0x1f5a8, 1}, {0x1f5b1, 0x1f5b2, 1}, {0x1f5bc, 0x1f5bc, 1}, {0x1f5c2, 0x1f5c4, 1},
+		{0x1f5d1, 0x1f5d3, 1}, {0x1f5dc, 0x1f5de, 1}, {0x1f5e1, 0x1f5e1, 1}, {0x1f5e3, 0x1f5e3, 1}, {0x1f5e8, 0x1f5e8, 1},
+		{0x1f5ef, 0x1f5ef, 1}, {0x1f5f3, 0x1f5f3, 1}, {0x1f5fa, 0x1f5fa, 1}, {0x1f6cb, 0x1f6cb, 1}, {0x1f6cd, 0x1f6cf, 1},
+		{0x1f6e0, 0x1f6e5, 1}, {0x1f6e9, 0x1f6e9, 1}, {0x1f6f0, 0x1f6f0, 1}, {0x1f6f3, 0x1f6f3, 1},
+	},
+}
+
+// pictures are those that are shown as pictures: Emoji_Presentation=Yes (Unicode
+// 14), and what is kept free for more of them.
+var pictures = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{0x231a, 0x231b, 1}, {0x23e9, 0x23ec, 1}, {0x23f0, 0x23f0, 1}, {0x23f3, 0x23f3, 1}, {0x25fd, 0x25fe, 1},
+		{0x2614, 0x2615, 1}, {0x2648, 0x2653, 1}, {0x267f, 0x267f, 1}, {0x2693, 0x2693, 1}, {0x26a1, 0x26a1, 1},
+		{0x26aa, 0x26ab, 1}, {0x26bd, 0x26be, 1}, {0x26c4, 0x26c5, 1}, {0x26ce, 0x26ce, 1}, {0x26d4, 0x26d4, 1},
+		{0x26ea, 0x26ea, 1}, {0x26f2, 0x26f3, 1}, {0x26f5, 0x26f5, 1}, {0x26fa, 0x26fa, 1}, {0x26fd, 0x26fd, 1},
+		{0x2705, 0x2705, 1}, {0x270a, 0x270b, 1}, {0x2728, 0x2728, 1}, {0x274c, 0x274c, 1}, {0x274e, 0x274e, 1},
+		{0x2753, 0x2755, 1}, {0x2757, 0x2757, 1}, {0x2795, 0x2797, 1}, {0x27b0, 0x27b0, 1}, {0x27bf, 0x27bf, 1},
+		{0x2b1b, 0x2b1c, 1}, {0x2b50, 0x2b50, 1}, {0x2b55, 0x2b55, 1},
+	},
+	R32: []unicode.Range32{
+		{0x1f004, 0x1f004, 1}, {0x1f0cf, 0x1f0cf, 1}, {0x1f18e, 0x1f18e, 1}, {0x1f191, 0x1f19a, 1}, {0x1f201, 0x1f201, 1},
+		{0x1f21a, 0x1f21a, 1}, {0x1f22f, 0x1f22f, 1}, {0x1f232, 0x1f236, 1}, {0x1f238, 0x1f23a, 1}, {0x1f250, 0x1f251, 1},
+		{0x1f300, 0x1f320, 1}, {0x1f32d, 0x1f335, 1}, {0x1f337, 0x1f37c, 1}, {0x1f37e, 0x1f393, 1}, {0x1f3a0, 0x1f3ca, 1},
+		{0x1f3cf, 0x1f3d3, 1}, {0x1f3e0, 0x1f3f0, 1}, {0x1f3f4, 0x1f3f4, 1}, {0x1f3f8, 0x1f43e, 1}, {0x1f440, 0x1f440, 1},
+		{0x1f442, 0x1f4fc, 1}, {0x1f4ff, 0x1f53d, 1}, {0x1f54b, 0x1f54e, 1}, {0x1f550, 0x1f567, 1}, {0x1f57a, 0x1f57a, 1},
+		{0x1f595, 0x1f596, 1}, {0x1f5a4, 0x1f5a4, 1}, {0x1f5fb, 0x1f64f, 1}, {0x1f680, 0x1f6c5, 1}, {0x1f6cc, 0x1f6cc, 1},
+		{0x1f6d0, 0x1f6d2, 1}, {0x1f6d5, 0x1f6df, 1}, {0x1f6eb, 0x1f6ef, 1}, {0x1f6f4, 0x1f6ff, 1}, {0x1f7e0, 0x1f7ff, 1},
+		{0x1f90c, 0x1f93a, 1}, {0x1f93c, 0x1f945, 1}, {0x1f947, 0x1f9ff, 1}, {0x1fa70, 0x1faff, 1},
+	},
+}

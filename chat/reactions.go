@@ -1,0 +1,208 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+
+	"github.com/caddymsg/messaging/store"
+)
+
+// MaxReactions is how many different emojis may be put on a message.
+const MaxReactions = 20
+
+type (
+	// Reaction is an emoji that somebody has put on a message.
+	Reaction = store.Reaction
+	// ReactionCount is how many people have put an emoji on a message.
+	ReactionCount = store.ReactionCount
+)
+
+// Reactions are those of one emoji to a message.
+type Reactions struct {
+	ReactionCount
+	By []Reaction // a page of them, in the order in which they came
+}
+
+// React puts an emoji on a message. Whoever may write to the chat may. To do it
+// again changes nothing. It returns Invalid for what is no emoji, NotFound for a
+// message that the caller does not see, Forbidden to whom the other has blocked,
+// and Invalid for a message that has been deleted or has too many emojis.
+func (s *Service) React(ctx context.Context, caller Caller, messageID int64, emoji string) (Reaction, error) {
+	emoji, err := emojiOf(emoji)
+	if err != nil {
+		return Reaction{}, err
+	}
+	var reaction Reaction
+	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		m, err := lockMessage(tx, caller, messageID)
+		if err != nil {
+			return err
+		}
+		if err := mayAnswer(tx, caller, m); err != nil {
+			return err
+		}
+		reaction, err = tx.FindReaction(messageID, caller.UserID, emoji)
+		if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if err := roomFor(tx, caller, messageID, emoji); err != nil {
+			return err
+		}
+		reaction = Reaction{
+			MessageID: messageID, UserID: caller.UserID, Username: caller.Username, Emoji: emoji, CreatedAt: s.now(),
+		}
+		if err := tx.CreateReaction(reaction); err != nil {
+			return err
+		}
+		m.HasReactions = true
+		return tx.AppendEvent(store.Event{
+			Type: store.ReactionAdded, ChatID: m.ChatID, ActorID: caller.UserID, Message: &m,
+			Data: emojiData(emoji), At: reaction.CreatedAt,
+		})
+	})
+	return reaction, err
+}
+
+// Unreact takes the caller's own emoji from a message; the blocked may, too. If
+// it is not there, nothing changes. It returns Invalid for what is no emoji,
+// NotFound for a message that the caller does not see, and Invalid for one that
+// has been deleted.
+func (s *Service) Unreact(ctx context.Context, caller Caller, messageID int64, emoji string) error {
+	emoji, err := emojiOf(emoji)
+	if err != nil {
+		return err
+	}
+	return s.store.Update(ctx, func(tx *store.Tx) error {
+		m, err := lockMessage(tx, caller, messageID)
+		if err != nil {
+			return err
+		}
+		if !m.DeletedAt.IsZero() {
+			return errMessageDeleted()
+		}
+		if err := tx.DeleteReaction(messageID, caller.UserID, emoji); err != nil {
+			return refuseNothing(err)
+		}
+		return tx.AppendEvent(store.Event{
+			Type: store.ReactionRemoved, ChatID: m.ChatID, ActorID: caller.UserID, Message: &m,
+			Data: emojiData(emoji), At: s.now(),
+		})
+	})
+}
+
+// refuseNothing is for what was to be taken away and is not there.
+func refuseNothing(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// Reactions lists the emojis on a message in the order in which they came first,
+// and who has put each there: up to limit people, behind the first so many. It
+// returns NotFound for a message that the caller does not see.
+func (s *Service) Reactions(ctx context.Context, caller Caller, messageID int64, limit, offset int) ([]Reactions, error) {
+	var found []Reactions
+	err := s.store.View(ctx, func(tx *store.Tx) error {
+		if _, err := messageOf(tx, caller, messageID); err != nil {
+			return err
+		}
+		counts, err := reactionsOf(tx, caller, []int64{messageID})
+		if err != nil {
+			return err
+		}
+		for _, count := range counts[messageID] {
+			by, err := tx.ListReactions(messageID, count.Emoji, limit, offset)
+			if err != nil {
+				return err
+			}
+			found = append(found, Reactions{ReactionCount: count, By: by})
+		}
+		return nil
+	})
+	return found, err
+}
+
+// reactionsOf counts the reactions to messages that the caller sees.
+func reactionsOf(tx *store.Tx, caller Caller, messageIDs []int64) (map[int64][]ReactionCount, error) {
+	return tx.CountReactions(caller.UserID, messageIDs)
+}
+
+// roomFor returns Invalid if an emoji would be one too many on a message.
+func roomFor(tx *store.Tx, caller Caller, messageID int64, emoji string) error {
+	there, err := tx.HasReaction(messageID, emoji)
+	if err != nil || there {
+		return err
+	}
+	counts, err := reactionsOf(tx, caller, []int64{messageID})
+	if err == nil && len(counts[messageID]) >= MaxReactions {
+		err = invalid("emoji", "too_many_reactions",
+			"A message has at most "+strconv.Itoa(MaxReactions)+" different reactions.")
+	}
+	return err
+}
+
+func emojiOf(s string) (string, error) {
+	emoji, ok := parseEmoji(s)
+	if !ok {
+		return "", invalid("emoji", "emoji_invalid", "A reaction is one emoji, or the word like.")
+	}
+	return emoji, nil
+}
+
+func emojiData(emoji string) string {
+	data, err := json.Marshal(map[string]string{"emoji": emoji})
+	if err != nil {
+		panic(err) // a string can always be encoded
+	}
+	return string(data)
+}
+
+// messageOf finds a message that the caller sees, or returns NotFound.
+func messageOf(tx *store.Tx, caller Caller, id int64) (Message, error) {
+	m, err := tx.FindMessage(caller.UserID, id)
+	return m, refuse(err, store.ErrNotFound, errNoSuchMessage())
+}
+
+// lockMessage is messageOf for an Update that changes something about it: its
+// chat is locked.
+func lockMessage(tx *store.Tx, caller Caller, id int64) (Message, error) {
+	m, err := messageOf(tx, caller, id)
+	if err != nil {
+		return Message{}, err
+	}
+	if err := tx.LockChat(caller.UserID, m.ChatID); err != nil {
+		return Message{}, refuse(err, store.ErrNotFound, errNoSuchMessage())
+	}
+	return messageOf(tx, caller, id)
+}
+
+// mayAnswer returns Invalid if a message has been deleted, and Forbidden if it is
+// in a chat with somebody who has blocked the caller.
+func mayAnswer(tx *store.Tx, caller Caller, m Message) error {
+	if m.ChatKind == store.DirectChat {
+		c, err := chatOf(tx, caller, m.ChatID)
+		if err != nil {
+			return err
+		}
+		if err := notBlocked(tx, User{ID: c.OtherThan(caller.UserID)}, caller); err != nil {
+			return err
+		}
+	}
+	if !m.DeletedAt.IsZero() {
+		return errMessageDeleted()
+	}
+	return nil
+}
+
+// errNoSuchMessage answers for a message that one may not see, that one has
+// hidden, and that does not exist alike.
+func errNoSuchMessage() *Error {
+	return &Error{Kind: NotFound, Code: "message_not_found", Message: "There is no such message."}
+}
+
+func errMessageDeleted() *Error {
+	return invalid("", "message_deleted", "This message has been deleted.")
+}

@@ -290,6 +290,7 @@ func postgresDialect() dialect {
 		lockChat: `
 			SELECT true FROM participants p CROSS JOIN LATERAL pg_advisory_xact_lock(p.chat_id)
 			WHERE p.user_id = ?1 AND p.chat_id = ?2`,
+		share: ` FOR SHARE`,
 		// maxEvents is 1 << 16.
 		eventID: `(pg_current_xact_id()::text::bigint << 16) + (SELECT base FROM event_log) + ?1::bigint`,
 		// No transaction with a lower id is open.

@@ -191,6 +191,9 @@ type dialect struct {
 	// whether it could do so at once. Where they are empty, an Update is alone
 	// anyway.
 	lockChat, tryLockChat string
+	// share is what a SELECT ends with that keeps others from changing its rows.
+	// Where it is empty, an Update is alone anyway.
+	share string
 	// eventID is an expression for the id of the ?1-th event of a transaction.
 	eventID string
 	// eventHorizon is an expression for an event id: all events below it have
@@ -314,6 +317,14 @@ func orNull[T comparable](v T) any {
 		return nil
 	}
 	return v
+}
+
+// bit is how a bool is stored.
+func bit(v bool) int64 {
+	if v {
+		return 1
+	}
+	return 0
 }
 
 // Times are stored as microseconds since 1970.

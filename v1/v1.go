@@ -59,6 +59,8 @@ func New(opts Options) (*API, error) {
 	a.registerChats()
 	a.registerParticipants()
 	a.registerMessages()
+	a.registerAdmin()
+	a.registerAudit()
 	if err := a.registerDocs(); err != nil {
 		return nil, err
 	}

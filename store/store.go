@@ -32,6 +32,8 @@ type Options struct {
 	// Database is the path of an SQLite file, which is made, with its folder,
 	// if it is missing; or the address of a PostgreSQL database, postgres://….
 	Database string
+	// Existing has a missing file be an error instead.
+	Existing bool
 	// Readers is how many connections read at once. Default: 10 on PostgreSQL,
 	// four a core on SQLite.
 	Readers int

@@ -72,7 +72,7 @@ func (s *Service) Register(ctx context.Context, username, password string) (chat
 	if err != nil {
 		return chat.User{}, err
 	}
-	user, err := s.chat.CreateUser(ctx, username, hash)
+	user, err := s.chat.Register(ctx, chat.Caller{Address: addressOf(ctx)}, username, hash)
 	if err != nil {
 		return chat.User{}, err
 	}
@@ -83,7 +83,8 @@ func (s *Service) Register(ctx context.Context, username, password string) (chat
 // Login checks a password and opens a session. The session that the caller
 // came with, if any, ends. It returns BadCredentials for a wrong password and
 // for an unknown user, after the same time: that of the site's bcrypt cost. (A
-// hash that was made at another cost takes another time.)
+// hash that was made at another cost takes another time.) It returns Forbidden to
+// whoever knows the password of an account that was deactivated.
 func (s *Service) Login(ctx context.Context, username, password string, previous []byte) (Session, error) {
 	var user chat.User
 	err := s.store.ViewOne(ctx, func(tx *store.Tx) (err error) {
@@ -101,9 +102,8 @@ func (s *Service) Login(ctx context.Context, username, password string, previous
 	if !ok {
 		// Not what was typed as the username: it may have been a password.
 		s.log.WarnContext(ctx, "login failed", "user_id", user.ID, "client_ip", RequestOf(ctx).ClientIP)
-		return Session{}, &chat.Error{
-			Kind: chat.BadCredentials, Code: "bad_credentials", Message: "The username or the password is wrong.",
-		}
+		s.auditFailure(ctx, user.ID)
+		return Session{}, errBadCredentials()
 	}
 	session, err := s.open(ctx, user, previous)
 	if err != nil {
@@ -113,10 +113,42 @@ func (s *Service) Login(ctx context.Context, username, password string, previous
 	return session, nil
 }
 
+func errBadCredentials() *chat.Error {
+	return &chat.Error{
+		Kind: chat.BadCredentials, Code: "bad_credentials", Message: "The username or the password is wrong.",
+	}
+}
+
+// auditFailure notes that somebody could not sign in to an account, or to none, as
+// which nothing is noted of what was typed. There are no more of these than
+// passwords are hashed. If it can't be noted, the answer is still the refusal.
+func (s *Service) auditFailure(ctx context.Context, userID int64) {
+	err := s.store.Update(ctx, func(tx *store.Tx) error {
+		return s.chat.Audit(tx, chat.Caller{Address: addressOf(ctx)},
+			chat.AuditEntry{Action: chat.UserSignInFailed, UserID: userID})
+	})
+	if err != nil {
+		s.log.WarnContext(ctx, "failed login not noted in the audit log", "error", err)
+	}
+}
+
 func (s *Service) open(ctx context.Context, user chat.User, previous []byte) (Session, error) {
 	token := make([]byte, tokenLength)
 	rand.Read(token)
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
+		// The password was checked a while ago. What has become of the account since
+		// then may have ended its sessions, and must not leave a new one.
+		current, err := tx.LockUser(user.ID)
+		switch {
+		case err != nil:
+			return err
+		case current.PasswordHash != user.PasswordHash:
+			return errBadCredentials()
+		case !current.DeactivatedAt.IsZero():
+			return &chat.Error{
+				Kind: chat.Forbidden, Code: "account_deactivated", Message: "This account has been deactivated.",
+			}
+		}
 		now := s.now()
 		// A few a time: as fast as sessions are made, they go.
 		if err := tx.DeleteExpiredSessions(now, 10); err != nil {
@@ -125,10 +157,14 @@ func (s *Service) open(ctx context.Context, user chat.User, previous []byte) (Se
 		if err := tx.DeleteSessionByTokenHash(hashToken(previous)); err != nil {
 			return err
 		}
-		return tx.CreateSession(&store.Session{
+		if err := tx.CreateSession(&store.Session{
 			TokenHash: hashToken(token), UserID: user.ID,
 			CreatedAt: now, ExpiresAt: now.Add(s.opts.SessionLifetime),
-		})
+		}); err != nil {
+			return err
+		}
+		caller := chat.Caller{UserID: user.ID, Address: addressOf(ctx)}
+		return s.chat.Audit(tx, caller, chat.AuditEntry{Action: chat.UserSignedIn, UserID: user.ID})
 	})
 	return Session{Token: token, Lifetime: s.opts.SessionLifetime, User: user}, err
 }
@@ -142,7 +178,8 @@ func (s *Service) Logout(ctx context.Context, token []byte) error {
 
 // Authenticate finds who holds a session. If it returns a lifetime, the
 // session has been extended, and its cookie should be. It returns
-// Unauthenticated for a session that does not exist, was ended or has expired.
+// Unauthenticated for a session that does not exist, was ended or has expired, and
+// for that of an account that was deactivated.
 func (s *Service) Authenticate(ctx context.Context, token []byte) (caller chat.Caller, extended time.Duration, err error) {
 	if len(token) == 0 {
 		return chat.Caller{}, 0, errUnauthenticated()
@@ -159,7 +196,9 @@ func (s *Service) Authenticate(ctx context.Context, token []byte) (caller chat.C
 	case err != nil:
 		return chat.Caller{}, 0, err
 	}
-	caller = chat.Caller{UserID: session.UserID, Username: session.Username}
+	caller = chat.Caller{
+		UserID: session.UserID, Username: session.Username, Admin: session.Admin, Address: addressOf(ctx),
+	}
 	// Sliding, but a write only once in a hundredth of the lifetime.
 	expires := now.Add(s.opts.SessionLifetime)
 	if expires.Sub(session.ExpiresAt) < s.opts.SessionLifetime/100 {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/caddymsg/messaging/chat"
 )
 
 // Unknown user and wrong password take the same time: each is compared with
@@ -17,7 +19,7 @@ import (
 func TestLoginHashesOnce(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
 		s.register(t, "alice", "password")
-		_, err := s.chat.CreateUser(t.Context(), "ghost", "")
+		_, err := s.chat.Register(t.Context(), chat.Caller{}, "ghost", "")
 		require.NoError(t, err)
 		for name, c := range map[string]struct {
 			username, password string

@@ -29,3 +29,11 @@ func RequestOf(ctx context.Context) Request {
 	r, _ := ctx.Value(requestKey{}).(Request)
 	return r
 }
+
+// addressOf is the client's address, or empty if it is unknown.
+func addressOf(ctx context.Context) string {
+	if ip := RequestOf(ctx).ClientIP; ip.IsValid() {
+		return ip.String()
+	}
+	return ""
+}

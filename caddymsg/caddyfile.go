@@ -41,7 +41,11 @@ var options = map[string]func(h *Handler, value string) error{
 	"password_min_length": func(h *Handler, v string) error { return number(v, &h.PasswordMinLength) },
 	"bcrypt_cost":         func(h *Handler, v string) error { return number(v, &h.BcryptCost) },
 	"registration":        func(h *Handler, v string) error { h.Registration = v; return nil },
+	"admin":               func(h *Handler, v string) error { h.Admin = append(h.Admin, v); return nil },
 }
+
+// several are the options that take more than one value, and are read once for each.
+var several = []string{"admin"}
 
 // number reads a number that is not 0, which would mean the default.
 func number(s string, into *int) (err error) {
@@ -63,6 +67,7 @@ func number(s string, into *int) (err error) {
 //		password_min_length <characters>
 //		bcrypt_cost         <4-31>
 //		registration        open|closed
+//		admin               <username>...
 //	}
 //
 // Every option may be left out.
@@ -87,12 +92,22 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Errf("%s is given twice", name)
 		}
 		seen[name] = true
-		var value string
-		if !d.AllArgs(&value) {
+		var values []string
+		for d.NextArg() {
+			values = append(values, d.Val())
+		}
+		switch {
+		case slices.Contains(values, "{"):
+			return d.Errf("%s has no block", name)
+		case len(values) == 0 && slices.Contains(several, name):
+			return d.Errf("%s takes one value, or more", name)
+		case len(values) != 1 && !slices.Contains(several, name):
 			return d.Errf("%s takes one value", name)
 		}
-		if err := read(h, value); err != nil {
-			return d.Errf("%s: %v", name, err)
+		for _, value := range values {
+			if err := read(h, value); err != nil {
+				return d.Errf("%s: %v", name, err)
+			}
 		}
 	}
 	return nil

@@ -28,7 +28,7 @@ func init() {
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.Args = cobra.NoArgs // else a command that there is not would pass for one
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-			cmd.AddCommand(copyCommand())
+			cmd.AddCommand(copyCommand(), userCommand())
 		},
 	})
 }
@@ -65,16 +65,25 @@ keep their session secret.`,
 	// They fail for flags that there are not.
 	_ = cmd.MarkFlagRequired("from")
 	_ = cmd.MarkFlagRequired("to")
+	runs(cmd, func(ctx context.Context, flags caddycmd.Flags) error {
+		return copyDatabase(ctx, flags.String("from"), flags.String("to"), cmd.OutOrStdout(), cmd.ErrOrStderr())
+	})
+	return cmd
+}
+
+// runs has a command call fn, with a context that ends with an interrupt.
+func runs(cmd *cobra.Command, fn func(ctx context.Context, flags caddycmd.Flags) error) {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return caddycmd.WrapCommandFuncForCobra(func(flags caddycmd.Flags) (int, error) {
-			err := copyDatabase(cmd.Context(), flags.String("from"), flags.String("to"), cmd.OutOrStdout(), cmd.ErrOrStderr())
-			if err != nil {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			context.AfterFunc(ctx, stop) // a second signal ends the process at once
+			if err := fn(ctx, flags); err != nil {
 				return caddy.ExitCodeFailedStartup, err
 			}
 			return caddy.ExitCodeSuccess, nil
 		})(cmd, nil)
 	}
-	return cmd
 }
 
 // copyDatabase copies a database, shows how far it is, and writes what it came
@@ -88,10 +97,6 @@ func copyDatabase(ctx context.Context, from, to string, out, progress io.Writer)
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-
 	p := copyPrinter{out: progress}
 	tables, err := store.Copy(ctx, from, to, p.print)
 	if err != nil {

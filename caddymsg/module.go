@@ -68,6 +68,11 @@ type Handler struct {
 	// Whether anybody may make an account: `open` or `closed`. Default: open.
 	Registration string `json:"registration,omitempty"`
 
+	// The usernames of accounts that become administrators when the server starts.
+	// Nobody becomes one by registering such a name: that takes another start, or a
+	// reload. Default: none.
+	Admin []string `json:"admin,omitempty"`
+
 	ctx      caddy.Context
 	database store.Options // resolved: it holds the password
 	identity string        // of the database
@@ -111,6 +116,12 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	return nil
 }
 
+// Defaults that a command goes by, too.
+const (
+	standardPasswordMinLength = 8
+	standardBcryptCost        = 12
+)
+
 func (h *Handler) setDefaults() {
 	if h.API == "" {
 		h.API = "v1"
@@ -122,10 +133,10 @@ func (h *Handler) setDefaults() {
 		h.SessionLifetime = caddy.Duration(30 * 24 * time.Hour)
 	}
 	if h.PasswordMinLength == 0 {
-		h.PasswordMinLength = 8
+		h.PasswordMinLength = standardPasswordMinLength
 	}
 	if h.BcryptCost == 0 {
-		h.BcryptCost = 12
+		h.BcryptCost = standardBcryptCost
 	}
 	if h.Registration == "" {
 		h.Registration = "open"
@@ -179,6 +190,11 @@ func (h *Handler) Validate() error {
 	if h.Registration != "open" && h.Registration != "closed" {
 		return fmt.Errorf("registration: %q is neither open nor closed", h.Registration)
 	}
+	for _, name := range h.Admin {
+		if _, _, err := chat.PrepareUsername(name); err != nil {
+			return fmt.Errorf("admin: %q is no username", name)
+		}
+	}
 	return nil
 }
 
@@ -200,12 +216,25 @@ func (h *Handler) open() (*v1.API, error) {
 	}
 	log := h.ctx.Slogger()
 	rules := chat.New(s, log)
+	if err := h.grantAdmin(rules); err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
 	accounts := auth.New(s, rules, auth.NewHasher(h.backend.hashing, h.BcryptCost), auth.Options{
 		SessionLifetime:    time.Duration(h.SessionLifetime),
 		PasswordMinLength:  h.PasswordMinLength,
 		RegistrationClosed: h.Registration == "closed",
 	}, log)
 	return v1.New(v1.Options{Chat: rules, Auth: accounts, Cookies: cookies, Log: log})
+}
+
+// grantAdmin makes administrators of the accounts that the configuration names.
+func (h *Handler) grantAdmin(rules *chat.Service) error {
+	missing, err := rules.GrantAdmin(h.ctx, chat.Operator("configuration"), h.Admin)
+	for _, name := range missing {
+		h.ctx.Slogger().WarnContext(h.ctx, "no account of this name to make an administrator of; "+
+			"register it, then run caddy reload --force", "username", name)
+	}
+	return err
 }
 
 // Cleanup gives the backend back. It also runs after a Provision that failed.

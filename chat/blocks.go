@@ -37,7 +37,10 @@ func (s *Service) Block(ctx context.Context, caller Caller, username string) (Bl
 			return err
 		}
 		block = Block{BlockerID: caller.UserID, BlockedID: user.ID, Username: user.Username, CreatedAt: s.now()}
-		return tx.CreateBlock(block)
+		if err := tx.CreateBlock(block); err != nil {
+			return err
+		}
+		return s.Audit(tx, caller, AuditEntry{Action: UserBlocked, UserID: user.ID})
 	})
 	return block, err
 }
@@ -50,9 +53,12 @@ func (s *Service) Unblock(ctx context.Context, caller Caller, username string) e
 		if err != nil {
 			return err
 		}
-		return refuse(tx.DeleteBlock(caller.UserID, user.ID), store.ErrNotFound, &Error{
-			Kind: NotFound, Code: "not_blocked", Message: "This user is not blocked.",
-		})
+		if err := tx.DeleteBlock(caller.UserID, user.ID); err != nil {
+			return refuse(err, store.ErrNotFound, &Error{
+				Kind: NotFound, Code: "not_blocked", Message: "This user is not blocked.",
+			})
+		}
+		return s.Audit(tx, caller, AuditEntry{Action: UserUnblocked, UserID: user.ID})
 	})
 }
 
@@ -77,6 +83,8 @@ func notBlocked(tx *store.Tx, user User, caller Caller) error {
 	return errBlocked()
 }
 
+const codeBlocked = "blocked"
+
 func errBlocked() *Error {
-	return &Error{Kind: Forbidden, Code: "blocked", Message: "This user does not take messages from you."}
+	return &Error{Kind: Forbidden, Code: codeBlocked, Message: "This user does not take messages from you."}
 }

@@ -21,6 +21,8 @@ type (
 type Caller struct {
 	UserID   int64
 	Username string
+	Admin    bool   // of the whole server
+	Address  string // of the client; empty, if it is unknown
 }
 
 // Service answers for all chats of one database.

@@ -52,8 +52,6 @@ func types(events []store.Event) []string {
 	return found
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func (r *rules) hide(tb reporter, caller chat.Caller, m chat.Message) {
 	tb.Helper()
 	require.NoError(tb, r.store.Update(context.Background(), func(tx *store.Tx) error {

@@ -26,6 +26,9 @@ const (
 	UserDisplayName = store.UserDisplayName
 	UserAbout       = store.UserAbout
 	UserCreatedAt   = store.UserCreatedAt
+	UserEmail       = store.UserEmail // these are for admins alone
+	UserAdmin       = store.UserAdmin
+	UserDeactivated = store.UserDeactivated
 )
 
 // FieldType is what a field holds.
@@ -36,6 +39,7 @@ const (
 	TextField FieldType = iota
 	NumberField
 	TimeField // RFC 3339
+	BoolField // true or false
 )
 
 // ParseFilter reads a filter from a query string, whose parameters it takes in
@@ -109,6 +113,12 @@ func parseCondition(p Param, fields map[string]Field) (store.Condition, bool) {
 		at, err := time.Parse(time.RFC3339, p.Value)
 		c.Value = at.UnixMicro()
 		return c, err == nil
+	case BoolField:
+		c.Value = int64(0)
+		if p.Value == "true" {
+			c.Value = int64(1)
+		}
+		return c, p.Value == "true" || p.Value == "false"
 	}
 	return store.Condition{}, false
 }

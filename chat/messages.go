@@ -58,6 +58,7 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 		sent, err = s.append(tx, caller, chatID, d)
 		return err
 	})
+	s.auditBlocked(ctx, caller, d, err)
 	if err != nil || replayed {
 		return sent, err
 	}

@@ -14,8 +14,6 @@ import (
 	"github.com/caddymsg/messaging/store"
 )
 
-var noSuchMessage = refusal{chat.NotFound, "message_not_found", ""}
-
 // step is a change of watermarks, and what comes of it.
 type step struct {
 	says  string

@@ -80,7 +80,7 @@ type reporter interface {
 
 func (r *rules) user(tb reporter, username string) chat.Caller {
 	tb.Helper()
-	user, err := r.CreateUser(context.Background(), username, "")
+	user, err := r.Register(context.Background(), chat.Caller{}, username, "")
 	require.NoError(tb, err)
 	return chat.Caller{UserID: user.ID, Username: user.Username}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -82,25 +83,33 @@ func parseID(s string) (int64, bool) {
 	return id, err == nil
 }
 
-// CreateUser stores a new account. Whether there may be one, and what its
+// Register stores a new account. Whether there may be one, and what its
 // password must be like, is for the caller to decide (package auth).
 // It returns Invalid for the username, and Conflict if it is taken.
-func (s *Service) CreateUser(ctx context.Context, username, passwordHash string) (User, error) {
+func (s *Service) Register(ctx context.Context, caller Caller, username, passwordHash string) (User, error) {
 	name, key, err := PrepareUsername(username)
 	if err != nil {
 		return User{}, err
 	}
 	user := User{Username: name, UsernameKey: key, PasswordHash: passwordHash, CreatedAt: s.now()}
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
-		// Only to spare an attempt: who is quicker shows when it is stored.
-		if _, err := tx.FindUserByKey(key); err == nil {
-			return errUsernameTaken()
-		} else if !errors.Is(err, store.ErrNotFound) {
+		if err := createUser(tx, &user); err != nil {
 			return err
 		}
-		return refuse(tx.CreateUser(&user), store.ErrConflict, errUsernameTaken())
+		registered := Caller{UserID: user.ID, Address: caller.Address}
+		return s.Audit(tx, registered, AuditEntry{Action: UserRegistered, UserID: user.ID})
 	})
 	return user, err
+}
+
+func createUser(tx *store.Tx, user *User) error {
+	// Only to spare an attempt: who is quicker shows when it is stored.
+	if _, err := tx.FindUserByKey(user.UsernameKey); err == nil {
+		return errUsernameTaken()
+	} else if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return refuse(tx.CreateUser(user), store.ErrConflict, errUsernameTaken())
 }
 
 func errUsernameTaken() *Error {
@@ -241,34 +250,38 @@ const deletedUsername = "deleted user"
 // the username is free again.
 func (s *Service) DeleteMe(ctx context.Context, caller Caller) error {
 	return s.store.Update(ctx, func(tx *store.Tx) error {
-		groups, err := tx.ListGroupIDsOf(caller.UserID)
+		return deleteAccount(tx, caller.UserID, caller.UserID, s.now())
+	})
+}
+
+// deleteAccount takes an account away, whose owner the actor need not be.
+func deleteAccount(tx *store.Tx, userID, actor int64, at time.Time) error {
+	groups, err := tx.ListGroupIDsOf(userID)
+	if err != nil {
+		return err
+	}
+	for _, chatID := range groups { // all before the first is left: see LockChat
+		if err := tx.LockChat(userID, chatID); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+	for _, chatID := range groups {
+		theirs, err := tx.FindParticipant(chatID, userID)
+		if errors.Is(err, store.ErrNotFound) {
+			continue // removed meanwhile
+		}
 		if err != nil {
 			return err
 		}
-		for _, chatID := range groups { // all before the first is left: see LockChat
-			if err := tx.LockChat(caller.UserID, chatID); err != nil && !errors.Is(err, store.ErrNotFound) {
-				return err
-			}
-		}
-		now := s.now()
-		for _, chatID := range groups {
-			mine, err := tx.FindParticipant(chatID, caller.UserID)
-			if errors.Is(err, store.ErrNotFound) {
-				continue // removed meanwhile
-			}
-			if err != nil {
-				return err
-			}
-			if err := leave(tx, mine, caller.UserID, now); err != nil {
-				return err
-			}
-		}
-		if err := tx.DeleteSessionsOf(caller.UserID); err != nil {
+		if err := leave(tx, theirs, actor, at); err != nil {
 			return err
 		}
-		if err := tx.DeleteBlocksOf(caller.UserID); err != nil {
-			return err
-		}
-		return tx.EraseUser(caller.UserID, deletedUsername, " "+strconv.FormatInt(caller.UserID, 10), now)
-	})
+	}
+	if err := tx.DeleteSessionsOf(userID); err != nil {
+		return err
+	}
+	if err := tx.DeleteBlocksOf(userID); err != nil {
+		return err
+	}
+	return tx.EraseUser(userID, deletedUsername, " "+strconv.FormatInt(userID, 10), at)
 }

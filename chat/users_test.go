@@ -248,9 +248,9 @@ func FuzzPrepareUsername(f *testing.F) {
 	})
 }
 
-func TestCreateUser(t *testing.T) {
+func TestRegister(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, r *rules) {
-		user, err := r.CreateUser(t.Context(), "Ａlice", "hash")
+		user, err := r.Register(t.Context(), chat.Caller{}, "Ａlice", "hash")
 		require.NoError(t, err)
 		require.Equal(t, "Alice", user.Username, "shown as typed, in plain letters")
 		require.Equal(t, "alice", user.UsernameKey)
@@ -258,24 +258,24 @@ func TestCreateUser(t *testing.T) {
 		require.NotZero(t, user.ID)
 
 		for _, taken := range []string{"Alice", "alice", "ALICE", "ａｌｉｃｅ"} {
-			_, err := r.CreateUser(t.Context(), taken, "other")
+			_, err := r.Register(t.Context(), chat.Caller{}, taken, "other")
 			requireRefusal(t, refusal{chat.Conflict, "username_taken", "username"}, err)
 		}
-		_, err = r.CreateUser(t.Context(), "", "hash")
+		_, err = r.Register(t.Context(), chat.Caller{}, "", "hash")
 		requireRefusal(t, refusal{chat.Invalid, "username_missing", "username"}, err)
-		_, err = r.CreateUser(t.Context(), "a b", "hash")
+		_, err = r.Register(t.Context(), chat.Caller{}, "a b", "hash")
 		requireRefusal(t, refusal{chat.Invalid, "username_invalid", "username"}, err)
-		_, err = r.CreateUser(t.Context(), strings.Repeat("a", 65), "hash")
+		_, err = r.Register(t.Context(), chat.Caller{}, strings.Repeat("a", 65), "hash")
 		requireRefusal(t, refusal{chat.Invalid, "username_too_long", "username"}, err)
 	})
 }
 
-func TestCreateUserConcurrently(t *testing.T) {
+func TestRegisterConcurrently(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, r *rules) {
 		spellings := []string{"straße", "STRASSE", "Strasse", "ＳＴＲＡＳＳＥ"}
 		made := 0
 		for _, err := range atOnce(16, func(i int) error {
-			_, err := r.CreateUser(t.Context(), spellings[i%len(spellings)], "hash")
+			_, err := r.Register(t.Context(), chat.Caller{}, spellings[i%len(spellings)], "hash")
 			return err
 		}) {
 			if err == nil {

@@ -56,6 +56,10 @@ func conformance(t *testing.T, open opener) {
 		{"order of events", commitOrder},
 		{"followers of the log", followers},
 		{"LockChat", locks},
+		{"audit log", auditEntries},
+		{"administration", administration},
+		{"all groups", allGroups},
+		{"LockUser", lockedUsers},
 		{"Close", closing},
 	} {
 		t.Run(part.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -277,6 +278,37 @@ func plans(t *testing.T, prepare string) {
 		{name: "DeleteReactionsTo", fn: func(tx *store.Tx) error {
 			return tx.DeleteReactionsTo(1)
 		}, want: []string{"(message_id=?)"}},
+		{name: "LockUser", fn: func(tx *store.Tx) error {
+			_, err := tx.LockUser(ada.ID)
+			return err
+		}, want: []string{"SEARCH users USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "UpdateUser", fn: func(tx *store.Tx) error {
+			yes, at := true, noon
+			_, err := tx.UpdateUser(ada.ID, store.UserChange{Admin: &yes, DeactivatedAt: &at})
+			return err
+		}, want: []string{"SEARCH users USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "ListSessionsOf", fn: func(tx *store.Tx) error {
+			_, err := tx.ListSessionsOf(ada.ID, noon, 10, 0)
+			return err
+		}, want: []string{"SEARCH sessions USING INDEX sessions_user (user_id=?)"}},
+		{name: "DeleteSession", fn: func(tx *store.Tx) error {
+			if err := tx.DeleteSession(ada.ID, session.ID+1); !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			return nil
+		}, want: []string{"SEARCH sessions USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "ListAllGroups", fn: func(tx *store.Tx) error {
+			_, err := tx.ListAllGroups(10, 0)
+			return err
+		}, want: []string{"SEARCH chats USING INDEX sqlite_autoindex_chats_1 (direct_low=?)", "SEARCH participants USING PRIMARY KEY (chat_id=?)"}, sort: true},
+		{name: "ListAuditEntries", fn: func(tx *store.Tx) error {
+			_, err := tx.ListAuditEntries(store.AuditFilter{}, 10)
+			return err
+		}, want: []string{"SEARCH audit_log USING INTEGER PRIMARY KEY (rowid<?)"}},
+		{name: "ListAuditEntries of an action", fn: func(tx *store.Tx) error {
+			_, err := tx.ListAuditEntries(store.AuditFilter{Action: "user.registered"}, 10)
+			return err
+		}, want: []string{"SEARCH audit_log USING INDEX audit_log_action (action=? AND rowid<?)"}},
 		{name: "DeleteSessionByTokenHash", fn: func(tx *store.Tx) error {
 			return tx.DeleteSessionByTokenHash(session.TokenHash)
 		}, want: []string{"(token_hash=?)"}},

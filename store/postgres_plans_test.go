@@ -67,7 +67,7 @@ func (m *measurer) measure(ctx context.Context, query string, args []any) error 
 	var values []string
 	for _, arg := range args {
 		switch v := arg.(type) {
-		case nil:
+		case nil, *string: // which is nil in all queries here
 			values = append(values, "NULL")
 		case int, int64:
 			values = append(values, fmt.Sprint(v))
@@ -153,6 +153,8 @@ func crowd(tb testing.TB, db *sql.DB) {
 			SELECT id, 'message.created', chat_id, sender_id, id, 0 FROM messages;
 		INSERT INTO reactions (message_id, user_id, emoji, created_at)
 			SELECT id, n, '👍', 0 FROM generate_series(%[5]d, %[5]d + 999) id, generate_series(1, 10) n;
+		INSERT INTO audit_log (action, actor_id, user_id, address, detail, created_at)
+			SELECT 'user.signed_in', n, n, '192.0.2.7', '', n FROM generate_series(1, %[4]d) n;
 		INSERT INTO users (id, username, username_key, password_hash, created_at) VALUES (%[3]d, 'quiet', 'quiet', 'hash', 0);
 		INSERT INTO chats (id, kind, created_at) VALUES (%[3]d, 'group', 0), (%[3]d + 1, 'group', 0);
 		INSERT INTO participants (chat_id, user_id, joined_at)
@@ -390,6 +392,37 @@ func TestPostgresPlans(t *testing.T) {
 		{"DeleteReactionsTo", func(tx *store.Tx) error {
 			return tx.DeleteReactionsTo(crowdReacted)
 		}, 20, 60},
+		{"LockUser", func(tx *store.Tx) error {
+			_, err := tx.LockUser(one)
+			return err
+		}, 1, 10},
+		{"UpdateUser", func(tx *store.Tx) error {
+			yes, at := true, noon
+			_, err := tx.UpdateUser(one, store.UserChange{Admin: &yes, DeactivatedAt: &at})
+			return err
+		}, 1, 40},
+		{"ListSessionsOf", func(tx *store.Tx) error {
+			_, err := tx.ListSessionsOf(one, time.UnixMicro(0), 10, 0)
+			return err
+		}, 1, 10},
+		{"DeleteSession", func(tx *store.Tx) error { return tx.DeleteSession(one, one) }, 1, 10},
+		{"CreateAuditEntry", func(tx *store.Tx) error {
+			return tx.CreateAuditEntry(&store.AuditEntry{Action: "user.signed_in", ActorID: one, UserID: one, CreatedAt: noon})
+		}, 0, 60},
+		{"DeleteAuditEntries", func(tx *store.Tx) error { return tx.DeleteAuditEntries(noon, 10) }, 40, 200},
+		{"ListAuditEntries", func(tx *store.Tx) error {
+			found, err := tx.ListAuditEntries(store.AuditFilter{}, 20)
+			return counted(20, len(found), err)
+		}, 20, 60},
+		{"ListAuditEntries of a user", func(tx *store.Tx) error {
+			found, err := tx.ListAuditEntries(store.AuditFilter{UserID: one}, 20)
+			return counted(1, len(found), err)
+		}, 2, 20},
+		// All groups, and no other chats.
+		{"ListAllGroups", func(tx *store.Tx) error {
+			found, err := tx.ListAllGroups(20, 0)
+			return counted(20, len(found), err)
+		}, crowdChats + 250, crowdChats * 4},
 		{"DeleteSessionByTokenHash", func(tx *store.Tx) error {
 			return tx.DeleteSessionByTokenHash(hash("7"))
 		}, 1, 10},

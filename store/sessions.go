@@ -10,7 +10,8 @@ type Session struct {
 	ID        int64
 	TokenHash []byte // SHA-256 of the token that the client holds
 	UserID    int64
-	Username  string // read only, of the user
+	Username  string // read only, of the user, as what follows
+	Admin     bool
 	CreatedAt time.Time
 	ExpiresAt time.Time
 }
@@ -27,15 +28,16 @@ func (tx *Tx) CreateSession(s *Session) (err error) {
 	return nil
 }
 
-// FindSessionByTokenHash finds a session, expired or not, or ErrNotFound.
+// FindSessionByTokenHash finds a session, expired or not, of somebody who may
+// sign in, or ErrNotFound.
 func (tx *Tx) FindSessionByTokenHash(hash []byte) (Session, error) {
 	s := Session{TokenHash: hash}
 	var created, expires int64
 	err := tx.one(`
-		SELECT s.id, s.user_id, u.username, s.created_at, s.expires_at
+		SELECT s.id, s.user_id, u.username, u.admin, s.created_at, s.expires_at
 		FROM sessions s JOIN users u ON u.id = s.user_id
-		WHERE s.token_hash = ?1 AND u.deleted_at IS NULL`,
-		[]any{hash}, &s.ID, &s.UserID, &s.Username, &created, &expires)
+		WHERE s.token_hash = ?1 AND u.deleted_at IS NULL AND u.deactivated_at IS NULL`,
+		[]any{hash}, &s.ID, &s.UserID, &s.Username, &s.Admin, &created, &expires)
 	if err != nil {
 		return Session{}, fmt.Errorf("find session: %w", err)
 	}
@@ -54,6 +56,32 @@ func (tx *Tx) ExtendSession(id int64, expires time.Time) error {
 // DeleteSessionByTokenHash ends a session, if there is such a one.
 func (tx *Tx) DeleteSessionByTokenHash(hash []byte) error {
 	if _, err := tx.exec(`DELETE FROM sessions WHERE token_hash = ?1`, hash); err != nil {
+		return fmt.Errorf("delete session: %w", err)
+	}
+	return nil
+}
+
+// ListSessionsOf lists the sessions of a user that go on at a time, without their
+// tokens, by id.
+func (tx *Tx) ListSessionsOf(userID int64, at time.Time, limit, offset int) ([]Session, error) {
+	scan := func(row scanner, s *Session) error {
+		var created, expires int64
+		err := row.Scan(&s.ID, &s.UserID, &created, &expires)
+		s.CreatedAt, s.ExpiresAt = fromMicros(created), fromMicros(expires)
+		return err
+	}
+	found, err := list(tx, 16, scan, `
+		SELECT id, user_id, created_at, expires_at FROM sessions
+		WHERE user_id = ?1 AND expires_at > ?2 ORDER BY id LIMIT ?3 OFFSET ?4`, userID, micros(at), limit, offset)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions of user: %w", err)
+	}
+	return found, nil
+}
+
+// DeleteSession ends a session of a user; ErrNotFound if they have no such one.
+func (tx *Tx) DeleteSession(userID, id int64) error {
+	if err := tx.execOne(`DELETE FROM sessions WHERE id = ?2 AND user_id = ?1`, userID, id); err != nil {
 		return fmt.Errorf("delete session: %w", err)
 	}
 	return nil

@@ -45,6 +45,11 @@ func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.Existing {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.New("there is no such file")
+		}
+	}
 	if err := createFile(path); err != nil {
 		return nil, err
 	}

@@ -32,6 +32,8 @@ type Options struct {
 	// Database is the path of an SQLite file, which is made, with its folder,
 	// if it is missing; or the address of a PostgreSQL database, postgres://….
 	Database string
+	// Existing has a missing file be an error instead.
+	Existing bool
 	// Readers is how many connections read at once. Default: 10 on PostgreSQL,
 	// four a core on SQLite.
 	Readers int
@@ -193,6 +195,9 @@ type dialect struct {
 	lockChat, tryLockChat string
 	// lockGroup and tryLockGroup do so with the group ?1, whoever is in it.
 	lockGroup, tryLockGroup string
+	// share is what a SELECT ends with that keeps others from changing its rows.
+	// Where it is empty, an Update is alone anyway.
+	share string
 	// eventID is an expression for the id of the ?1-th event of a transaction.
 	eventID string
 	// eventHorizon is an expression for an event id: all events below it have
@@ -316,6 +321,14 @@ func orNull[T comparable](v T) any {
 		return nil
 	}
 	return v
+}
+
+// bit is how a bool is stored.
+func bit(v bool) int64 {
+	if v {
+		return 1
+	}
+	return 0
 }
 
 // Times are stored as microseconds since 1970.

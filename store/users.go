@@ -46,9 +46,9 @@ func scanUser(row scanner, u *User) error {
 // CreateUser stores a user and sets its ID; ErrConflict if the key is taken.
 func (tx *Tx) CreateUser(u *User) (err error) {
 	u.ID, err = tx.insert(`
-		INSERT INTO users (username, username_key, password_hash, display_name, email, locale, about, created_at)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`,
-		u.Username, u.UsernameKey, u.PasswordHash, u.DisplayName, u.Email, u.Locale, u.About, micros(u.CreatedAt))
+		INSERT INTO users (username, username_key, password_hash, display_name, email, locale, about, admin, created_at)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`,
+		u.Username, u.UsernameKey, u.PasswordHash, u.DisplayName, u.Email, u.Locale, u.About, bit(u.Admin), micros(u.CreatedAt))
 	if err != nil {
 		return fmt.Errorf("create user: %w", err)
 	}
@@ -59,21 +59,39 @@ func (tx *Tx) CreateUser(u *User) (err error) {
 type UserChange struct {
 	Username, UsernameKey             *string // both or none
 	DisplayName, Email, Locale, About *string
+	PasswordHash                      *string
+	Admin                             *bool
+	// DeactivatedAt is when they may sign in no more; zero, if they may. Whoever
+	// is deactivated already stays so since then.
+	DeactivatedAt *time.Time
 }
 
 // UpdateUser changes a user, and returns what it is then; ErrConflict if the key
 // is taken, ErrNotFound if there is no such user, or it has been deleted.
 func (tx *Tx) UpdateUser(id int64, c UserChange) (User, error) {
 	tx.writing = true
+	var admin, deactivated any
+	if c.Admin != nil {
+		admin = bit(*c.Admin)
+	}
+	if c.DeactivatedAt != nil && !c.DeactivatedAt.IsZero() {
+		deactivated = micros(*c.DeactivatedAt)
+	} else if c.DeactivatedAt != nil {
+		deactivated = reactivate
+	}
 	// One statement: what another Update changes meanwhile stays changed.
 	u, err := first(tx, scanUser, `
 		UPDATE users SET
 			username = coalesce(?2, username), username_key = coalesce(?3, username_key),
 			display_name = coalesce(?4, display_name), email = coalesce(?5, email),
-			locale = coalesce(?6, locale), about = coalesce(?7, about)
+			locale = coalesce(?6, locale), about = coalesce(?7, about),
+			password_hash = coalesce(?8, password_hash), admin = coalesce(?9, admin),
+			deactivated_at = nullif(coalesce(
+				CASE WHEN CAST(?10 AS BIGINT) < 0 THEN ?10 ELSE deactivated_at END, ?10), -1)
 		WHERE id = ?1 AND deleted_at IS NULL
 		RETURNING `+userColumns,
-		id, c.Username, c.UsernameKey, c.DisplayName, c.Email, c.Locale, c.About)
+		id, c.Username, c.UsernameKey, c.DisplayName, c.Email, c.Locale, c.About,
+		c.PasswordHash, admin, deactivated)
 	if err != nil {
 		return User{}, fmt.Errorf("update user: %w", err)
 	}
@@ -81,12 +99,16 @@ func (tx *Tx) UpdateUser(id int64, c UserChange) (User, error) {
 	return u, nil
 }
 
+// reactivate stands for no time at all, which is NULL, where that means no
+// change.
+const reactivate = int64(-1)
+
 // EraseUser takes all that identifies a user away, for good, and leaves such a
 // username; ErrNotFound if there is no such user, or it has been deleted before.
 func (tx *Tx) EraseUser(id int64, username, key string, at time.Time) error {
 	err := tx.execOne(`
 		UPDATE users SET username = ?2, username_key = ?3, deleted_at = ?4,
-			password_hash = '', display_name = '', email = '', locale = '', about = ''
+			password_hash = '', display_name = '', email = '', locale = '', about = '', admin = 0
 		WHERE id = ?1 AND deleted_at IS NULL`, id, username, key, micros(at))
 	if err != nil {
 		return fmt.Errorf("erase user: %w", err)
@@ -102,6 +124,13 @@ func (tx *Tx) FindUserByKey(key string) (User, error) {
 // FindUserByID finds a user, or ErrNotFound.
 func (tx *Tx) FindUserByID(id int64) (User, error) {
 	return tx.user(`WHERE id = ?1`, id)
+}
+
+// LockUser finds a user, or ErrNotFound. Nobody changes it until the Update has
+// ended.
+func (tx *Tx) LockUser(id int64) (User, error) {
+	tx.writing = true // as far as the order of locks is concerned
+	return tx.user(`WHERE id = ?1`+tx.dialect.share, id)
 }
 
 func (tx *Tx) user(where string, arg any) (User, error) {
@@ -120,6 +149,9 @@ const (
 	UserDisplayName Field = "display_name"
 	UserAbout       Field = "about"
 	UserCreatedAt   Field = "created_at"
+	UserEmail       Field = "email"
+	UserAdmin       Field = "admin" // 1 or 0, as what follows
+	UserDeactivated Field = "(CASE WHEN deactivated_at IS NULL THEN 0 ELSE 1 END)"
 )
 
 // ListUsers lists the users that a filter names, but for those deleted; by id,

@@ -30,9 +30,12 @@ type Me struct {
 	User
 	Email  string `json:"email,omitempty" example:"alice@example.com" doc:"Nobody else sees it."`
 	Locale string `json:"locale,omitempty" example:"en-GB" doc:"A language tag (BCP 47)."`
+	Admin  bool   `json:"admin,omitempty" example:"true" doc:"One is an administrator of this server."`
 }
 
-func newMe(u chat.User) Me { return Me{User: newUser(u), Email: u.Email, Locale: u.Locale} }
+func newMe(u chat.User) Me {
+	return Me{User: newUser(u), Email: u.Email, Locale: u.Locale, Admin: u.Admin}
+}
 
 // listUsersInput documents the parameters; the query itself is read in its
 // order.

@@ -67,6 +67,8 @@ func New(opts Options) (*API, error) {
 	a.registerInvites()
 	a.registerMessages()
 	a.registerReactions()
+	a.registerAdmin()
+	a.registerAudit()
 	if err := a.registerDocs(); err != nil {
 		return nil, err
 	}

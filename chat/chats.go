@@ -41,6 +41,9 @@ func createChat(tx *store.Tx, c *Chat, creator int64, participants ...int64) err
 	role := store.Member
 	if c.Kind == store.GroupChat {
 		role = store.Owner
+		if err := indexGroup(tx, Chat{}, *c); err != nil {
+			return err
+		}
 	}
 	for _, userID := range participants {
 		if err := tx.AddParticipant(c.ID, userID, role, c.CreatedAt); err != nil {

@@ -98,7 +98,10 @@ func (s *Service) CreateUser(ctx context.Context, username, passwordHash string)
 		} else if !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		return refuse(tx.CreateUser(&user), store.ErrConflict, errUsernameTaken())
+		if err := tx.CreateUser(&user); err != nil {
+			return refuse(err, store.ErrConflict, errUsernameTaken())
+		}
+		return indexUser(tx, User{}, user)
 	})
 	return user, err
 }
@@ -174,8 +177,14 @@ func (s *Service) UpdateMe(ctx context.Context, caller Caller, p Profile) (User,
 	}
 	var user User
 	err = s.store.Update(ctx, func(tx *store.Tx) (err error) {
-		user, err = tx.UpdateUser(caller.UserID, change)
-		return refuse(err, store.ErrConflict, errUsernameTaken())
+		old, err := tx.LockUser(caller.UserID)
+		if err != nil {
+			return err
+		}
+		if user, err = tx.UpdateUser(caller.UserID, change); err != nil {
+			return refuse(err, store.ErrConflict, errUsernameTaken())
+		}
+		return indexUser(tx, old, user)
 	})
 	return user, err
 }
@@ -269,6 +278,13 @@ func (s *Service) DeleteMe(ctx context.Context, caller Caller) error {
 			return err
 		}
 		if err := tx.DeleteBlocksOf(caller.UserID); err != nil {
+			return err
+		}
+		old, err := tx.LockUser(caller.UserID)
+		if err != nil {
+			return err
+		}
+		if err := indexUser(tx, old, User{}); err != nil {
 			return err
 		}
 		return tx.EraseUser(caller.UserID, deletedUsername, " "+strconv.FormatInt(caller.UserID, 10), now)

@@ -294,6 +294,7 @@ func postgresDialect() dialect {
 		eventID: `(pg_current_xact_id()::text::bigint << 16) + (SELECT base FROM event_log) + ?1::bigint`,
 		// No transaction with a lower id is open.
 		eventHorizon: `(pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 16) + (SELECT base FROM event_log)`,
+		lockRows:     " FOR %s OF %s",
 		position:     "strpos",
 		classify:     classifyPostgres,
 	}

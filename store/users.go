@@ -81,6 +81,12 @@ func (tx *Tx) UpdateUser(id int64, c UserChange) (User, error) {
 	return u, nil
 }
 
+// LockUser finds a user, and keeps all other Updates from changing it until this
+// one has ended; ErrNotFound if there is no such user, or it has been deleted.
+func (tx *Tx) LockUser(id int64) (User, error) {
+	return tx.user(`WHERE id = ?1 AND deleted_at IS NULL`+tx.dialect.forUpdate("users"), id)
+}
+
 // EraseUser takes all that identifies a user away, for good, and leaves such a
 // username; ErrNotFound if there is no such user, or it has been deleted before.
 func (tx *Tx) EraseUser(id int64, username, key string, at time.Time) error {

@@ -94,6 +94,8 @@ var allRoutes = map[string][]string{
 	"/v1/blocks":            {"get"},
 	"/v1/blocks/{username}": {"delete", "put"},
 
+	"/v1/search": {"get"},
+
 	"/v1/auth/register": {"post"},
 	"/v1/auth/login":    {"post"},
 	"/v1/auth/logout":   {"post"},
@@ -358,6 +360,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		blocks       = "GET /v1/blocks"
 		block        = "PUT /v1/blocks/{username}"
 		unblock      = "DELETE /v1/blocks/{username}"
+		search       = "GET /v1/search"
 		ok           = `{"username":"dave","password":"password"}`
 	)
 	rows := []asked{
@@ -421,6 +424,12 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{unblock, nobody, []any{"carol"}, "", "", "", 401},
 		{unblock, alice, []any{"carol"}, "", "", foreign, 403},
 		{unblock, alice, []any{"carol"}, "", "", "", 404},
+		{search, alice, nil, "?q=hi", "", "", 200},
+		{search, alice, nil, "?q=ali&in=users", "", "", 200},
+		{search, alice, nil, "?q=weekend&in=groups", "", "", 200},
+		{search, alice, nil, "", "", "", 400},
+		{search, nobody, nil, "?q=hi", "", "", 401},
+		{search, alice, nil, fmt.Sprintf("?q=hi&chat=%d", others), "", "", 403},
 		{leave, eve, nil, "", "", foreign, 403},
 		{leave, eve, nil, "", "", "", 200},
 		{leave, eve, nil, "", "", "", 401},

@@ -59,6 +59,7 @@ func New(opts Options) (*API, error) {
 	a.registerChats()
 	a.registerParticipants()
 	a.registerMessages()
+	a.registerSearch()
 	if err := a.registerDocs(); err != nil {
 		return nil, err
 	}

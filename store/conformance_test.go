@@ -48,6 +48,11 @@ func conformance(t *testing.T, open opener) {
 		{"order of events", commitOrder},
 		{"followers of the log", followers},
 		{"LockChat", locks},
+		{"search index", searchIndex},
+		{"messages that were found", searchedMessages},
+		{"state of the search index", searchState},
+		{"texts to index", textsToIndex},
+		{"names that were found", searchedNames},
 		{"Close", closing},
 	} {
 		t.Run(part.name, func(t *testing.T) {

@@ -140,6 +140,8 @@ func (s *Service) open(ctx context.Context, user chat.User, previous []byte) (Se
 		// then may have ended its sessions, and must not leave a new one.
 		current, err := tx.LockUser(user.ID)
 		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return errBadCredentials() // deleted
 		case err != nil:
 			return err
 		case current.PasswordHash != user.PasswordHash:

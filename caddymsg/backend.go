@@ -3,11 +3,14 @@ package caddymsg
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddymsg/messaging/auth"
+	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -22,23 +25,26 @@ type backend struct {
 	identity string // of the database
 	hashing  *auth.HashQueue
 	metrics  *metrics
+	wake     chan struct{} // what is done behind the requests
 
-	mu     sync.Mutex
-	users  int  // the pool, and every request that is being answered
-	closed bool // no users are left
-	store  *store.Store
+	mu      sync.Mutex
+	users   int  // the pool, and every request that is being answered
+	closed  bool // no users are left
+	store   *store.Store
+	endWork func() // what is done behind the requests; it waits
 }
 
 func newBackend(identity string) *backend {
-	b := &backend{identity: identity, hashing: auth.NewHashQueue(), users: 1}
+	b := &backend{identity: identity, hashing: auth.NewHashQueue(), users: 1, wake: make(chan struct{}, 1)}
 	b.metrics = newMetrics(b)
 	return b
 }
 
 // open opens the database. If that has been done, it takes over what may change
-// under way: the numbers of connections, and the password.
-func (b *backend) open(ctx context.Context, opts store.Options) (*store.Store, error) {
-	s, opened, err := b.openOnce(ctx, opts)
+// under way: the numbers of connections, and the password; and the log, because
+// that of a configuration ends with it.
+func (b *backend) open(ctx context.Context, opts store.Options, log *slog.Logger) (*store.Store, error) {
+	s, opened, err := b.openOnce(ctx, opts, log)
 	if err != nil || opened {
 		return s, err
 	}
@@ -47,21 +53,49 @@ func (b *backend) open(ctx context.Context, opts store.Options) (*store.Store, e
 }
 
 // openOnce tells whether it has opened the database, which may have been open.
-func (b *backend) openOnce(ctx context.Context, opts store.Options) (s *store.Store, opened bool, err error) {
+func (b *backend) openOnce(ctx context.Context, opts store.Options, log *slog.Logger) (s *store.Store, opened bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return nil, false, store.ErrUnavailable
 	}
 	if b.store == nil {
-		opts.OnCommit, opts.OnBatch = b.metrics.countEvents, b.metrics.observeBatch
+		opts.OnCommit, opts.OnBatch = b.committed, b.metrics.observeBatch
 		if b.store, err = store.Open(ctx, opts); err != nil {
 			b.store = nil
 			return nil, false, err
 		}
 		opened = true
 	}
+	b.work(chat.New(b.store, log))
 	return b.store, opened, nil
+}
+
+// work does what is done behind the requests, with these rules in place of those
+// before.
+func (b *backend) work(rules *chat.Service) {
+	if b.endWork != nil {
+		b.endWork()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var working sync.WaitGroup
+	working.Go(func() { rules.Run(ctx, b.wake) })
+	b.endWork = func() {
+		cancel()
+		working.Wait()
+	}
+}
+
+// committed is told the events of each commit.
+func (b *backend) committed(events []store.Event) {
+	b.metrics.countEvents(events)
+	if !slices.ContainsFunc(events, chat.Wakes) {
+		return
+	}
+	select {
+	case b.wake <- struct{}{}:
+	default: // it is awake
+	}
 }
 
 // acquire keeps the database open until release. A request may go on after the
@@ -91,6 +125,7 @@ func (b *backend) release() error {
 	if b.store == nil {
 		return nil
 	}
+	b.endWork()
 	if err := b.store.Close(); err != nil {
 		return fmt.Errorf("close database %s: %w", b.identity, err)
 	}

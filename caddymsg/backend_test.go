@@ -2,6 +2,7 @@ package caddymsg
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -152,9 +153,9 @@ func TestBackendLeaves(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, newDatabase func(testing.TB) string) {
 		opts := store.Options{Database: newDatabase(t)}
 		b := newBackend("a database")
-		s, err := b.open(t.Context(), opts)
+		s, err := b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
-		again, err := b.open(t.Context(), opts)
+		again, err := b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
 		require.Same(t, s, again)
 
@@ -167,7 +168,7 @@ func TestBackendLeaves(t *testing.T) {
 		require.False(t, b.acquire())
 		require.Zero(t, b.stats().Connections)
 		require.ErrorIs(t, s.View(t.Context(), func(*store.Tx) error { return nil }), store.ErrUnavailable)
-		_, err = b.open(t.Context(), opts)
+		_, err = b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
 		require.ErrorIs(t, err, store.ErrUnavailable)
 	})
 }

@@ -200,7 +200,7 @@ func (h *Handler) Validate() error {
 
 // open opens the database and makes the API over it.
 func (h *Handler) open() (*v1.API, error) {
-	s, err := h.backend.open(h.ctx, h.database)
+	s, err := h.backend.open(h.ctx, h.database, h.ctx.Slogger())
 	if err != nil {
 		return nil, err
 	}

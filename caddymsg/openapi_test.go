@@ -110,6 +110,7 @@ var allRoutes = map[string][]string{
 	"/v1/messages/p2p/{dest_username}":                   {"get"},
 	"/v1/messages/{message_id}/reactions":                {"get"},
 	"/v1/messages/{message_id}/reactions/{emoji}":        {"delete", "put"},
+	"/v1/search":       {"get"},
 	"/v1/users":        {"get"},
 	"/v1/users/{user}": {"get"},
 }
@@ -388,6 +389,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		reactions    = "GET /v1/messages/{message_id}/reactions"
 		react        = "PUT /v1/messages/{message_id}/reactions/{emoji}"
 		unreact      = "DELETE /v1/messages/{message_id}/reactions/{emoji}"
+		search       = "GET /v1/search"
 		ok           = `{"username":"dave","password":"password"}`
 	)
 	rows := []asked{
@@ -532,6 +534,12 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{unreact, nobody, []any{message, "like"}, "", "", "", 401},
 		{unreact, alice, []any{message, "like"}, "", "", foreign, 403},
 		{unreact, alice, []any{"x", "like"}, "", "", "", 404},
+		{search, alice, nil, "?q=hi", "", "", 200},
+		{search, alice, nil, "?q=ali&in=users", "", "", 200},
+		{search, alice, nil, "?q=weekend&in=groups", "", "", 200},
+		{search, alice, nil, "", "", "", 400},
+		{search, nobody, nil, "?q=hi", "", "", 401},
+		{search, alice, nil, fmt.Sprintf("?q=hi&chat=%d", others), "", "", 403},
 		{leave, eve, nil, "", "", foreign, 403},
 		{leave, eve, nil, "", "", "", 200},
 		{leave, eve, nil, "", "", "", 401},

@@ -146,9 +146,9 @@ func (s *Service) UpdateAccount(ctx context.Context, caller Caller, id int64, c 
 	change.PasswordHash, change.Admin = c.PasswordHash, c.Admin
 	var user User
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
-		before, err := findAccount(tx, id)
+		before, err := tx.LockUser(id)
 		if err != nil {
-			return err
+			return refuse(err, store.ErrNotFound, errNoSuchUser(""))
 		}
 		if c.Deactivated != nil {
 			change.DeactivatedAt = &time.Time{}
@@ -158,10 +158,12 @@ func (s *Service) UpdateAccount(ctx context.Context, caller Caller, id int64, c 
 		}
 		user, err = tx.UpdateUser(id, change)
 		if err != nil {
-			err = refuse(err, store.ErrConflict, errUsernameTaken())
-			return refuse(err, store.ErrNotFound, errNoSuchUser("")) // deleted meanwhile
+			return refuse(err, store.ErrConflict, errUsernameTaken())
 		}
-		// The row is locked by now: who signs in does so before this, or after.
+		if err := indexUser(tx, before, user); err != nil {
+			return err
+		}
+		// Its row is locked: who signs in does so before this, or after.
 		deactivated := before.DeactivatedAt.IsZero() && !user.DeactivatedAt.IsZero()
 		if c.PasswordHash != nil || deactivated {
 			if err := tx.DeleteSessionsOf(id); err != nil {

@@ -18,6 +18,9 @@ func createChat(tx *store.Tx, c *Chat, creator int64, participants ...int64) err
 	role := store.Member
 	if c.Kind == store.GroupChat {
 		role = store.Owner
+		if err := indexGroup(tx, Chat{}, *c); err != nil {
+			return err
+		}
 	}
 	for _, userID := range participants {
 		if err := tx.AddParticipant(c.ID, userID, role, c.CreatedAt); err != nil {
@@ -281,6 +284,11 @@ func deleteChat(tx *store.Tx, c Chat, actor int64, at time.Time) error {
 	left, err := tx.DeleteChat(c.ID, at)
 	if err != nil {
 		return err
+	}
+	if c.Kind == store.GroupChat {
+		if err := indexGroup(tx, c, Chat{}); err != nil {
+			return err
+		}
 	}
 	for _, userID := range left {
 		err := tx.AppendEvent(store.Event{Type: store.ChatDeleted, ChatID: c.ID, ActorID: actor, UserID: userID, At: at})

@@ -123,6 +123,9 @@ func (s *Service) UpdateGroup(ctx context.Context, caller Caller, chatID int64, 
 			if err := tx.UpdateChat(chatID, change); err != nil {
 				return err
 			}
+			if err := indexGroup(tx, c, after); err != nil {
+				return err
+			}
 			if err := tx.AppendEvent(store.Event{
 				Type: store.ChatUpdated, ChatID: chatID, ActorID: caller.UserID, At: s.now(), Data: changes(c, after),
 			}); err != nil {
@@ -242,7 +245,7 @@ func errNotAGroup() *Error {
 }
 
 func errAdminRequired() *Error {
-	return &Error{Kind: Forbidden, Code: "admin_required", Message: "Only the owner and the admins of this group may do that."}
+	return &Error{Kind: Forbidden, Code: "group_admin_required", Message: "Only the owner and the admins of this group may do that."}
 }
 
 func errOwnerRequired() *Error {

@@ -22,8 +22,9 @@ import (
 // rules is a chat.Service over a database of its own.
 type rules struct {
 	*chat.Service
-	store  *store.Store
-	people atomic.Int64
+	store    *store.Store
+	database string // its path or address
+	people   atomic.Int64
 
 	mu     sync.Mutex
 	events []store.Event
@@ -45,7 +46,7 @@ func onEachEngine(t *testing.T, test func(t *testing.T, r *rules)) {
 
 func newRules(tb testing.TB, database string) *rules {
 	tb.Helper()
-	r := &rules{}
+	r := &rules{database: database}
 	s, err := store.Open(context.Background(), store.Options{
 		Database: database,
 		OnCommit: func(events []store.Event) {

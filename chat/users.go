@@ -109,7 +109,10 @@ func createUser(tx *store.Tx, user *User) error {
 	} else if !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	return refuse(tx.CreateUser(user), store.ErrConflict, errUsernameTaken())
+	if err := tx.CreateUser(user); err != nil {
+		return refuse(err, store.ErrConflict, errUsernameTaken())
+	}
+	return indexUser(tx, User{}, *user)
 }
 
 func errUsernameTaken() *Error {
@@ -183,8 +186,14 @@ func (s *Service) UpdateMe(ctx context.Context, caller Caller, p Profile) (User,
 	}
 	var user User
 	err = s.store.Update(ctx, func(tx *store.Tx) (err error) {
-		user, err = tx.UpdateUser(caller.UserID, change)
-		return refuse(err, store.ErrConflict, errUsernameTaken())
+		old, err := tx.LockUser(caller.UserID)
+		if err != nil {
+			return err
+		}
+		if user, err = tx.UpdateUser(caller.UserID, change); err != nil {
+			return refuse(err, store.ErrConflict, errUsernameTaken())
+		}
+		return indexUser(tx, old, user)
 	})
 	return user, err
 }
@@ -281,6 +290,13 @@ func deleteAccount(tx *store.Tx, userID, actor int64, at time.Time) error {
 		return err
 	}
 	if err := tx.DeleteBlocksOf(userID); err != nil {
+		return err
+	}
+	old, err := tx.LockUser(userID)
+	if err != nil {
+		return err
+	}
+	if err := indexUser(tx, old, User{}); err != nil {
 		return err
 	}
 	return tx.EraseUser(userID, deletedUsername, " "+strconv.FormatInt(userID, 10), at)

@@ -60,6 +60,11 @@ func conformance(t *testing.T, open opener) {
 		{"administration", administration},
 		{"all groups", allGroups},
 		{"LockUser", lockedUsers},
+		{"search index", searchIndex},
+		{"messages that were found", searchedMessages},
+		{"state of the search index", searchPosition},
+		{"texts to index", textsToIndex},
+		{"names that were found", searchedNames},
 		{"Close", closing},
 	} {
 		t.Run(part.name, func(t *testing.T) {

@@ -14,6 +14,7 @@ type Field string
 // is all of them.
 type Filter struct {
 	Where   []Condition // all must hold
+	Terms   []Term      // of the search index: all must be found; only of users
 	Order   []Order     // the first counts most; then comes the id
 	Limited bool        // to Limit rows; else there is no limit
 	Limit   int
@@ -46,18 +47,17 @@ type Order struct {
 // beside what must hold anyway.
 func (f Filter) sql(d dialect, must string, id Field) (string, []any) {
 	var b strings.Builder
-	var args []any
-	argument := func(v any) string {
-		args = append(args, v)
-		return fmt.Sprintf("?%d", len(args))
-	}
+	var args arguments
 	b.WriteString(" WHERE " + must)
+	if len(f.Terms) > 0 {
+		fmt.Fprintf(&b, " AND deactivated_at IS NULL AND %s IN (%s)", id, idsOf(&args, "search_terms s WHERE s.space = 0", f.Terms))
+	}
 	for _, c := range f.Where {
 		switch c.Match {
 		case Equal:
-			fmt.Fprintf(&b, " AND %s = %s", c.Field, argument(c.Value))
+			fmt.Fprintf(&b, " AND %s = %s", c.Field, args.add(c.Value))
 		case Contains:
-			fmt.Fprintf(&b, " AND %s(lower(%s), %s) > 0", d.position, c.Field, argument(lowerASCII(fmt.Sprint(c.Value))))
+			fmt.Fprintf(&b, " AND %s(lower(%s), %s) > 0", d.position, c.Field, args.add(lowerASCII(fmt.Sprint(c.Value))))
 		}
 	}
 	b.WriteString(" ORDER BY ")
@@ -71,7 +71,7 @@ func (f Filter) sql(d dialect, must string, id Field) (string, []any) {
 	if f.Limited {
 		limit = f.Limit
 	}
-	b.WriteString(" LIMIT " + argument(limit) + " OFFSET " + argument(f.Offset))
+	b.WriteString(" LIMIT " + args.add(limit) + " OFFSET " + args.add(f.Offset))
 	return b.String(), args
 }
 

@@ -296,11 +296,11 @@ func postgresDialect() dialect {
 		lockGroup: `
 			SELECT true FROM chats c CROSS JOIN LATERAL pg_advisory_xact_lock(c.id)
 			WHERE c.id = ?1 AND c.kind = 'group' AND c.deleted_at IS NULL`,
-		share: ` FOR SHARE`,
 		// maxEvents is 1 << 16.
 		eventID: `(pg_current_xact_id()::text::bigint << 16) + (SELECT base FROM event_log) + ?1::bigint`,
 		// No transaction with a lower id is open.
 		eventHorizon: `(pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 16) + (SELECT base FROM event_log)`,
+		lockRows:     " FOR %s OF %s",
 		position:     "strpos",
 		classify:     classifyPostgres,
 	}

@@ -195,19 +195,37 @@ type dialect struct {
 	lockChat, tryLockChat string
 	// lockGroup and tryLockGroup do so with the group ?1, whoever is in it.
 	lockGroup, tryLockGroup string
-	// share is what a SELECT ends with that keeps others from changing its rows.
-	// Where it is empty, an Update is alone anyway.
-	share string
 	// eventID is an expression for the id of the ?1-th event of a transaction.
 	eventID string
 	// eventHorizon is an expression for an event id: all events below it have
 	// been committed, and can be seen, or never will be.
 	eventHorizon string
+	// lockRows is what keeps the rows of a table that a query has found as they
+	// are, until the Update has ended; where it is empty, an Update is alone.
+	lockRows string
 	// position is the function that tells where in a text another stands, from
 	// 1; 0 if it does not.
 	position string
 	// classify wraps a driver's error in the sentinel that callers know it by.
 	classify func(error) error
+}
+
+// forShare lets nobody change the rows of a table that a query finds; others may
+// do the same.
+func (d dialect) forShare(table string) string {
+	if d.lockRows == "" {
+		return ""
+	}
+	return fmt.Sprintf(d.lockRows, "SHARE", table)
+}
+
+// forUpdate lets nobody else change or lock the rows of a table that a query
+// finds.
+func (d dialect) forUpdate(table string) string {
+	if d.lockRows == "" {
+		return ""
+	}
+	return fmt.Sprintf(d.lockRows, "NO KEY UPDATE", table)
 }
 
 type querier interface {

@@ -126,11 +126,11 @@ func (tx *Tx) FindUserByID(id int64) (User, error) {
 	return tx.user(`WHERE id = ?1`, id)
 }
 
-// LockUser finds a user, or ErrNotFound. Nobody changes it until the Update has
-// ended.
+// LockUser finds a user, and keeps all other Updates from changing it until this
+// one has ended; ErrNotFound if there is no such user, or it has been deleted.
 func (tx *Tx) LockUser(id int64) (User, error) {
 	tx.writing = true // as far as the order of locks is concerned
-	return tx.user(`WHERE id = ?1`+tx.dialect.share, id)
+	return tx.user(`WHERE id = ?1 AND deleted_at IS NULL`+tx.dialect.forUpdate("users"), id)
 }
 
 func (tx *Tx) user(where string, arg any) (User, error) {

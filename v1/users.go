@@ -40,6 +40,7 @@ func newMe(u chat.User) Me {
 // listUsersInput documents the parameters; the query itself is read in its
 // order.
 type listUsersInput struct {
+	Query           string `query:"q" example:"ali" doc:"Words, all of which the username and the display name must have, each at least as the beginning of one; see GET /v1/search."`
 	ID              string `query:"id" doc:"Filters: what is not valid is ignored."`
 	Username        string `query:"username" example:"alice"`
 	UsernameLike    string `query:"username-like" doc:"Contains it; ASCII letters of both cases are the same."`
@@ -59,13 +60,13 @@ type listUsersInput struct {
 // Resolve reads the query.
 func (in *listUsersInput) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
-	in.filter = parseFilter(u.RawQuery, map[string]chat.Field{
+	in.filter = chat.Containing(parseFilter(u.RawQuery, map[string]chat.Field{
 		"id":           {Column: chat.UserID, Type: chat.NumberField},
 		"username":     {Column: chat.UserUsername},
 		"display_name": {Column: chat.UserDisplayName},
 		"about":        {Column: chat.UserAbout},
 		"created_at":   {Column: chat.UserCreatedAt, Type: chat.TimeField},
-	})
+	}), u.Query().Get("q"))
 	return nil
 }
 

@@ -69,6 +69,7 @@ func New(opts Options) (*API, error) {
 	a.registerReactions()
 	a.registerAdmin()
 	a.registerAudit()
+	a.registerSearch()
 	if err := a.registerDocs(); err != nil {
 		return nil, err
 	}

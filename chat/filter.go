@@ -26,6 +26,14 @@ const (
 	UserDisplayName = store.UserDisplayName
 	UserAbout       = store.UserAbout
 	UserCreatedAt   = store.UserCreatedAt
+
+	MessageID             = store.MessageID
+	MessageChatID         = store.MessageChatID
+	MessageSeq            = store.MessageSeq
+	MessageSenderID       = store.MessageSenderID
+	MessageSenderUsername = store.MessageSenderUsername
+	MessageText           = store.MessageText
+	MessageCreatedAt      = store.MessageCreatedAt
 )
 
 // FieldType is what a field holds.

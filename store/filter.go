@@ -34,6 +34,9 @@ type Match int
 const (
 	Equal    Match = iota
 	Contains       // a text, upper and lower case of ASCII being the same
+	NotEqual
+	Above
+	Below
 )
 
 // Order is a field to sort by. Texts are sorted by their bytes.
@@ -42,11 +45,13 @@ type Order struct {
 	Descending bool
 }
 
+// operators are those of SQL, for each way to compare that has one.
+var operators = map[Match]string{Equal: "=", NotEqual: "<>", Above: ">", Below: "<"}
+
 // sql is what stands behind the FROM of a list, with its arguments: the filter
-// beside what must hold anyway.
-func (f Filter) sql(d dialect, must string, id Field) (string, []any) {
+// beside what must hold anyway, whose arguments are given.
+func (f Filter) sql(d dialect, must string, id Field, args ...any) (string, []any) {
 	var b strings.Builder
-	var args []any
 	argument := func(v any) string {
 		args = append(args, v)
 		return fmt.Sprintf("?%d", len(args))
@@ -54,8 +59,8 @@ func (f Filter) sql(d dialect, must string, id Field) (string, []any) {
 	b.WriteString(" WHERE " + must)
 	for _, c := range f.Where {
 		switch c.Match {
-		case Equal:
-			fmt.Fprintf(&b, " AND %s = %s", c.Field, argument(c.Value))
+		case Equal, NotEqual, Above, Below:
+			fmt.Fprintf(&b, " AND %s %s %s", c.Field, operators[c.Match], argument(c.Value))
 		case Contains:
 			fmt.Fprintf(&b, " AND %s(lower(%s), %s) > 0", d.position, c.Field, argument(lowerASCII(fmt.Sprint(c.Value))))
 		}

@@ -33,9 +33,13 @@ type API struct {
 	cookies *auth.Cookies
 	log     *slog.Logger
 
-	mux     *http.ServeMux
-	handler http.Handler
-	huma    huma.API
+	mux *http.ServeMux
+	// ofMessage has the routes below a message. In one mux with the classic
+	// routes, /v1/messages/group/{group_chat_id} and /v1/messages/{message_id}/edits
+	// would clash: a path can be both.
+	ofMessage *http.ServeMux
+	handler   http.Handler
+	huma      huma.API
 }
 
 // Options are what an API is made of.
@@ -50,7 +54,7 @@ type Options struct {
 func New(opts Options) (*API, error) {
 	a := &API{
 		chat: opts.Chat, auth: opts.Auth, cookies: opts.Cookies, log: opts.Log,
-		mux: http.NewServeMux(),
+		mux: http.NewServeMux(), ofMessage: http.NewServeMux(),
 	}
 	a.huma = newHuma(a)
 	a.registerAuth()
@@ -96,7 +100,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.handler.ServeHTTP(w, r)
 }
 
-// route is the mux, but for its plain text errors.
+// route is the muxes, the first that knows the path, but for their plain text
+// errors.
 func (a *API) route(w http.ResponseWriter, r *http.Request) {
 	// The mux would redirect to the clean path, in HTML, and past the folder
 	// that the site may have put the API in.
@@ -104,17 +109,19 @@ func (a *API) route(w http.ResponseWriter, r *http.Request) {
 		a.writeError(w, r, errNoSuchPath)
 		return
 	}
-	fallback, pattern := a.mux.Handler(r)
-	if pattern != "" {
-		a.mux.ServeHTTP(w, r)
-		return
-	}
-	answer := headerOnly{header: http.Header{}}
-	fallback.ServeHTTP(&answer, r)
-	if answer.status == http.StatusMethodNotAllowed {
-		w.Header().Set("Allow", answer.header.Get("Allow"))
-		a.writeError(w, r, errMethodNotAllowed)
-		return
+	for _, mux := range []*http.ServeMux{a.mux, a.ofMessage} {
+		fallback, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		answer := headerOnly{header: http.Header{}}
+		fallback.ServeHTTP(&answer, r)
+		if answer.status == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", answer.header.Get("Allow"))
+			a.writeError(w, r, errMethodNotAllowed)
+			return
+		}
 	}
 	a.writeError(w, r, errNoSuchPath)
 }
@@ -151,7 +158,9 @@ func newHuma(a *API) huma.API {
 			Description: "Set by POST /v1/auth/login. Over TLS its name is __Host-session.",
 		},
 	}
-	return jsonAPI{huma.NewAPI(cfg, adapter{humago.NewAdapter(a.mux, "")})}
+	return jsonAPI{huma.NewAPI(cfg, adapter{
+		Adapter: humago.NewAdapter(a.mux, ""), ofMessage: humago.NewAdapter(a.ofMessage, ""),
+	})}
 }
 
 // jsonAPI takes every body for JSON, whatever its Content-Type says, and always
@@ -179,11 +188,18 @@ func unmarshal(data []byte, v any) error {
 	return err
 }
 
-// adapter gives each request a [humaContext].
-type adapter struct{ huma.Adapter }
+// adapter gives each request a [humaContext], and each route its mux.
+type adapter struct {
+	huma.Adapter
+	ofMessage huma.Adapter
+}
 
 func (a adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
-	a.Adapter.Handle(op, func(ctx huma.Context) { handler(&humaContext{embedded: ctx}) })
+	to := a.Adapter
+	if strings.HasPrefix(op.Path, "/v1/messages/{message_id}/") {
+		to = a.ofMessage
+	}
+	to.Handle(op, func(ctx huma.Context) { handler(&humaContext{embedded: ctx}) })
 }
 
 // operation describes a route; errors are the statuses that it may answer

@@ -11,8 +11,8 @@ import (
 // MaxMentions is how many @ of a message are looked at.
 const MaxMentions = 50
 
-// maxReadings is how many names each @ may mean.
-const maxReadings = 16
+// maxReadings is how many names are looked up for a message.
+const maxReadings = 512
 
 // call is an @ in a text, with what may be a name behind it.
 type call struct {
@@ -33,15 +33,16 @@ func callsIn(text string) (calls []call) {
 	if !strings.Contains(text, "@") {
 		return nil
 	}
-	at, before := 0, ' '
+	at, before, looked := 0, ' ', 0
 	for i, r := range text {
 		// Behind a letter it is part of an address.
 		if r == '@' && before != '@' && !spelt(before) {
-			if found := readings(text[i+1:]); len(found) > 0 {
-				calls = append(calls, call{start: at, readings: found})
-			}
-			if len(calls) == MaxMentions {
+			found := readings(text[i+1:])
+			if looked += len(found); len(calls) == MaxMentions || looked > maxReadings {
 				break
+			}
+			if len(found) > 0 {
+				calls = append(calls, call{start: at, readings: found})
 			}
 		}
 		at, before = at+1, r
@@ -53,7 +54,7 @@ func callsIn(text string) (calls []call) {
 // ends, or anywhere in a script that puts no spaces between words.
 func readings(text string) (found []reading) {
 	end := 0 // of what has been read, in bytes
-	for length := 1; length <= MaxUsernameLength && len(found) < maxReadings; length++ {
+	for length := 1; length <= MaxUsernameLength; length++ {
 		rest := text[end:]
 		var next rune
 		size := len(rest)

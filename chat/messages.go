@@ -97,10 +97,25 @@ func (s *Service) SendAll(ctx context.Context, caller Caller, d Draft, texts []s
 	var sent []Message
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		sent = nil
-		return once(tx, caller, key, "send messages", s.now(), &sent, func() (err error) {
+		var ids []int64 // not the texts: they may be deleted
+		err := once(tx, caller, key, "send messages", s.now(), &ids, func() (err error) {
 			sent, err = s.appendAll(tx, caller, d.ChatID, d, bodies)
+			for _, m := range sent {
+				ids = append(ids, m.ID)
+			}
 			return err
 		})
+		if err != nil || sent != nil {
+			return err
+		}
+		for _, id := range ids {
+			m, err := tx.FindMessageBySender(caller.UserID, id)
+			if err != nil {
+				return err
+			}
+			sent = append(sent, m)
+		}
+		return decorate(tx, caller, sent)
 	})
 	return sent, err
 }

@@ -197,6 +197,17 @@ func (tx *Tx) FindMessageByClientID(senderID int64, clientID string) (Message, e
 	return found, nil
 }
 
+// FindMessageBySender finds what somebody sent, also where they can't read it any
+// more; ErrNotFound if there is no such message.
+func (tx *Tx) FindMessageBySender(senderID, id int64) (Message, error) {
+	found, err := first(tx, scanMessage, selectMessages+`
+		WHERE m.id = ?2 AND m.sender_id = ?1`, senderID, id)
+	if err != nil {
+		return Message{}, fmt.Errorf("find message by sender: %w", err)
+	}
+	return found, nil
+}
+
 // ListChatMessages lists up to limit messages of a chat in a span, oldest
 // first, but for those that the user has hidden. Whether the user takes part in
 // the chat is for the caller to find out.

@@ -29,6 +29,14 @@ const (
 	UserEmail       = store.UserEmail // these are for admins alone
 	UserAdmin       = store.UserAdmin
 	UserDeactivated = store.UserDeactivated
+
+	MessageID             = store.MessageID
+	MessageChatID         = store.MessageChatID
+	MessageSeq            = store.MessageSeq
+	MessageSenderID       = store.MessageSenderID
+	MessageSenderUsername = store.MessageSenderUsername
+	MessageText           = store.MessageText
+	MessageCreatedAt      = store.MessageCreatedAt
 )
 
 // FieldType is what a field holds.

@@ -22,24 +22,35 @@ type Draft struct {
 	// two is made with the first message; to oneself, it is one's own.
 	To   string
 	Text string
+	// ReplyTo is a message of the chat that the sender sees, or 0.
+	ReplyTo int64
 	// ClientID is the idempotency key: the message is stored once, and
 	// sending it again answers the one stored first. Optional.
 	ClientID string
 }
 
+// MaxTexts is how many messages can be sent at once.
+const MaxTexts = 100
+
 // Send stores a message and returns it when it is durable. It returns Invalid
-// for the text or the key, Forbidden for a chat that the caller is not in, and
-// NotFound for a recipient that does not exist.
+// for the text, the key or the message that is replied to, Forbidden for a chat
+// that the caller is not in, and NotFound for a recipient that does not exist.
 func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, error) {
 	if err := d.validate(); err != nil {
 		return Message{}, err
 	}
+	body := newContent(d.Text)
 	var sent Message
 	var replayed bool
 	err := s.store.Update(ctx, func(tx *store.Tx) (err error) {
 		if d.ClientID != "" {
 			sent, err = tx.FindMessageByClientID(caller.UserID, d.ClientID)
-			if replayed = err == nil; !errors.Is(err, store.ErrNotFound) {
+			if replayed = err == nil; replayed {
+				one := []Message{sent}
+				err = decorate(tx, caller, one)
+				sent = one[0]
+			}
+			if !errors.Is(err, store.ErrNotFound) {
 				return err
 			}
 		}
@@ -55,7 +66,7 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 			}
 			chatID = c.ID
 		}
-		sent, err = s.append(tx, caller, chatID, d)
+		sent, err = s.append(tx, caller, chatID, d, body)
 		return err
 	})
 	s.auditBlocked(ctx, caller, d, err)
@@ -67,10 +78,88 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 	return sent, nil
 }
 
+// SendAll stores several messages, one after the other, in a chat that the draft
+// names: all of them or none. Its text is not looked at; what else it says holds
+// for each of them. It returns the errors of Send; the idempotency key is one of
+// its own, which Send does not know.
+func (s *Service) SendAll(ctx context.Context, caller Caller, d Draft, texts []string) ([]Message, error) {
+	if len(texts) == 0 || len(texts) > MaxTexts {
+		return nil, invalid("texts", "texts_invalid", "From 1 to "+strconv.Itoa(MaxTexts)+" messages can be sent at once.")
+	}
+	bodies := make([]content, len(texts))
+	for i, text := range texts {
+		if err := validateText("texts", text); err != nil {
+			return nil, err
+		}
+		bodies[i] = newContent(text)
+	}
+	key := d.ClientID
+	d.ClientID = ""
+	var sent []Message
+	err := s.store.Update(ctx, func(tx *store.Tx) error {
+		sent = nil
+		var ids []int64 // not the texts: they may be deleted
+		err := once(tx, caller, key, "send messages", s.now(), &ids, func() (err error) {
+			sent, err = s.appendAll(tx, caller, d.ChatID, d, bodies)
+			for _, m := range sent {
+				ids = append(ids, m.ID)
+			}
+			return err
+		})
+		if err != nil || sent != nil {
+			return err
+		}
+		for _, id := range ids {
+			m, err := tx.FindMessageBySender(caller.UserID, id)
+			if err != nil {
+				return err
+			}
+			sent = append(sent, m)
+		}
+		return decorate(tx, caller, sent)
+	})
+	return sent, err
+}
+
+// content is a text that is to be stored. What it may say about people is found
+// before the transaction begins.
+type content struct {
+	text  string
+	calls []call
+}
+
+func newContent(text string) content { return content{text: text, calls: callsIn(text)} }
+
 // append stores a message as the next of its chat.
-func (s *Service) append(tx *store.Tx, caller Caller, chatID int64, d Draft) (Message, error) {
+func (s *Service) append(tx *store.Tx, caller Caller, chatID int64, d Draft, body content) (Message, error) {
+	sent, err := s.appendAll(tx, caller, chatID, d, []content{body})
+	if err != nil {
+		return Message{}, err
+	}
+	return sent[0], nil
+}
+
+// appendAll stores messages as the next ones of their chat.
+func (s *Service) appendAll(tx *store.Tx, caller Caller, chatID int64, d Draft, bodies []content) ([]Message, error) {
 	now := s.now()
-	c, err := tx.NextSeq(caller.UserID, chatID, 1, now)
+	var threadID int64
+	if d.ReplyTo != 0 {
+		if err := lockChatOf(tx, caller, chatID); err != nil {
+			return nil, err
+		}
+		to, err := tx.FindMessage(caller.UserID, d.ReplyTo)
+		if err == nil && (to.ChatID != chatID || !to.DeletedAt.IsZero()) {
+			err = store.ErrNotFound
+		}
+		if err != nil {
+			return nil, refuse(err, store.ErrNotFound, invalid("reply_to", "reply_to_invalid",
+				"One can reply to a message of the same chat that one sees and that has not been deleted."))
+		}
+		if threadID = to.ThreadID; threadID == 0 {
+			threadID = to.ID
+		}
+	}
+	c, err := tx.NextSeq(caller.UserID, chatID, len(bodies), now)
 	if errors.Is(err, store.ErrNotFound) {
 		// Either of two; who takes part in the chat is blocked.
 		if _, err = chatOf(tx, caller, chatID); err == nil {
@@ -78,32 +167,104 @@ func (s *Service) append(tx *store.Tx, caller Caller, chatID int64, d Draft) (Me
 		}
 	}
 	if err != nil {
-		return Message{}, err
+		return nil, err
 	}
-	m := Message{
-		ChatID: chatID, ChatKind: c.Kind, Seq: c.LastSeq,
-		SenderID: caller.UserID, SenderUsername: caller.Username,
-		Text: d.Text, ClientID: d.ClientID, CreatedAt: now,
+	sent := make([]Message, len(bodies))
+	for i, body := range bodies {
+		m := &sent[i]
+		*m = Message{
+			ChatID: chatID, ChatKind: c.Kind, Seq: c.LastSeq - int64(len(bodies)-1-i),
+			SenderID: caller.UserID, SenderUsername: caller.Username,
+			Text: body.text, ClientID: d.ClientID, CreatedAt: now, ReplyTo: d.ReplyTo, ThreadID: threadID,
+		}
+		if m.Mentions, err = mentionsOf(tx, chatID, body.calls); err != nil {
+			return nil, err
+		}
+		if err := tx.CreateMessage(m); err != nil {
+			return nil, err
+		}
+		if err := tx.AppendEvent(store.Event{
+			Type: store.MessageCreated, ChatID: chatID, ActorID: caller.UserID, Message: m, At: m.CreatedAt,
+		}); err != nil {
+			return nil, err
+		}
 	}
-	if err := tx.CreateMessage(&m); err != nil {
-		return Message{}, err
+	if threadID != 0 {
+		if err := tx.CountReplies(threadID, len(bodies)); err != nil {
+			return nil, err
+		}
 	}
-	return m, tx.AppendEvent(store.Event{
-		Type: store.MessageCreated, ChatID: chatID, ActorID: caller.UserID, Message: &m, At: m.CreatedAt,
-	})
+	return sent, decorate(tx, caller, sent)
+}
+
+// lockChatOf is chatOf for an Update that changes something in the chat.
+func lockChatOf(tx *store.Tx, caller Caller, chatID int64) error {
+	if err := tx.LockChat(caller.UserID, chatID); err != nil {
+		return refuse(err, store.ErrNotFound, errNotParticipant())
+	}
+	_, err := chatOf(tx, caller, chatID)
+	return err
+}
+
+// decorate adds to messages what is kept beside them. Of most there is nothing.
+func decorate(tx *store.Tx, caller Caller, messages []Message) error {
+	var reacted, polls []int64
+	for _, m := range messages {
+		if m.HasReactions {
+			reacted = append(reacted, m.ID)
+		}
+		if m.HasPoll {
+			polls = append(polls, m.ID)
+		}
+	}
+	if len(reacted) == 0 && len(polls) == 0 {
+		return nil
+	}
+	reactionsTo, err := reactionsOf(tx, caller, reacted)
+	if err != nil {
+		return err
+	}
+	pollOf, err := pollsOf(tx, caller, polls)
+	if err != nil {
+		return err
+	}
+	for i := range messages {
+		m := &messages[i]
+		m.Reactions, m.Poll = reactionsTo[m.ID], pollOf[m.ID]
+	}
+	return nil
+}
+
+// decorateOne adds to a message also who has read it.
+func decorateOne(tx *store.Tx, caller Caller, m *Message) error {
+	one := []Message{*m}
+	err := decorate(tx, caller, one)
+	if err == nil {
+		err = countReaders(tx, m.ChatID, one)
+	}
+	*m = one[0]
+	return err
 }
 
 func (d Draft) validate() error {
-	switch {
-	case d.Text == "":
-		return invalid("message", "message_missing", "A message has at least one character.")
-	case !storable(d.Text):
-		return invalid("message", "message_invalid", "A message is UTF-8 text without NUL characters.")
-	case len(d.Text) > MaxTextLength && utf8.RuneCountInString(d.Text) > MaxTextLength:
-		return invalid("message", "message_too_long",
-			"A message has at most "+strconv.Itoa(MaxTextLength)+" characters.")
-	case !validKey(d.ClientID):
+	if err := validateText("message", d.Text); err != nil {
+		return err
+	}
+	if !validKey(d.ClientID) {
 		return invalid("client_id", "client_id_invalid", badKey)
+	}
+	return nil
+}
+
+func validateText(field, text string) error {
+	switch {
+	case text == "":
+		return invalid(field, "message_missing", "A message has at least one character.")
+	case !storable(text):
+		return invalid(field, "message_invalid", "A message is UTF-8 text without NUL characters.")
+	case len(text) > MaxTextLength && utf8.RuneCountInString(text) > MaxTextLength:
+		return invalid(field, "message_too_long",
+			"A message has at most "+strconv.Itoa(MaxTextLength)+" characters.")
 	}
 	return nil
 }

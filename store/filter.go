@@ -35,6 +35,9 @@ type Match int
 const (
 	Equal    Match = iota
 	Contains       // a text, upper and lower case of ASCII being the same
+	NotEqual
+	Above
+	Below
 )
 
 // Order is a field to sort by. Texts are sorted by their bytes.
@@ -43,19 +46,22 @@ type Order struct {
 	Descending bool
 }
 
+// operators are those of SQL, for each way to compare that has one.
+var operators = map[Match]string{Equal: "=", NotEqual: "<>", Above: ">", Below: "<"}
+
 // sql is what stands behind the FROM of a list, with its arguments: the filter
-// beside what must hold anyway.
-func (f Filter) sql(d dialect, must string, id Field) (string, []any) {
+// beside what must hold anyway, whose arguments are given.
+func (f Filter) sql(d dialect, must string, id Field, given ...any) (string, []any) {
 	var b strings.Builder
-	var args arguments
+	args := arguments(given)
 	b.WriteString(" WHERE " + must)
 	if len(f.Terms) > 0 {
 		fmt.Fprintf(&b, " AND deactivated_at IS NULL AND %s IN (%s)", id, idsOf(&args, "search_terms s WHERE s.space = 0", f.Terms))
 	}
 	for _, c := range f.Where {
 		switch c.Match {
-		case Equal:
-			fmt.Fprintf(&b, " AND %s = %s", c.Field, args.add(c.Value))
+		case Equal, NotEqual, Above, Below:
+			fmt.Fprintf(&b, " AND %s %s %s", c.Field, operators[c.Match], args.add(c.Value))
 		case Contains:
 			fmt.Fprintf(&b, " AND %s(lower(%s), %s) > 0", d.position, c.Field, args.add(lowerASCII(fmt.Sprint(c.Value))))
 		}

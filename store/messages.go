@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -30,6 +31,9 @@ type Message struct {
 	// many of the others have read it, and in a small chat their usernames.
 	ReadCount *int
 	ReadBy    []string
+	// And so are these, of messages that have them.
+	Reactions []ReactionCount
+	Poll      *Poll
 
 	flags int64 // to be stored
 }
@@ -67,6 +71,18 @@ const messageDetails = `
 const selectMessages = `
 	SELECT ` + messageColumns + `
 	FROM messages m
+	JOIN chats c ON c.id = m.chat_id
+	JOIN users u ON u.id = m.sender_id
+`
+
+// selectMessagesOf is for the messages of all chats that a user takes part in.
+// Left to themselves, both engines would walk through everybody's messages by id.
+// CROSS JOIN has SQLite keep this order of tables; what keeps PostgreSQL from it
+// is to sort by m.id + 0, an order that no index has.
+const selectMessagesOf = `
+	SELECT ` + messageColumns + `
+	FROM participants p
+	CROSS JOIN messages m
 	JOIN chats c ON c.id = m.chat_id
 	JOIN users u ON u.id = m.sender_id
 `
@@ -181,6 +197,17 @@ func (tx *Tx) FindMessageByClientID(senderID int64, clientID string) (Message, e
 	return found, nil
 }
 
+// FindMessageBySender finds what somebody sent, also where they can't read it any
+// more; ErrNotFound if there is no such message.
+func (tx *Tx) FindMessageBySender(senderID, id int64) (Message, error) {
+	found, err := first(tx, scanMessage, selectMessages+`
+		WHERE m.id = ?2 AND m.sender_id = ?1`, senderID, id)
+	if err != nil {
+		return Message{}, fmt.Errorf("find message by sender: %w", err)
+	}
+	return found, nil
+}
+
 // ListChatMessages lists up to limit messages of a chat in a span, oldest
 // first, but for those that the user has hidden. Whether the user takes part in
 // the chat is for the caller to find out.
@@ -198,21 +225,98 @@ func (tx *Tx) ListChatMessages(userID, chatID int64, in Span, limit int) ([]Mess
 // part in, in a span, oldest first. It costs a look into each of these chats
 // and into each of their messages in the span, but into nobody else's.
 func (tx *Tx) ListMessagesOf(userID int64, in Span, limit int) ([]Message, error) {
-	// Left to themselves, both engines would walk through everybody's messages
-	// by id. CROSS JOIN has SQLite keep this order of tables; that the order of
-	// rows is none that an index has keeps PostgreSQL from it.
-	found, err := tx.listMessages(`
-		SELECT `+messageColumns+`
-		FROM participants p
-		CROSS JOIN messages m
-		JOIN chats c ON c.id = m.chat_id
-		JOIN users u ON u.id = m.sender_id
+	found, err := tx.listMessages(selectMessagesOf+`
 		WHERE p.user_id = ?1 AND m.chat_id = p.chat_id AND m.id > ?2 AND m.id < ?3 AND `+notHidden+`
 		ORDER BY m.id + 0`+in.direction()+` LIMIT ?4`, in, limit, userID)
 	if err != nil {
 		return nil, fmt.Errorf("list messages of user: %w", err)
 	}
 	return found, nil
+}
+
+// ListThread lists up to limit messages of the thread that a message began, in a
+// span, oldest first, but for those that the user has hidden and for the one that
+// began it. Whether the user takes part in the chat is for the caller to find out.
+func (tx *Tx) ListThread(userID, threadID int64, in Span, limit int) ([]Message, error) {
+	found, err := tx.listMessages(selectMessages+`
+		WHERE m.thread_id = ?5 AND m.id > ?2 AND m.id < ?3 AND `+notHidden+`
+		ORDER BY m.id`+in.direction()+` LIMIT ?4`, in, limit, userID, threadID)
+	if err != nil {
+		return nil, fmt.Errorf("list thread: %w", err)
+	}
+	return found, nil
+}
+
+// The columns of messages that a [Filter] may name.
+const (
+	MessageID             Field = "m.id"
+	MessageChatID         Field = "m.chat_id"
+	MessageSeq            Field = "m.seq"
+	MessageSenderID       Field = "m.sender_id"
+	MessageSenderUsername Field = "u.username"
+	MessageText           Field = "m.text"
+	MessageCreatedAt      Field = "m.created_at"
+	// MessageReceiverID is the one whom it went to alone: the other of a direct
+	// chat, oneself in one's notes, and 0 in a group.
+	MessageReceiverID Field = `(CASE WHEN c.kind = 'group' THEN 0 WHEN c.direct_low = m.sender_id THEN c.direct_high ELSE c.direct_low END)`
+
+	// As in ListMessagesOf: an order that no index has.
+	messageIDAsIs Field = "(m.id + 0)"
+)
+
+// FilterMessages lists the messages that a filter names, of a chat or, if that is
+// 0, of all chats that the user takes part in, but for those that the user has
+// hidden; by id, if the filter gives no order. It may look at all of these
+// messages, but at nobody else's. Whether the user takes part in the chat is for
+// the caller to find out.
+func (tx *Tx) FilterMessages(userID, chatID int64, f Filter) ([]Message, error) {
+	var found []Message
+	var err error
+	if chatID != 0 {
+		where, args := f.sql(tx.dialect, `m.chat_id = ?2 AND `+notHidden, MessageID, userID, chatID)
+		found, err = list(tx, 64, scanMessage, selectMessages+where, args...)
+	} else {
+		f.Order = slices.Clone(f.Order)
+		for i := range f.Order {
+			if f.Order[i].Field == MessageID {
+				f.Order[i].Field = messageIDAsIs
+			}
+		}
+		where, args := f.sql(tx.dialect, `p.user_id = ?1 AND m.chat_id = p.chat_id AND `+notHidden, messageIDAsIs, userID)
+		found, err = list(tx, 64, scanMessage, selectMessagesOf+where, args...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("filter messages: %w", err)
+	}
+	return found, nil
+}
+
+// FindMessageIDBySeq finds the message of a chat that has a number, or
+// ErrNotFound. Ids and seqs of a chat come in the same order, and there is an
+// index of the ids alone: it is found by halves.
+func (tx *Tx) FindMessageIDBySeq(chatID, seq int64) (int64, error) {
+	last, err := tx.LastMessageID()
+	for low := int64(1); err == nil && low <= last; {
+		middle := low + (last-low)/2
+		var id, its int64
+		err = tx.one(`SELECT id, seq FROM messages WHERE chat_id = ?1 AND id >= ?2 ORDER BY id LIMIT 1`,
+			[]any{chatID, middle}, &id, &its)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			last, err = middle-1, nil
+		case err != nil:
+		case its < seq:
+			low = id + 1
+		case its > seq:
+			last = middle - 1
+		default:
+			return id, nil
+		}
+	}
+	if err == nil {
+		err = ErrNotFound
+	}
+	return 0, fmt.Errorf("find message by seq: %w", err)
 }
 
 func (tx *Tx) listMessages(query string, in Span, limit int, userID int64, more ...any) ([]Message, error) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -180,4 +181,38 @@ func (tx *Tx) SetRole(chatID, userID int64, role string) error {
 		return fmt.Errorf("set role: %w", err)
 	}
 	return nil
+}
+
+// FindParticipantsByKey finds who takes part in a chat of those who have one of
+// these folded usernames.
+func (tx *Tx) FindParticipantsByKey(chatID int64, keys []string) (map[string]int64, error) {
+	// Their number is rounded up, for each is a statement to prepare.
+	length := 1
+	for length < len(keys) {
+		length *= 2
+	}
+	args := []any{chatID}
+	var places strings.Builder
+	for i := range length {
+		args = append(args, keys[min(i, len(keys)-1)])
+		fmt.Fprintf(&places, ", ?%d", len(args))
+	}
+	type named struct {
+		key string
+		id  int64
+	}
+	// A subquery for each of the few users: what is walked through must not be
+	// the participants.
+	found, err := list(tx, len(keys), func(row scanner, n *named) error { return row.Scan(&n.key, &n.id) }, `
+		SELECT u.username_key, u.id FROM users u
+		WHERE u.username_key IN (`+places.String()[2:]+`)
+			AND (SELECT p.user_id FROM participants p WHERE p.chat_id = ?1 AND p.user_id = u.id) IS NOT NULL`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("find participants by key: %w", err)
+	}
+	ids := make(map[string]int64, len(found))
+	for _, n := range found {
+		ids[n.key] = n.id
+	}
+	return ids, nil
 }

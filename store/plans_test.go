@@ -106,6 +106,12 @@ func plans(t *testing.T, prepare string) {
 		"SEARCH m USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH m USING COVERING INDEX messages_chat (chat_id=?)",
 		"SEARCH h USING PRIMARY KEY (user_id=? AND message_id=?)", "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)",
 	}
+	conditions := []store.Condition{
+		{Field: store.MessageSenderID, Value: ada.ID}, {Field: store.MessageSenderUsername, Value: "ada"},
+		{Field: store.MessageID, Match: store.Above, Value: int64(0)}, {Field: store.MessageSeq, Value: int64(1)},
+		{Field: store.MessageText, Match: store.Contains, Value: "t"}, {Field: store.MessageReceiverID, Match: store.NotEqual, Value: ada.ID},
+		{Field: store.MessageCreatedAt, Match: store.Below, Value: noon.UnixMicro() + 1},
+	}
 	const sorted = "USE TEMP B-TREE FOR ORDER BY"
 	for _, c := range []struct {
 		name string
@@ -150,6 +156,52 @@ func plans(t *testing.T, prepare string) {
 			"SEARCH h USING PRIMARY KEY (user_id=? AND message_id=?)",
 			"SEARCH p USING COVERING INDEX participants_user (user_id=? AND chat_id=?)",
 		}},
+		{name: "FindMessageBySender", fn: func(tx *store.Tx) error {
+			_, err := tx.FindMessageBySender(ada.ID, 1)
+			return err
+		}, want: []string{"SEARCH m USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "FindMessageIDBySeq", fn: func(tx *store.Tx) error {
+			_, err := tx.FindMessageIDBySeq(group.ID, 1)
+			return err
+		}, want: []string{"SEARCH messages USING INDEX messages_chat (chat_id=? AND id>?)"}},
+		{name: "ListThread", fn: func(tx *store.Tx) error {
+			_, err := tx.ListThread(ada.ID, 1, span, 10)
+			return err
+		}, want: []string{"SEARCH m USING INDEX messages_thread (thread_id=? AND id>? AND id<?)"}},
+		{name: "FilterMessages of a chat", fn: func(tx *store.Tx) error {
+			_, err := tx.FilterMessages(ada.ID, group.ID, store.Filter{Limited: true, Limit: 10, Offset: 10})
+			return err
+		}, want: []string{"SEARCH m USING INDEX messages_chat (chat_id=?)"}},
+		{name: "FilterMessages of a chat with conditions", fn: func(tx *store.Tx) error {
+			_, err := tx.FilterMessages(ada.ID, group.ID, store.Filter{Where: conditions})
+			return err
+		}, want: []string{"SEARCH m USING INDEX messages_chat (chat_id=?"}},
+		{name: "FilterMessages", fn: func(tx *store.Tx) error {
+			_, err := tx.FilterMessages(ada.ID, 0, store.Filter{Where: conditions})
+			return err
+		}, want: []string{
+			"SEARCH p USING COVERING INDEX participants_user (user_id=?)",
+			"SEARCH m USING INDEX messages_chat (chat_id=?",
+		}, sort: true},
+		{name: "EditMessage", fn: func(tx *store.Tx) error {
+			return tx.EditMessage(&store.Message{ID: 1, Text: "text", EditedAt: noon})
+		}, want: []string{"SEARCH message_edits USING PRIMARY KEY (message_id=?)", "SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "CountEdits", fn: func(tx *store.Tx) error {
+			_, err := tx.CountEdits(1)
+			return err
+		}, want: []string{"SEARCH message_edits USING PRIMARY KEY (message_id=?)"}},
+		{name: "ListEdits", fn: func(tx *store.Tx) error {
+			_, err := tx.ListEdits(1)
+			return err
+		}, want: []string{"SEARCH message_edits USING PRIMARY KEY (message_id=?)"}},
+		{name: "HideMessage", fn: func(tx *store.Tx) error { return tx.HideMessage(bob.ID, 1) }},
+		{name: "CountReplies", fn: func(tx *store.Tx) error {
+			return tx.CountReplies(1, 1)
+		}, want: []string{"SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "FindParticipantsByKey", fn: func(tx *store.Tx) error {
+			_, err := tx.FindParticipantsByKey(group.ID, []string{"ada", "bob", "eve"})
+			return err
+		}, want: []string{"(username_key=?)", "SEARCH p USING PRIMARY KEY (chat_id=? AND user_id=?)"}},
 		{name: "LastMessageID", fn: func(tx *store.Tx) error {
 			_, err := tx.LastMessageID()
 			return err
@@ -312,6 +364,14 @@ func plans(t *testing.T, prepare string) {
 		{name: "DeleteSessionByTokenHash", fn: func(tx *store.Tx) error {
 			return tx.DeleteSessionByTokenHash(session.TokenHash)
 		}, want: []string{"(token_hash=?)"}},
+		{name: "DeleteMessage", fn: func(tx *store.Tx) error {
+			m, err := tx.FindMessage(ada.ID, 1) // edited above, and replied to
+			if err != nil {
+				return err
+			}
+			m.DeletedAt = noon
+			return tx.DeleteMessage(&m)
+		}, want: []string{"SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH message_edits USING PRIMARY KEY (message_id=?)"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := &planner{db: db}

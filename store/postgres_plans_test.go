@@ -249,6 +249,59 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.FindMessage(one, one)
 			return err
 		}, 4, 25},
+		{"FindMessageBySender", func(tx *store.Tx) error {
+			m, err := tx.ListChatMessages(0, one, all, 1)
+			if err == nil {
+				_, err = tx.FindMessageBySender(m[0].SenderID, m[0].ID)
+			}
+			return err
+		}, 10, 40},
+		{"FindMessageIDBySeq", func(tx *store.Tx) error {
+			_, err := tx.FindMessageIDBySeq(another, 50)
+			return err
+		}, 1, 10},
+		{"ListThread", func(tx *store.Tx) error {
+			found, err := tx.ListThread(one, 7, all, 20)
+			return counted(0, len(found), err)
+		}, 5, 20},
+		{"FilterMessages of a chat", func(tx *store.Tx) error {
+			found, err := tx.FilterMessages(0, another, store.Filter{Limited: true, Limit: 20, Offset: 20})
+			return counted(20, len(found), err)
+		}, 120, 400},
+		// Of a hundred messages.
+		{"FilterMessages of a chat, by sender and text", func(tx *store.Tx) error {
+			_, err := tx.FilterMessages(0, another, store.Filter{Where: []store.Condition{
+				{Field: store.MessageSenderID, Value: int64(another)}, {Field: store.MessageSenderUsername, Value: "user 7"},
+				{Field: store.MessageText, Match: store.Contains, Value: "nothing"},
+			}, Limited: true, Limit: 20})
+			return err
+		}, 310, 900},
+		{"FilterMessages", func(tx *store.Tx) error {
+			found, err := tx.FilterMessages(quiet, 0, store.Filter{
+				Order: []store.Order{{Field: store.MessageID, Descending: true}}, Limited: true, Limit: 20,
+			})
+			return counted(8, len(found), err)
+		}, 40, 100},
+		{"FilterMessages, on a day", func(tx *store.Tx) error {
+			_, err := tx.FilterMessages(quiet, 0, store.Filter{Where: []store.Condition{
+				{Field: store.MessageCreatedAt, Match: store.Above, Value: int64(1)}, {Field: store.MessageSenderID, Value: int64(quiet)},
+				{Field: store.MessageReceiverID, Value: int64(one)},
+			}, Limited: true, Limit: 20})
+			return err
+		}, 40, 100},
+		{"FindParticipantsByKey", func(tx *store.Tx) error {
+			_, err := tx.FindParticipantsByKey(one, []string{"user 1", "user 2", "user 1000", "nobody"})
+			return err
+		}, 10, 40},
+		{"HideMessage", func(tx *store.Tx) error { return tx.HideMessage(one, one) }, 1, 40},
+		{"EditMessage", func(tx *store.Tx) error {
+			return tx.EditMessage(&store.Message{ID: one, Text: "text", EditedAt: noon})
+		}, 5, 60},
+		{"ListEdits", func(tx *store.Tx) error {
+			_, err := tx.ListEdits(one)
+			return err
+		}, 5, 20},
+		{"CountReplies", func(tx *store.Tx) error { return tx.CountReplies(one, 1) }, 1, 60},
 		{"LastMessageID", func(tx *store.Tx) error {
 			_, err := tx.LastMessageID()
 			return err

@@ -25,6 +25,8 @@ type Draft struct {
 	// ClientID is the idempotency key: the message is stored once, and
 	// sending it again answers the one stored first. Optional.
 	ClientID string
+	// Poll makes the message a poll, with Text as the question. Optional.
+	Poll *NewPoll
 }
 
 // Send stores a message and returns it when it is durable. It returns Invalid
@@ -82,10 +84,15 @@ func (s *Service) append(tx *store.Tx, caller Caller, chatID int64, d Draft) (Me
 	m := Message{
 		ChatID: chatID, ChatKind: c.Kind, Seq: c.LastSeq,
 		SenderID: caller.UserID, SenderUsername: caller.Username,
-		Text: d.Text, ClientID: d.ClientID, CreatedAt: now,
+		Text: d.Text, ClientID: d.ClientID, CreatedAt: now, HasPoll: d.Poll != nil,
 	}
 	if err := tx.CreateMessage(&m); err != nil {
 		return Message{}, err
+	}
+	if d.Poll != nil {
+		if err := createPoll(tx, m, *d.Poll); err != nil {
+			return Message{}, err
+		}
 	}
 	return m, tx.AppendEvent(store.Event{
 		Type: store.MessageCreated, ChatID: chatID, ActorID: caller.UserID, Message: &m, At: m.CreatedAt,
@@ -103,6 +110,8 @@ func (d Draft) validate() error {
 			"A message has at most "+strconv.Itoa(MaxTextLength)+" characters.")
 	case !validKey(d.ClientID):
 		return invalid("client_id", "client_id_invalid", badKey)
+	case d.Poll != nil:
+		return d.Poll.validate()
 	}
 	return nil
 }

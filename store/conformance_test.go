@@ -38,6 +38,7 @@ func conformance(t *testing.T, open opener) {
 		{"participants", participants},
 		{"messages", messages},
 		{"reactions", reactions},
+		{"polls", polls},
 		{"refusals", refusals},
 		{"lists of messages", lists},
 		{"seq", seq},

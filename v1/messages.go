@@ -76,6 +76,7 @@ type sendInput struct {
 		To          *string  `json:"dest_username,omitempty" minLength:"1" example:"bob" doc:"Whom to write to. The chat is made with the first message."`
 		Text        string   `json:"message" minLength:"1" maxLength:"10000" example:"hi all"`
 		ClientID    string   `json:"client_id,omitempty" doc:"An idempotency key: a message is sent once, and sending it again answers the first one."`
+		Poll        *NewPoll `json:"poll,omitempty" doc:"Makes the message a poll, with its text as the question."`
 	}
 }
 
@@ -131,7 +132,7 @@ func (a *API) registerMessages() {
 }
 
 func (a *API) send(ctx context.Context, in *sendInput) (*messageOutput, error) {
-	draft := chat.Draft{Text: in.Body.Text, ClientID: in.Body.ClientID}
+	draft := chat.Draft{Text: in.Body.Text, ClientID: in.Body.ClientID, Poll: in.Body.Poll.draft()}
 	if draft.ClientID == "" {
 		draft.ClientID = in.IdempotencyKey
 	}

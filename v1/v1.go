@@ -64,6 +64,7 @@ func New(opts Options) (*API, error) {
 	a.registerParticipants()
 	a.registerMessages()
 	a.registerReactions()
+	a.registerPolls()
 	if err := a.registerDocs(); err != nil {
 		return nil, err
 	}

@@ -108,6 +108,9 @@ var allRoutes = map[string][]string{
 	"/v1/messages":                                       {"get", "post"},
 	"/v1/messages/group/{group_chat_id}":                 {"get"},
 	"/v1/messages/p2p/{dest_username}":                   {"get"},
+	"/v1/messages/{message_id}/poll":                     {"get"},
+	"/v1/messages/{message_id}/poll/close":               {"post"},
+	"/v1/messages/{message_id}/poll/votes":               {"get", "put"},
 	"/v1/messages/{message_id}/reactions":                {"get"},
 	"/v1/messages/{message_id}/reactions/{emoji}":        {"delete", "put"},
 	"/v1/search":       {"get"},
@@ -347,6 +350,11 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	message := decode[struct{ ID int64 }](
 		alice.Post("/v1/messages", fmt.Sprintf(`{"group_chat_id":%d,"message":"hi","client_id":"key"}`, group))).ID
 	send(t, alice, "alice", "note")
+	ask := func(anonymous bool) int64 {
+		return decode[struct{ ID int64 }](alice.Post("/v1/messages", fmt.Sprintf(
+			`{"group_chat_id":%d,"message":"Lunch?","poll":{"options":["Pizza","Sushi"],"anonymous":%v,"closes_in":60}}`, group, anonymous))).ID
+	}
+	lunch, secret := ask(false), ask(true)
 	large := strings.Repeat(" ", 65<<10)
 	const foreign = "cross-site"
 
@@ -390,6 +398,10 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		react        = "PUT /v1/messages/{message_id}/reactions/{emoji}"
 		unreact      = "DELETE /v1/messages/{message_id}/reactions/{emoji}"
 		search       = "GET /v1/search"
+		poll         = "GET /v1/messages/{message_id}/poll"
+		vote         = "PUT /v1/messages/{message_id}/poll/votes"
+		votes        = "GET /v1/messages/{message_id}/poll/votes"
+		closePoll    = "POST /v1/messages/{message_id}/poll/close"
 		ok           = `{"username":"dave","password":"password"}`
 	)
 	rows := []asked{
@@ -540,6 +552,24 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{search, alice, nil, "", "", "", 400},
 		{search, nobody, nil, "?q=hi", "", "", 401},
 		{search, alice, nil, fmt.Sprintf("?q=hi&chat=%d", others), "", "", 403},
+		{vote, alice, []any{lunch}, "", `{"options":[0]}`, "", 200},
+		{vote, alice, []any{lunch}, "", `{"options":[2]}`, "", 400},
+		{vote, nobody, []any{lunch}, "", `{"options":[0]}`, "", 401},
+		{vote, alice, []any{lunch}, "", `{"options":[0]}`, foreign, 403},
+		{vote, alice, []any{message}, "", `{"options":[0]}`, "", 404},
+		{vote, alice, []any{lunch}, "", large, "", 413},
+		{poll, alice, []any{lunch}, "", "", "", 200},
+		{poll, nobody, []any{lunch}, "", "", "", 401},
+		{poll, alice, []any{message}, "", "", "", 404},
+		{votes, alice, []any{lunch}, "?option=0", "", "", 200},
+		{votes, alice, []any{lunch}, "", "", "", 400},
+		{votes, nobody, []any{lunch}, "?option=0", "", "", 401},
+		{votes, alice, []any{secret}, "?option=0", "", "", 403},
+		{votes, alice, []any{message}, "?option=0", "", "", 404},
+		{closePoll, alice, []any{lunch}, "", "", "", 200},
+		{closePoll, nobody, []any{lunch}, "", "", "", 401},
+		{closePoll, alice, []any{lunch}, "", "", foreign, 403},
+		{closePoll, alice, []any{message}, "", "", "", 404},
 		{leave, eve, nil, "", "", foreign, 403},
 		{leave, eve, nil, "", "", "", 200},
 		{leave, eve, nil, "", "", "", 401},

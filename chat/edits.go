@@ -57,8 +57,11 @@ func (s *Service) EditMessage(ctx context.Context, caller Caller, id int64, text
 		if m.SenderID != caller.UserID {
 			return errNotTheSender()
 		}
-		if err := mayAnswer(tx, caller, m); err != nil {
+		if err := notBlockedAt(tx, caller, m); err != nil {
 			return err
+		}
+		if !m.DeletedAt.IsZero() {
+			return errMessageDeleted()
 		}
 		if m.HasPoll {
 			return invalid("", "message_is_poll", "The question of a poll can't be changed.")

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -30,19 +31,19 @@ const (
 )
 
 // Run does what is done behind the requests, until ctx ends: it puts messages
-// into the search index. It looks when it is woken, and now and then. Several may
+// into the search index, and removes what deleted chats hold. It looks when it is woken, and now and then. Several may
 // run over one database, on one machine and on many.
 func (s *Service) Run(ctx context.Context, wake <-chan struct{}) {
 	idle, retry := gatherFor, time.Duration(0)
 	for ctx.Err() == nil {
-		more, err := s.index(ctx)
+		more, err := s.work(ctx)
 		wait := idle
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
 			if retry == 0 {
-				s.log.LogAttrs(ctx, slog.LevelError, "search index: it is behind, until this has passed", slog.Any("error", err))
+				s.log.LogAttrs(ctx, slog.LevelError, "work behind the requests: it waits until this has passed", slog.Any("error", err))
 			}
 			retry = min(max(retryIn, 2*retry), retryMax)
 			if !sleep(ctx, retry) {
@@ -72,7 +73,25 @@ func (s *Service) Run(ctx context.Context, wake <-chan struct{}) {
 
 // Wakes tells whether an event is one that [Service.Run] should be woken for.
 func Wakes(e store.Event) bool {
+	return isIndexed(e) || e.Type == store.ChatDeleted
+}
+
+// isIndexed tells whether the search index has to follow an event.
+func isIndexed(e store.Event) bool {
 	return e.Type == store.MessageCreated || e.Type == store.MessageEdited
+}
+
+// work does some of what there is to do, and tells whether there may be more.
+func (s *Service) work(ctx context.Context) (more bool, err error) {
+	indexed, err := s.index(ctx)
+	if err != nil {
+		return false, fmt.Errorf("index messages: %w", err)
+	}
+	swept, err := s.sweep(ctx)
+	if err != nil {
+		return false, fmt.Errorf("remove deleted chats: %w", err)
+	}
+	return indexed || swept, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -113,7 +132,7 @@ func (s *Service) indexEvents(ctx context.Context, position int64, events []stor
 	last, characters, relevant := position, 0, false
 	for _, e := range events {
 		last = e.ID
-		if !Wakes(e) || e.Message == nil {
+		if !isIndexed(e) || e.Message == nil {
 			continue
 		}
 		relevant = true

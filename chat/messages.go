@@ -27,6 +27,8 @@ type Draft struct {
 	// ClientID is the idempotency key: the message is stored once, and
 	// sending it again answers the one stored first. Optional.
 	ClientID string
+	// Poll makes the message a poll, with Text as the question. Optional.
+	Poll *NewPoll
 }
 
 // MaxTexts is how many messages can be sent at once.
@@ -176,12 +178,18 @@ func (s *Service) appendAll(tx *store.Tx, caller Caller, chatID int64, d Draft, 
 			ChatID: chatID, ChatKind: c.Kind, Seq: c.LastSeq - int64(len(bodies)-1-i),
 			SenderID: caller.UserID, SenderUsername: caller.Username,
 			Text: body.text, ClientID: d.ClientID, CreatedAt: now, ReplyTo: d.ReplyTo, ThreadID: threadID,
+			HasPoll: d.Poll != nil,
 		}
 		if m.Mentions, err = mentionsOf(tx, chatID, body.calls); err != nil {
 			return nil, err
 		}
 		if err := tx.CreateMessage(m); err != nil {
 			return nil, err
+		}
+		if d.Poll != nil {
+			if err := createPoll(tx, *m, *d.Poll); err != nil {
+				return nil, err
+			}
 		}
 		if err := tx.AppendEvent(store.Event{
 			Type: store.MessageCreated, ChatID: chatID, ActorID: caller.UserID, Message: m, At: m.CreatedAt,
@@ -252,6 +260,9 @@ func (d Draft) validate() error {
 	}
 	if !validKey(d.ClientID) {
 		return invalid("client_id", "client_id_invalid", badKey)
+	}
+	if d.Poll != nil {
+		return d.Poll.validate()
 	}
 	return nil
 }

@@ -40,8 +40,11 @@ func (s *Service) React(ctx context.Context, caller Caller, messageID int64, emo
 		if err != nil {
 			return err
 		}
-		if err := mayAnswer(tx, caller, m); err != nil {
+		if err := notBlockedAt(tx, caller, m); err != nil {
 			return err
+		}
+		if !m.DeletedAt.IsZero() {
+			return errMessageDeleted()
 		}
 		reaction, err = tx.FindReaction(messageID, caller.UserID, emoji)
 		if !errors.Is(err, store.ErrNotFound) {
@@ -179,22 +182,17 @@ func lockMessage(tx *store.Tx, caller Caller, id int64) (Message, error) {
 	return messageOf(tx, caller, id)
 }
 
-// mayAnswer returns Invalid if a message has been deleted, and Forbidden if it is
-// in a chat with somebody who has blocked the caller.
-func mayAnswer(tx *store.Tx, caller Caller, m Message) error {
-	if m.ChatKind == store.DirectChat {
-		c, err := chatOf(tx, caller, m.ChatID)
-		if err != nil {
-			return err
-		}
-		if err := notBlocked(tx, User{ID: c.OtherThan(caller.UserID)}, caller); err != nil {
-			return err
-		}
+// notBlockedAt returns Forbidden if a message is in a chat with somebody who has
+// blocked the caller.
+func notBlockedAt(tx *store.Tx, caller Caller, m Message) error {
+	if m.ChatKind != store.DirectChat {
+		return nil
 	}
-	if !m.DeletedAt.IsZero() {
-		return errMessageDeleted()
+	c, err := chatOf(tx, caller, m.ChatID)
+	if err != nil {
+		return err
 	}
-	return nil
+	return notBlocked(tx, User{ID: c.OtherThan(caller.UserID)}, caller)
 }
 
 // errNoSuchMessage answers for a message that one may not see, that one has

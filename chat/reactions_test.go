@@ -9,10 +9,7 @@ import (
 	"github.com/caddymsg/messaging/store"
 )
 
-var (
-	noSuchMessage = refusal{chat.NotFound, "message_not_found", ""}
-	blocked       = refusal{chat.Forbidden, "blocked", ""}
-)
+var blocked = refusal{chat.Forbidden, "blocked", ""}
 
 // reactions reads what is on a message: each emoji, with who put it there.
 func (r *rules) reactions(tb testing.TB, caller chat.Caller, messageID int64) (emojis []string, by map[string][]string) {

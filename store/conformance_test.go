@@ -45,6 +45,7 @@ func conformance(t *testing.T, open opener) {
 		{"watermarks of senders", sendersWatermarks},
 		{"data of events", eventData},
 		{"reactions", reactions},
+		{"polls", polls},
 		{"refusals", refusals},
 		{"lists of messages", lists},
 		{"messages with details", detailedMessages},

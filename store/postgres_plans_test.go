@@ -125,7 +125,7 @@ func (m *measurer) QueryRowContext(ctx context.Context, query string, args ...an
 const crowdUsers, crowdChats, crowdMessages = 20_000, 2000, 100
 
 // crowdReacted is the first of a thousand messages to which ten people have
-// reacted.
+// reacted, and in whose polls they have voted.
 const crowdReacted = 10_000
 
 // quiet is the id of a user with little to read, and of the first of two chats
@@ -155,6 +155,10 @@ func crowd(tb testing.TB, db *sql.DB) {
 			SELECT id, n, '👍', 0 FROM generate_series(%[5]d, %[5]d + 999) id, generate_series(1, 10) n;
 		INSERT INTO audit_log (action, actor_id, user_id, address, detail, created_at)
 			SELECT 'user.signed_in', n, n, '192.0.2.7', '', n FROM generate_series(1, %[4]d) n;
+		INSERT INTO polls (message_id, options, multiple, anonymous)
+			SELECT id, '["yes", "no"]', 0, 0 FROM generate_series(%[5]d, %[5]d + 999) id;
+		INSERT INTO poll_votes (message_id, choice, user_id, created_at)
+			SELECT id, 0, n, 0 FROM generate_series(%[5]d, %[5]d + 999) id, generate_series(1, 10) n;
 		INSERT INTO users (id, username, username_key, password_hash, created_at) VALUES (%[3]d, 'quiet', 'quiet', 'hash', 0);
 		INSERT INTO chats (id, kind, created_at) VALUES (%[3]d, 'group', 0), (%[3]d + 1, 'group', 0);
 		INSERT INTO participants (chat_id, user_id, joined_at)
@@ -476,6 +480,30 @@ func TestPostgresPlans(t *testing.T) {
 			found, err := tx.ListAllGroups(20, 0)
 			return counted(20, len(found), err)
 		}, crowdChats + 250, crowdChats * 4},
+		{"CreateVote", func(tx *store.Tx) error {
+			return tx.CreateVote(store.Vote{MessageID: crowdReacted, Choice: 1, UserID: 1, CreatedAt: noon})
+		}, 1, 60},
+		{"FindPoll", func(tx *store.Tx) error {
+			_, err := tx.FindPoll(one, crowdReacted, noon)
+			return err
+		}, 10, 60},
+		{"FindPolls", func(tx *store.Tx) error {
+			found, err := tx.FindPolls(one, []int64{crowdReacted, crowdReacted + 1, crowdReacted + 2}, noon)
+			return counted(3, len(found), err)
+		}, 90, 150},
+		{"ListVotes", func(tx *store.Tx) error {
+			found, err := tx.ListVotes(crowdReacted, 0, 5, 5)
+			return counted(5, len(found), err)
+		}, 30, 60},
+		{"ClosePoll", func(tx *store.Tx) error {
+			return tx.ClosePoll(crowdReacted, noon)
+		}, 3, 30},
+		{"DeleteVote", func(tx *store.Tx) error {
+			return tx.DeleteVote(crowdReacted, 0, 1)
+		}, 3, 15},
+		{"DeletePoll", func(tx *store.Tx) error {
+			return tx.DeletePoll(crowdReacted)
+		}, 20, 60},
 		{"DeleteSessionByTokenHash", func(tx *store.Tx) error {
 			return tx.DeleteSessionByTokenHash(hash("7"))
 		}, 1, 10},

@@ -207,6 +207,8 @@ func FuzzSendMessage(f *testing.F) {
 	for _, template := range []string{
 		`{"group_chat_id":?,"message":"hi"}`, `{"dest_username":?,"message":"hi"}`, `{"group_chat_id":1,"message":?}`,
 		`{"dest_username":"bob","message":?}`, `{"group_chat_id":?,"dest_username":"bob","message":"hi"}`,
+		`{"group_chat_id":1,"message":"hi","poll":?}`, `{"group_chat_id":1,"message":"hi","poll":{"options":?}}`,
+		`{"group_chat_id":1,"message":"hi","poll":{"options":["a",?]}}`, `{"group_chat_id":1,"message":"hi","poll":{"options":["a","b"],"closes_in":?}}`,
 		`{"group_chat_id":null,"dest_username":?,"message":"hi"}`, `{"dest_username":"bob","message":"hi","client_id":?}`,
 	} {
 		for _, value := range values {
@@ -252,6 +254,35 @@ func FuzzReact(f *testing.F) {
 		require.JSONEq(t, there, s.want200(t, "GET", "/v1/messages/2/reactions", "").Body.String())
 		s.want200(t, "DELETE", r.URL.EscapedPath(), "")
 		require.JSONEq(t, `[]`, s.want200(t, "GET", "/v1/messages/2/reactions", "").Body.String())
+	})
+}
+
+// Whatever is sent, nobody has more votes than one a person and option.
+func FuzzVote(f *testing.F) {
+	addBodies(f, `{"options":?}`, `{"options":[?]}`, `{"options":[0,?]}`, `{"options":[1],"x":?}`)
+	for _, options := range []string{"[]", "[0]", "[0,1,2]", "[2,1,0]", "[1,1]", "[-1]", "[3]", "[0,1,2,3,4,5,6,7,8,9,10]"} {
+		f.Add([]byte(`{"options":` + options + `}`))
+	}
+	s := newServer(f)
+	s.want200(f, "POST", "/v1/messages", // message 3
+		`{"group_chat_id":1,"message":"?","poll":{"options":["a","b","c"],"multiple":true}}`)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		before := s.want200(t, "GET", "/v1/messages/3/poll", "").Body.String()
+		answer := s.ask(t, request("PUT", "/v1/messages/3/poll/votes", "", body))
+		after := s.want200(t, "GET", "/v1/messages/3/poll", "").Body.String()
+		if answer.Code != http.StatusOK {
+			require.Equal(t, before, after)
+			return
+		}
+		require.Equal(t, answer.Body.String(), after)
+		var poll v1.Poll
+		require.NoError(t, json.Unmarshal([]byte(after), &poll))
+		voters := 0
+		for _, o := range poll.Options {
+			require.Equal(t, o.Me, o.Votes == 1)
+			voters = max(voters, o.Votes)
+		}
+		require.Equal(t, voters, poll.Voters)
 	})
 }
 

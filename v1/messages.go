@@ -67,7 +67,7 @@ func newMessageDetails(m chat.Message) *MessageDetails {
 		len(m.Mentions) == 0 && len(m.Reactions) == 0 && m.Poll == nil {
 		return nil
 	}
-	d := &MessageDetails{ReplyTo: m.ReplyTo, ThreadID: m.ThreadID, ReplyCount: m.ReplyCount, Poll: newPoll(m.Poll)}
+	d := &MessageDetails{ReplyTo: m.ReplyTo, ThreadID: m.ThreadID, ReplyCount: m.ReplyCount, Poll: pollOf(m.Poll)}
 	if !m.EditedAt.IsZero() {
 		d.EditedAt = timestamp(m.EditedAt)
 	}
@@ -141,6 +141,7 @@ type sendInput struct {
 		Text        string   `json:"message" minLength:"1" maxLength:"10000" example:"hi all"`
 		ReplyTo     int64    `json:"reply_to,omitempty" minimum:"1" example:"1" doc:"A message of the same chat, that one sees and that has not been deleted."`
 		ClientID    string   `json:"client_id,omitempty" example:"5f0c" doc:"An idempotency key: a message is sent once, and sending it again answers the first one."`
+		Poll        *NewPoll `json:"poll,omitempty" doc:"Makes the message a poll, with its text as the question."`
 	}
 }
 
@@ -354,7 +355,7 @@ func (a *API) registerMessages() {
 }
 
 func (a *API) send(ctx context.Context, in *sendInput) (*messageOutput, error) {
-	draft := chat.Draft{Text: in.Body.Text, ReplyTo: in.Body.ReplyTo, ClientID: in.Body.ClientID}
+	draft := chat.Draft{Text: in.Body.Text, ReplyTo: in.Body.ReplyTo, ClientID: in.Body.ClientID, Poll: in.Body.Poll.draft()}
 	if draft.ClientID == "" {
 		draft.ClientID = in.IdempotencyKey
 	}

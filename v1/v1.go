@@ -70,6 +70,7 @@ func New(opts Options) (*API, error) {
 	a.registerAdmin()
 	a.registerAudit()
 	a.registerSearch()
+	a.registerPolls()
 	if err := a.registerDocs(); err != nil {
 		return nil, err
 	}

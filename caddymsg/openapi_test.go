@@ -94,6 +94,13 @@ var allRoutes = map[string][]string{
 	"/v1/blocks":            {"get"},
 	"/v1/blocks/{username}": {"delete", "put"},
 
+	"/v1/chats":                         {"get", "post"},
+	"/v1/chats/unread":                  {"get"},
+	"/v1/chats/{chat_id}":               {"delete", "get", "patch"},
+	"/v1/chats/{chat_id}/read":          {"post"},
+	"/v1/chats/{chat_id}/delivered":     {"post"},
+	"/v1/messages/{message_id}/readers": {"get"},
+
 	"/v1/auth/register": {"post"},
 	"/v1/auth/login":    {"post"},
 	"/v1/auth/logout":   {"post"},
@@ -124,7 +131,7 @@ func documentedRoutes(t *testing.T, s *frontdoor.Server) {
 	ids := map[string]bool{}
 	param := regexp.MustCompile(`\{(\w+)\}`)
 	for path, operations := range d.Paths {
-		filled := strings.NewReplacer("{group_chat_id}", "1", "{user}", "bob", "{username}", "bob", "{dest_username}", "bob").Replace(path)
+		filled := strings.NewReplacer("{group_chat_id}", "1", "{chat_id}", "1", "{message_id}", "1", "{user}", "bob", "{username}", "bob", "{dest_username}", "bob").Replace(path)
 		allowed := []string{}
 		for method, op := range operations {
 			require.False(t, ids[op.OperationID], op.OperationID)
@@ -153,6 +160,9 @@ func documentedRoutes(t *testing.T, s *frontdoor.Server) {
 			if method == "get" {
 				allowed = append(allowed, "HEAD")
 			}
+		}
+		if path == "/v1/chats/unread" {
+			allowed = append(allowed, "DELETE", "PATCH") // to a chat of that name, which they answer with 404
 		}
 		r := c.Do("TRACE", filled, "").Want(405)
 		require.ElementsMatch(t, allowed, strings.Split(r.Header.Get("Allow"), ", "), "%s takes what is documented, and no more", path)
@@ -358,6 +368,15 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		blocks       = "GET /v1/blocks"
 		block        = "PUT /v1/blocks/{username}"
 		unblock      = "DELETE /v1/blocks/{username}"
+		chats        = "GET /v1/chats"
+		open         = "POST /v1/chats"
+		unread       = "GET /v1/chats/unread"
+		oneChat      = "GET /v1/chats/{chat_id}"
+		settings     = "PATCH /v1/chats/{chat_id}"
+		deleteChat   = "DELETE /v1/chats/{chat_id}"
+		read         = "POST /v1/chats/{chat_id}/read"
+		delivered    = "POST /v1/chats/{chat_id}/delivered"
+		readers      = "GET /v1/messages/{message_id}/readers"
 		ok           = `{"username":"dave","password":"password"}`
 	)
 	rows := []asked{
@@ -421,6 +440,55 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{unblock, nobody, []any{"carol"}, "", "", "", 401},
 		{unblock, alice, []any{"carol"}, "", "", foreign, 403},
 		{unblock, alice, []any{"carol"}, "", "", "", 404},
+		{chats, alice, nil, "", "", "", 200},
+		{chats, eve, nil, "", "", "", 200},
+		{chats, alice, nil, "?archived=maybe", "", "", 400},
+		{chats, nobody, nil, "", "", "", 401},
+		{open, alice, nil, "", `{"username":"bob"}`, "", 200},
+		{open, alice, nil, "", `{"username":"alice"}`, "", 200},
+		{open, alice, nil, "", `{"username":"nobody"}`, "", 400},
+		{open, nobody, nil, "", `{"username":"bob"}`, "", 401},
+		{open, alice, nil, "", `{"username":"bob"}`, foreign, 403},
+		{open, alice, nil, "", large, "", 413},
+		{unread, alice, nil, "", "", "", 200},
+		{unread, nobody, nil, "", "", "", 401},
+		{oneChat, alice, []any{group}, "", "", "", 200},
+		{oneChat, nobody, []any{group}, "", "", "", 401},
+		{oneChat, alice, []any{others}, "", "", "", 403},
+		{oneChat, alice, []any{"x"}, "", "", "", 404},
+		{settings, alice, []any{group}, "", `{"muted_until":"2999-01-01T00:00:00Z","archived":true,"marked_unread":true}`, "", 200},
+		{oneChat, alice, []any{group}, "", "", "", 200},
+		{settings, alice, []any{group}, "", `{"muted_until":null,"archived":false}`, "", 200},
+		{settings, alice, []any{group}, "", `{"muted_until":"tomorrow"}`, "", 400},
+		{settings, nobody, []any{group}, "", `{}`, "", 401},
+		{settings, alice, []any{others}, "", `{}`, "", 403},
+		{settings, alice, []any{group}, "", `{}`, foreign, 403},
+		{settings, alice, []any{"x"}, "", `{}`, "", 404},
+		{settings, alice, []any{group}, "", large, "", 413},
+		{read, alice, []any{group}, "", "", "", 200},
+		{read, alice, []any{group}, "", `{"seq":1}`, "", 200},
+		{read, alice, []any{group}, "", `{"seq":99}`, "", 400},
+		{read, nobody, []any{group}, "", "", "", 401},
+		{read, alice, []any{others}, "", "", "", 403},
+		{read, alice, []any{group}, "", "", foreign, 403},
+		{read, alice, []any{"x"}, "", "", "", 404},
+		{read, alice, []any{group}, "", large, "", 413},
+		{delivered, alice, []any{group}, "", `{"seq":1}`, "", 200},
+		{delivered, alice, []any{group}, "", `{}`, "", 400},
+		{delivered, nobody, []any{group}, "", `{"seq":1}`, "", 401},
+		{delivered, alice, []any{others}, "", `{"seq":1}`, "", 403},
+		{delivered, alice, []any{group}, "", `{"seq":1}`, foreign, 403},
+		{delivered, alice, []any{"x"}, "", `{"seq":1}`, "", 404},
+		{delivered, alice, []any{group}, "", large, "", 413},
+		{readers, alice, []any{send(t, alice, "bob", "seen?").ID}, "", "", "", 200},
+		{readers, alice, []any{1}, "?limit=0", "", "", 400},
+		{readers, nobody, []any{1}, "", "", "", 401},
+		{readers, eve, []any{9999}, "", "", "", 404},
+		{deleteChat, nobody, []any{group}, "", "", "", 401},
+		{deleteChat, alice, []any{others}, "", "", "", 403},
+		{deleteChat, alice, []any{group}, "", "", foreign, 403},
+		{deleteChat, alice, []any{"x"}, "", "", "", 404},
+		{deleteChat, alice, []any{newGroup(alice)}, "", "", "", 200},
 		{leave, eve, nil, "", "", foreign, 403},
 		{leave, eve, nil, "", "", "", 200},
 		{leave, eve, nil, "", "", "", 401},

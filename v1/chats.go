@@ -56,7 +56,7 @@ type Other struct {
 	DisplayName string `json:"display_name,omitempty" example:"Bob Dylan"`
 }
 
-func newChat(e chat.ChatEntry) Chat {
+func newChat(e chat.Entry) Chat {
 	c := Chat{
 		ID: e.ID, Kind: e.Kind, LastSeq: e.LastSeq,
 		ReadSeq: e.Participant.ReadSeq, DeliveredSeq: e.Participant.DeliveredSeq,
@@ -178,7 +178,7 @@ func (a *API) registerChats() {
 }
 
 func (a *API) listChats(ctx context.Context, in *chatsInput) (*chatsOutput, error) {
-	list := chat.ChatList{Kind: in.Kind, Limit: in.Limit, Offset: in.Offset}
+	list := chat.Selection{Kind: in.Kind, Limit: in.Limit, Offset: in.Offset}
 	if in.Archived != "" {
 		archived := in.Archived == "true"
 		list.Archived = &archived
@@ -227,7 +227,7 @@ func (a *API) updateChat(ctx context.Context, in *updateChatInput) (*chatOutput,
 	if err != nil {
 		return nil, err
 	}
-	settings := chat.ChatSettings{Archived: in.Body.Archived, MarkedUnread: in.Body.MarkedUnread}
+	settings := chat.Settings{Archived: in.Body.Archived, MarkedUnread: in.Body.MarkedUnread}
 	if in.Body.MutedUntil.given {
 		settings.MutedUntil = &in.Body.MutedUntil.at
 	}

@@ -116,6 +116,31 @@ var allRoutes = map[string][]string{
 	"/v1/search":       {"get"},
 	"/v1/users":        {"get"},
 	"/v1/users/{user}": {"get"},
+	"/v1/users":             {"get"},
+	"/v1/users/{user}":      {"get"},
+	"/v1/me":                {"delete", "get", "patch"},
+	"/v1/blocks":            {"get"},
+	"/v1/blocks/{username}": {"delete", "put"},
+
+	"/v1/chats":                         {"get", "post"},
+	"/v1/chats/unread":                  {"get"},
+	"/v1/chats/{chat_id}":               {"delete", "get", "patch"},
+	"/v1/chats/{chat_id}/read":          {"post"},
+	"/v1/chats/{chat_id}/delivered":     {"post"},
+	"/v1/messages/{message_id}/readers": {"get"},
+
+	"/v1/auth/register": {"post"},
+	"/v1/auth/login":    {"post"},
+	"/v1/auth/logout":   {"post"},
+	"/v1/group_chat":    {"post"},
+	"/v1/group_chat/{group_chat_id}/participants":        {"post"},
+	"/v1/group_chat/{group_chat_id}/participants/{user}": {"delete"},
+	"/v1/messages":                                  {"get", "post"},
+	"/v1/messages/group/{group_chat_id}":            {"get"},
+	"/v1/messages/p2p/{dest_username}":              {"get"},
+	"/v1/group_chat/messages":                       {"get"},
+	"/v1/group_chat/messages/group/{group_chat_id}": {"get"},
+	"/v1/group_chat/messages/p2p/{dest_username}":   {"get"},
 }
 
 func documentedRoutes(t *testing.T, s *frontdoor.Server) {
@@ -137,6 +162,7 @@ func documentedRoutes(t *testing.T, s *frontdoor.Server) {
 		filled := strings.NewReplacer("{group_chat_id}", "1", "{user}", "bob", "{username}", "bob", "{dest_username}", "bob",
 			"{invite_id}", "1", "{token}", "token",
 			"{message_id}", "1", "{emoji}", "like").Replace(path)
+		filled := strings.NewReplacer("{group_chat_id}", "1", "{chat_id}", "1", "{message_id}", "1", "{user}", "bob", "{username}", "bob", "{dest_username}", "bob").Replace(path)
 		allowed := []string{}
 		for method, op := range operations {
 			require.False(t, ids[op.OperationID], op.OperationID)
@@ -165,6 +191,9 @@ func documentedRoutes(t *testing.T, s *frontdoor.Server) {
 			if method == "get" {
 				allowed = append(allowed, "HEAD")
 			}
+		}
+		if path == "/v1/chats/unread" {
+			allowed = append(allowed, "DELETE", "PATCH") // to a chat of that name, which they answer with 404
 		}
 		r := c.Do("TRACE", filled, "").Want(405)
 		require.ElementsMatch(t, allowed, strings.Split(r.Header.Get("Allow"), ", "), "%s takes what is documented, and no more", path)
@@ -402,6 +431,15 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		vote         = "PUT /v1/messages/{message_id}/poll/votes"
 		votes        = "GET /v1/messages/{message_id}/poll/votes"
 		closePoll    = "POST /v1/messages/{message_id}/poll/close"
+		chats        = "GET /v1/chats"
+		open         = "POST /v1/chats"
+		unread       = "GET /v1/chats/unread"
+		oneChat      = "GET /v1/chats/{chat_id}"
+		settings     = "PATCH /v1/chats/{chat_id}"
+		deleteChat   = "DELETE /v1/chats/{chat_id}"
+		read         = "POST /v1/chats/{chat_id}/read"
+		delivered    = "POST /v1/chats/{chat_id}/delivered"
+		readers      = "GET /v1/messages/{message_id}/readers"
 		ok           = `{"username":"dave","password":"password"}`
 	)
 	rows := []asked{
@@ -570,6 +608,55 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{closePoll, nobody, []any{lunch}, "", "", "", 401},
 		{closePoll, alice, []any{lunch}, "", "", foreign, 403},
 		{closePoll, alice, []any{message}, "", "", "", 404},
+		{chats, alice, nil, "", "", "", 200},
+		{chats, eve, nil, "", "", "", 200},
+		{chats, alice, nil, "?archived=maybe", "", "", 400},
+		{chats, nobody, nil, "", "", "", 401},
+		{open, alice, nil, "", `{"username":"bob"}`, "", 200},
+		{open, alice, nil, "", `{"username":"alice"}`, "", 200},
+		{open, alice, nil, "", `{"username":"nobody"}`, "", 400},
+		{open, nobody, nil, "", `{"username":"bob"}`, "", 401},
+		{open, alice, nil, "", `{"username":"bob"}`, foreign, 403},
+		{open, alice, nil, "", large, "", 413},
+		{unread, alice, nil, "", "", "", 200},
+		{unread, nobody, nil, "", "", "", 401},
+		{oneChat, alice, []any{group}, "", "", "", 200},
+		{oneChat, nobody, []any{group}, "", "", "", 401},
+		{oneChat, alice, []any{others}, "", "", "", 403},
+		{oneChat, alice, []any{"x"}, "", "", "", 404},
+		{settings, alice, []any{group}, "", `{"muted_until":"2999-01-01T00:00:00Z","archived":true,"marked_unread":true}`, "", 200},
+		{oneChat, alice, []any{group}, "", "", "", 200},
+		{settings, alice, []any{group}, "", `{"muted_until":null,"archived":false}`, "", 200},
+		{settings, alice, []any{group}, "", `{"muted_until":"tomorrow"}`, "", 400},
+		{settings, nobody, []any{group}, "", `{}`, "", 401},
+		{settings, alice, []any{others}, "", `{}`, "", 403},
+		{settings, alice, []any{group}, "", `{}`, foreign, 403},
+		{settings, alice, []any{"x"}, "", `{}`, "", 404},
+		{settings, alice, []any{group}, "", large, "", 413},
+		{read, alice, []any{group}, "", "", "", 200},
+		{read, alice, []any{group}, "", `{"seq":1}`, "", 200},
+		{read, alice, []any{group}, "", `{"seq":99}`, "", 400},
+		{read, nobody, []any{group}, "", "", "", 401},
+		{read, alice, []any{others}, "", "", "", 403},
+		{read, alice, []any{group}, "", "", foreign, 403},
+		{read, alice, []any{"x"}, "", "", "", 404},
+		{read, alice, []any{group}, "", large, "", 413},
+		{delivered, alice, []any{group}, "", `{"seq":1}`, "", 200},
+		{delivered, alice, []any{group}, "", `{}`, "", 400},
+		{delivered, nobody, []any{group}, "", `{"seq":1}`, "", 401},
+		{delivered, alice, []any{others}, "", `{"seq":1}`, "", 403},
+		{delivered, alice, []any{group}, "", `{"seq":1}`, foreign, 403},
+		{delivered, alice, []any{"x"}, "", `{"seq":1}`, "", 404},
+		{delivered, alice, []any{group}, "", large, "", 413},
+		{readers, alice, []any{send(t, alice, "bob", "seen?").ID}, "", "", "", 200},
+		{readers, alice, []any{1}, "?limit=0", "", "", 400},
+		{readers, nobody, []any{1}, "", "", "", 401},
+		{readers, eve, []any{9999}, "", "", "", 404},
+		{deleteChat, nobody, []any{group}, "", "", "", 401},
+		{deleteChat, alice, []any{others}, "", "", "", 403},
+		{deleteChat, alice, []any{group}, "", "", foreign, 403},
+		{deleteChat, alice, []any{"x"}, "", "", "", 404},
+		{deleteChat, alice, []any{newGroup(alice)}, "", "", "", 200},
 		{leave, eve, nil, "", "", foreign, 403},
 		{leave, eve, nil, "", "", "", 200},
 		{leave, eve, nil, "", "", "", 401},

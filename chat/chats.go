@@ -46,8 +46,8 @@ func (s *Service) directChat(tx *store.Tx, from, to int64) (Chat, error) {
 	return c, err
 }
 
-// ChatEntry is a chat as one of its participants has it before them.
-type ChatEntry = store.ChatEntry
+// Entry is a chat as one of its participants has it before them.
+type Entry = store.ChatEntry
 
 // Limits of a list.
 const (
@@ -70,8 +70,8 @@ func listLimit(limit, offset int) (int, error) {
 	return limit, nil
 }
 
-// ChatList says which of one's chats one wants.
-type ChatList struct {
+// Selection says which of one's chats one wants.
+type Selection struct {
 	Kind     string // or "" for all
 	Archived *bool  // or nil for all
 	// Limit is from 1 to [MaxListLimit]; 0 is [StandardListLimit].
@@ -80,7 +80,7 @@ type ChatList struct {
 
 // Chats lists the caller's chats, those first whose last message is the newest.
 // It returns Invalid for what can't be asked.
-func (s *Service) Chats(ctx context.Context, caller Caller, l ChatList) (entries []ChatEntry, err error) {
+func (s *Service) Chats(ctx context.Context, caller Caller, l Selection) (entries []Entry, err error) {
 	if l.Limit, err = listLimit(l.Limit, l.Offset); err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (s *Service) Chats(ctx context.Context, caller Caller, l ChatList) (entries
 }
 
 // Chat is one of the caller's chats. It returns Forbidden for any other.
-func (s *Service) Chat(ctx context.Context, caller Caller, chatID int64) (e ChatEntry, err error) {
+func (s *Service) Chat(ctx context.Context, caller Caller, chatID int64) (e Entry, err error) {
 	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
 		e, err = s.entryOf(tx, caller, chatID)
 		return err
@@ -108,23 +108,23 @@ func (s *Service) Chat(ctx context.Context, caller Caller, chatID int64) (e Chat
 	return e, err
 }
 
-func (s *Service) entryOf(tx *store.Tx, caller Caller, chatID int64) (ChatEntry, error) {
+func (s *Service) entryOf(tx *store.Tx, caller Caller, chatID int64) (Entry, error) {
 	if chatID <= 0 {
-		return ChatEntry{}, errNotParticipant()
+		return Entry{}, errNotParticipant()
 	}
 	entries, err := tx.ListChatsOf(caller.UserID, store.ChatFilter{ID: chatID, Limit: 1})
 	if err != nil {
-		return ChatEntry{}, err
+		return Entry{}, err
 	}
 	if len(entries) == 0 {
-		return ChatEntry{}, errNotParticipant()
+		return Entry{}, errNotParticipant()
 	}
 	s.unmute(entries)
 	return entries[0], nil
 }
 
 // unmute takes it away that a chat was muted until a time that has come.
-func (s *Service) unmute(entries []ChatEntry) {
+func (s *Service) unmute(entries []Entry) {
 	now := s.now()
 	for i := range entries {
 		if p := &entries[i].Participant; !p.MutedUntil.After(now) {
@@ -149,8 +149,8 @@ func (s *Service) Unread(ctx context.Context, caller Caller) (u Unread, err erro
 // OpenChat finds the chat between the caller and the named person, who may be
 // the caller, or makes it. It returns NotFound for the person, and Forbidden if
 // they have blocked the caller.
-func (s *Service) OpenChat(ctx context.Context, caller Caller, username string) (ChatEntry, error) {
-	var entry ChatEntry
+func (s *Service) OpenChat(ctx context.Context, caller Caller, username string) (Entry, error) {
+	var entry Entry
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		user, err := findUser(tx, username, "username")
 		if err != nil {
@@ -176,9 +176,9 @@ func (s *Service) OpenChat(ctx context.Context, caller Caller, username string) 
 	return entry, err
 }
 
-// ChatSettings are what participants want to change of their own place in a
+// Settings are what participants want to change of their own place in a
 // chat. What is nil stays as it is.
-type ChatSettings struct {
+type Settings struct {
 	MutedUntil   *time.Time // the zero time, and one that has been, take it away
 	Archived     *bool
 	MarkedUnread *bool
@@ -190,11 +190,11 @@ var latestTime = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 // UpdateChatSettings changes the caller's own place in a chat, of which nobody
 // else hears. It returns Forbidden if the caller is not in it, and Invalid for a
 // time that is too far.
-func (s *Service) UpdateChatSettings(ctx context.Context, caller Caller, chatID int64, change ChatSettings) (ChatEntry, error) {
+func (s *Service) UpdateChatSettings(ctx context.Context, caller Caller, chatID int64, change Settings) (Entry, error) {
 	if change.MutedUntil != nil && change.MutedUntil.After(latestTime) {
-		return ChatEntry{}, invalid("muted_until", "muted_until_invalid", "It is a time up to the year 9999.")
+		return Entry{}, invalid("muted_until", "muted_until_invalid", "It is a time up to the year 9999.")
 	}
-	var entry ChatEntry
+	var entry Entry
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		_, before, err := lockedPlace(tx, caller, chatID)
 		if err != nil {

@@ -14,28 +14,28 @@ import (
 	"github.com/caddymsg/messaging/store"
 )
 
-func (r *rules) entry(tb reporter, caller chat.Caller, chatID int64) chat.ChatEntry {
+func (r *rules) entry(tb reporter, caller chat.Caller, chatID int64) chat.Entry {
 	tb.Helper()
 	e, err := r.Chat(context.Background(), caller, chatID)
 	require.NoError(tb, err)
 	return e
 }
 
-func (r *rules) chats(tb reporter, caller chat.Caller, l chat.ChatList) []chat.ChatEntry {
+func (r *rules) chats(tb reporter, caller chat.Caller, l chat.Selection) []chat.Entry {
 	tb.Helper()
 	entries, err := r.Chats(context.Background(), caller, l)
 	require.NoError(tb, err)
 	return entries
 }
 
-func (r *rules) open(tb reporter, caller, other chat.Caller) chat.ChatEntry {
+func (r *rules) open(tb reporter, caller, other chat.Caller) chat.Entry {
 	tb.Helper()
 	e, err := r.OpenChat(context.Background(), caller, other.Username)
 	require.NoError(tb, err)
 	return e
 }
 
-func chatIDs(entries []chat.ChatEntry) []int64 {
+func chatIDs(entries []chat.Entry) []int64 {
 	ids := []int64{}
 	for _, e := range entries {
 		ids = append(ids, e.ID)
@@ -62,7 +62,7 @@ func (r *rules) hide(tb reporter, caller chat.Caller, m chat.Message) {
 func TestChats(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, r *rules) {
 		alice, bob, eve := r.user(t, "alice"), r.user(t, "bob"), r.user(t, "eve")
-		require.Empty(t, r.chats(t, alice, chat.ChatList{}))
+		require.Empty(t, r.chats(t, alice, chat.Selection{}))
 
 		group := r.group(t, alice, bob)
 		r.group(t, eve)
@@ -72,7 +72,7 @@ func TestChats(t *testing.T) {
 		last := r.send(t, bob, chat.Draft{ChatID: direct.ID, Text: "two"})
 		hers := r.send(t, alice, chat.Draft{ChatID: group.ID, Text: "three"})
 
-		all := r.chats(t, alice, chat.ChatList{})
+		all := r.chats(t, alice, chat.Selection{})
 		require.Equal(t, []int64{group.ID, direct.ID, self.ID}, chatIDs(all), "the newest activity comes first")
 
 		require.Equal(t, group.Kind, all[0].Kind)
@@ -114,35 +114,35 @@ func TestChats(t *testing.T) {
 
 		// A new message brings a chat to the top.
 		r.send(t, bob, chat.Draft{ChatID: direct.ID, Text: "four"})
-		require.Equal(t, []int64{direct.ID, group.ID, self.ID}, chatIDs(r.chats(t, alice, chat.ChatList{})))
+		require.Equal(t, []int64{direct.ID, group.ID, self.ID}, chatIDs(r.chats(t, alice, chat.Selection{})))
 
-		_, err := r.UpdateChatSettings(t.Context(), alice, group.ID, chat.ChatSettings{Archived: ptr(true)})
+		_, err := r.UpdateChatSettings(t.Context(), alice, group.ID, chat.Settings{Archived: new(true)})
 		require.NoError(t, err)
 		for name, c := range map[string]struct {
-			list chat.ChatList
+			list chat.Selection
 			want []int64
 		}{
-			"archived":          {chat.ChatList{Archived: ptr(true)}, []int64{group.ID}},
-			"not archived":      {chat.ChatList{Archived: ptr(false)}, []int64{direct.ID, self.ID}},
-			"groups":            {chat.ChatList{Kind: store.GroupChat}, []int64{group.ID}},
-			"direct":            {chat.ChatList{Kind: store.DirectChat}, []int64{direct.ID}},
-			"self":              {chat.ChatList{Kind: store.SelfChat}, []int64{self.ID}},
-			"both":              {chat.ChatList{Kind: store.GroupChat, Archived: ptr(false)}, []int64{}},
-			"the first":         {chat.ChatList{Limit: 1}, []int64{direct.ID}},
-			"the second":        {chat.ChatList{Limit: 1, Offset: 1}, []int64{group.ID}},
-			"behind the last":   {chat.ChatList{Offset: 3}, []int64{}},
-			"the longest there": {chat.ChatList{Limit: chat.MaxListLimit}, []int64{direct.ID, group.ID, self.ID}},
+			"archived":          {chat.Selection{Archived: new(true)}, []int64{group.ID}},
+			"not archived":      {chat.Selection{Archived: new(false)}, []int64{direct.ID, self.ID}},
+			"groups":            {chat.Selection{Kind: store.GroupChat}, []int64{group.ID}},
+			"direct":            {chat.Selection{Kind: store.DirectChat}, []int64{direct.ID}},
+			"self":              {chat.Selection{Kind: store.SelfChat}, []int64{self.ID}},
+			"both":              {chat.Selection{Kind: store.GroupChat, Archived: new(false)}, []int64{}},
+			"the first":         {chat.Selection{Limit: 1}, []int64{direct.ID}},
+			"the second":        {chat.Selection{Limit: 1, Offset: 1}, []int64{group.ID}},
+			"behind the last":   {chat.Selection{Offset: 3}, []int64{}},
+			"the longest there": {chat.Selection{Limit: chat.MaxListLimit}, []int64{direct.ID, group.ID, self.ID}},
 		} {
 			t.Run(name, func(t *testing.T) { require.Equal(t, c.want, chatIDs(r.chats(t, alice, c.list))) })
 		}
 		for name, c := range map[string]struct {
-			list chat.ChatList
+			list chat.Selection
 			want refusal
 		}{
-			"kind":       {chat.ChatList{Kind: "Group"}, refusal{chat.Invalid, "kind_invalid", "kind"}},
-			"limit":      {chat.ChatList{Limit: -1}, refusal{chat.Invalid, "limit_invalid", "limit"}},
-			"high limit": {chat.ChatList{Limit: 501}, refusal{chat.Invalid, "limit_invalid", "limit"}},
-			"offset":     {chat.ChatList{Offset: -1}, refusal{chat.Invalid, "offset_invalid", "offset"}},
+			"kind":       {chat.Selection{Kind: "Group"}, refusal{chat.Invalid, "kind_invalid", "kind"}},
+			"limit":      {chat.Selection{Limit: -1}, refusal{chat.Invalid, "limit_invalid", "limit"}},
+			"high limit": {chat.Selection{Limit: 501}, refusal{chat.Invalid, "limit_invalid", "limit"}},
+			"offset":     {chat.Selection{Offset: -1}, refusal{chat.Invalid, "offset_invalid", "offset"}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				_, err := r.Chats(t.Context(), alice, c.list)
@@ -178,7 +178,7 @@ func TestOpenChat(t *testing.T) {
 			requireRefusal(t, refusal{chat.Forbidden, "blocked", ""}, err)
 		}
 		r.open(t, eve, bob)
-		require.Len(t, r.chats(t, bob, chat.ChatList{}), 2)
+		require.Len(t, r.chats(t, bob, chat.Selection{}), 2)
 	})
 }
 
@@ -207,7 +207,7 @@ func TestUpdateChatSettings(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, r *rules) {
 		alice, bob, eve := r.user(t, "alice"), r.user(t, "bob"), r.user(t, "eve")
 		id := r.group(t, alice, bob).ID
-		change := func(s chat.ChatSettings) store.Participant {
+		change := func(s chat.Settings) store.Participant {
 			t.Helper()
 			e, err := r.UpdateChatSettings(t.Context(), alice, id, s)
 			require.NoError(t, err)
@@ -217,22 +217,23 @@ func TestUpdateChatSettings(t *testing.T) {
 		of := r.entry(t, bob, id)
 		before := r.entry(t, alice, id).Participant
 		r.committed()
-		require.Equal(t, before, change(chat.ChatSettings{}))
-		require.Equal(t, before, change(chat.ChatSettings{
-			MutedUntil: ptr(time.Now().Add(-time.Hour)), Archived: ptr(false), MarkedUnread: ptr(false),
+		require.Equal(t, before, change(chat.Settings{}))
+		require.Equal(t, before, change(chat.Settings{
+			MutedUntil: new(time.Now().Add(-time.Hour)), Archived: new(false), MarkedUnread: new(false),
 		}))
 		require.Empty(t, r.committed(), "nothing has changed")
 
 		until := time.Date(2999, 1, 2, 3, 4, 5, 678_901_000, time.UTC)
 		want := before
 		want.MutedUntil = until
-		require.Equal(t, want, change(chat.ChatSettings{MutedUntil: ptr(until.Add(999).In(time.FixedZone("", 3600)))}))
+		require.Equal(t, want, change(chat.Settings{MutedUntil: new(until.Add(999).In(time.FixedZone("", 3600)))}))
+		require.Equal(t, want, change(chat.Settings{MutedUntil: &until}), "the same again, of which nobody hears")
 		want.Archived = true
-		require.Equal(t, want, change(chat.ChatSettings{Archived: ptr(true)}))
+		require.Equal(t, want, change(chat.Settings{Archived: new(true)}))
 		want.MarkedUnread = true
-		require.Equal(t, want, change(chat.ChatSettings{MarkedUnread: ptr(true)}))
+		require.Equal(t, want, change(chat.Settings{MarkedUnread: new(true)}))
 		want.MutedUntil, want.Archived = time.Time{}, false
-		require.Equal(t, want, change(chat.ChatSettings{MutedUntil: &time.Time{}, Archived: ptr(false)}))
+		require.Equal(t, want, change(chat.Settings{MutedUntil: &time.Time{}, Archived: new(false)}))
 		require.Equal(t, of, r.entry(t, bob, id), "it is one's own business")
 
 		var data []string
@@ -250,11 +251,11 @@ func TestUpdateChatSettings(t *testing.T) {
 		}, data)
 
 		for _, chatID := range []int64{id, 9999, 0} {
-			_, err := r.UpdateChatSettings(t.Context(), eve, chatID, chat.ChatSettings{Archived: ptr(true)})
+			_, err := r.UpdateChatSettings(t.Context(), eve, chatID, chat.Settings{Archived: new(true)})
 			requireRefusal(t, notAParticipant, err)
 		}
 		_, err := r.UpdateChatSettings(t.Context(), alice, id,
-			chat.ChatSettings{MutedUntil: ptr(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)), Archived: ptr(true)})
+			chat.Settings{MutedUntil: new(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)), Archived: new(true)})
 		requireRefusal(t, refusal{chat.Invalid, "muted_until_invalid", "muted_until"}, err)
 		require.Empty(t, r.committed())
 	})
@@ -276,21 +277,21 @@ func TestUnread(t *testing.T) {
 			r.send(t, bob, chat.Draft{ChatID: id, Text: "hi"})
 		}
 		want(chat.Unread{Chats: 2, Messages: 3})
-		set := func(id int64, s chat.ChatSettings) {
+		set := func(id int64, s chat.Settings) {
 			t.Helper()
 			_, err := r.UpdateChatSettings(t.Context(), alice, id, s)
 			require.NoError(t, err)
 		}
-		set(direct, chat.ChatSettings{MutedUntil: ptr(time.Now().Add(time.Hour))})
+		set(direct, chat.Settings{MutedUntil: new(time.Now().Add(time.Hour))})
 		want(chat.Unread{Chats: 1, Messages: 1, MutedChats: 1, MutedMessages: 2})
 		for _, id := range []int64{direct, group} {
 			_, err := r.Read(t.Context(), alice, id, nil)
 			require.NoError(t, err)
 		}
 		want(chat.Unread{})
-		set(group, chat.ChatSettings{MarkedUnread: ptr(true)})
+		set(group, chat.Settings{MarkedUnread: new(true)})
 		want(chat.Unread{Chats: 1})
-		set(direct, chat.ChatSettings{MarkedUnread: ptr(true)})
+		set(direct, chat.Settings{MarkedUnread: new(true)})
 		want(chat.Unread{Chats: 1, MutedChats: 1})
 	})
 }
@@ -346,7 +347,7 @@ func TestDeleteChat(t *testing.T) {
 				}
 
 				for _, caller := range []chat.Caller{alice, bob} {
-					require.NotContains(t, chatIDs(r.chats(t, caller, chat.ChatList{})), c.chatID)
+					require.NotContains(t, chatIDs(r.chats(t, caller, chat.Selection{})), c.chatID)
 					_, err := r.Chat(t.Context(), caller, c.chatID)
 					requireRefusal(t, notAParticipant, err)
 					_, err = r.ChatMessages(t.Context(), caller, c.chatID, chat.Page{})
@@ -405,8 +406,8 @@ func TestOpenChatWhileItIsDeleted(t *testing.T) {
 				}
 				require.NoError(t, err)
 			}
-			require.LessOrEqual(t, len(r.chats(t, bob, chat.ChatList{})), 1)
-			require.NotContains(t, chatIDs(r.chats(t, bob, chat.ChatList{})), id)
+			require.LessOrEqual(t, len(r.chats(t, bob, chat.Selection{})), 1)
+			require.NotContains(t, chatIDs(r.chats(t, bob, chat.Selection{})), id)
 		}
 	})
 }
@@ -438,7 +439,7 @@ func TestSweep(t *testing.T) {
 		require.GreaterOrEqual(t, updates, 4, "not all at once: senders wait meanwhile")
 		require.Empty(t, r.committed(), "they have been told")
 		require.Len(t, r.chatMessages(t, bob, kept), 3)
-		require.Equal(t, []int64{kept}, chatIDs(r.chats(t, alice, chat.ChatList{})))
+		require.Equal(t, []int64{kept}, chatIDs(r.chats(t, alice, chat.Selection{})))
 		require.NoError(t, r.store.View(t.Context(), func(tx *store.Tx) error {
 			for _, id := range []int64{group, direct} {
 				left, err := tx.ListChatMessages(0, id, store.Span{Before: 1 << 40}, 10)

@@ -100,7 +100,7 @@ type Readers struct {
 	List            []Reader
 }
 
-// Readers tells who has read a message. Limit is as that of a [ChatList]. It
+// Readers tells who has read a message. Limit is as that of a [Selection]. It
 // returns NotFound for a message that the caller does not see, and Invalid for
 // the limit and the offset.
 func (s *Service) Readers(ctx context.Context, caller Caller, messageID int64, limit, offset int) (Readers, error) {

@@ -49,7 +49,7 @@ func TestWatermarks(t *testing.T) {
 			return r.Read(context.Background(), caller, chatID, nil)
 		}
 		mark := func(r *rules, caller chat.Caller, chatID int64) (chat.Watermarks, error) {
-			_, err := r.UpdateChatSettings(context.Background(), caller, chatID, chat.ChatSettings{MarkedUnread: ptr(true)})
+			_, err := r.UpdateChatSettings(context.Background(), caller, chatID, chat.Settings{MarkedUnread: new(true)})
 			r.committed()
 			return chat.Watermarks{}, err
 		}
@@ -128,7 +128,7 @@ func TestReadConcurrently(t *testing.T) {
 		r.flood(t, alice, id, 8)
 		r.committed()
 		for _, err := range atOnce(8, func(i int) error {
-			_, err := r.Read(t.Context(), bob, id, ptr(int64(i+1)))
+			_, err := r.Read(t.Context(), bob, id, new(int64(i+1)))
 			return err
 		}) {
 			require.NoError(t, err)
@@ -150,7 +150,7 @@ func TestReaders(t *testing.T) {
 		id := r.group(t, alice, bob, carol).ID
 		first, second := r.send(t, alice, chat.Draft{ChatID: id, Text: "1"}), r.send(t, alice, chat.Draft{ChatID: id, Text: "2"})
 		third := r.send(t, carol, chat.Draft{ChatID: id, Text: "3"}) // who has read the others by that
-		_, err := r.Read(t.Context(), bob, id, ptr(first.Seq))
+		_, err := r.Read(t.Context(), bob, id, new(first.Seq))
 		require.NoError(t, err)
 		_, err = r.Delivered(t.Context(), bob, id, second.Seq)
 		require.NoError(t, err)
@@ -234,7 +234,7 @@ func TestCountReaders(t *testing.T) {
 				rapid.Check(t, func(t *rapid.T) {
 					for range rapid.IntRange(0, 3).Draw(t, "who read") {
 						who := rapid.SampledFrom(people).Draw(t, "reader")
-						_, err := r.Read(context.Background(), who, id, ptr(rapid.Int64Range(0, 12).Draw(t, "seq")))
+						_, err := r.Read(context.Background(), who, id, new(rapid.Int64Range(0, 12).Draw(t, "seq")))
 						require.NoError(t, err)
 					}
 					page := slices.Clone(rapid.SliceOfNDistinct(rapid.SampledFrom(messages), 1, 12,

@@ -293,9 +293,9 @@ func scanChatEntry(row scanner, e *ChatEntry) error {
 	var other User
 	var m Message
 	var details string
-	places := []any{
-		&e.ID, &e.Kind, &e.Title, &e.Description, &e.Visibility, &e.ManagedBy, &e.LastSeq, &created, &active, &e.low, &e.high,
-	}
+	places := make([]any, 0, 32)
+	places = append(places,
+		&e.ID, &e.Kind, &e.Title, &e.Description, &e.Visibility, &e.ManagedBy, &e.LastSeq, &created, &active, &e.low, &e.high)
 	places = append(places, e.Participant.places(&joined, &muted)...)
 	places = append(places, &e.Participants, &other.ID, &other.Username, &other.DisplayName,
 		&m.ID, &m.Seq, &m.SenderID, &m.SenderUsername, &m.Text, &m.ClientID, &sent, &details)

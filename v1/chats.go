@@ -42,7 +42,7 @@ type Other struct {
 	DisplayName string `json:"display_name,omitempty" example:"Bob Dylan"`
 }
 
-func newChat(e chat.ChatEntry) Chat {
+func newChat(e chat.Entry) Chat {
 	c := Chat{
 		ID: e.ID, Kind: e.Kind, LastSeq: e.LastSeq,
 		ReadSeq: e.Participant.ReadSeq, DeliveredSeq: e.Participant.DeliveredSeq,
@@ -159,7 +159,7 @@ func (a *API) registerChats() {
 }
 
 func (a *API) listChats(ctx context.Context, in *chatsInput) (*chatsOutput, error) {
-	list := chat.ChatList{Kind: in.Kind, Limit: in.Limit, Offset: in.Offset}
+	list := chat.Selection{Kind: in.Kind, Limit: in.Limit, Offset: in.Offset}
 	if in.Archived != "" {
 		archived := in.Archived == "true"
 		list.Archived = &archived
@@ -208,7 +208,7 @@ func (a *API) updateChat(ctx context.Context, in *updateChatInput) (*chatOutput,
 	if err != nil {
 		return nil, err
 	}
-	settings := chat.ChatSettings{Archived: in.Body.Archived, MarkedUnread: in.Body.MarkedUnread}
+	settings := chat.Settings{Archived: in.Body.Archived, MarkedUnread: in.Body.MarkedUnread}
 	if in.Body.MutedUntil.given {
 		settings.MutedUntil = &in.Body.MutedUntil.at
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -322,6 +323,78 @@ func fuzzList(f *testing.F, of, good string) {
 	f.Fuzz(func(t *testing.T, segment, query string) {
 		for _, prefix := range []string{"/v1/messages/", "/v1/group_chat/messages/"} {
 			if r := request("GET", prefix+of+"/"+segment, query, nil); r != nil {
+				s.ask(t, r)
+			}
+		}
+	})
+}
+
+func FuzzOpenChat(f *testing.F) {
+	addBodies(f, `{"username":?}`)
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		s.ask(t, request("POST", "/v1/chats", "", body))
+	})
+}
+
+func FuzzListChats(f *testing.F) {
+	for _, query := range append(slices.Clone(queries),
+		"archived=true", "archived=false&kind=group", "archived=TRUE", "archived=1", "kind=", "kind=self&kind=group", "kind=Group",
+		"offset=1", "offset=-1", "offset=1000001", "offset=99999999999999999999", "limit=1&offset=1",
+	) {
+		f.Add(query)
+	}
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, query string) {
+		if r := request("GET", "/v1/chats", query, nil); r != nil {
+			s.ask(t, r)
+		}
+	})
+}
+
+// What is changed is what is read back.
+func FuzzUpdateChat(f *testing.F) {
+	addBodies(f, `{"muted_until":?}`, `{"archived":?}`, `{"marked_unread":?}`, `{"archived":true,"muted_until":?}`)
+	for _, at := range []string{
+		"2999-01-02T03:04:05Z", "2999-01-02T03:04:05.123456789+14:00", "2999-01-02t03:04:05z", "9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00Z",
+		"2999-01-02", "2999-01-02T24:00:00Z", "2999-02-30T00:00:00Z", "2999-01-02T03:04:05", "-2999-01-02T03:04:05Z", "10000-01-01T00:00:00Z",
+		"2999-01-02T03:04:60Z", "2999-01-02T03:04:05,5Z", "2999-01-02T3:04:05Z",
+	} {
+		f.Add([]byte(`{"muted_until":"` + at + `"}`))
+	}
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		before := s.want200(t, "GET", "/v1/chats/1", "").Body.String()
+		answer := s.ask(t, request("PATCH", "/v1/chats/1", "", body))
+		after := s.want200(t, "GET", "/v1/chats/1", "").Body.String()
+		if answer.Code == http.StatusOK {
+			require.Equal(t, answer.Body.String(), after)
+		} else {
+			require.Equal(t, before, after)
+		}
+	})
+}
+
+func FuzzRead(f *testing.F) {
+	addBodies(f, `{"seq":?}`)
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, path := range []string{"/v1/chats/2/read", "/v1/chats/2/delivered"} {
+			s.ask(t, request("POST", path, "", body))
+		}
+	})
+}
+
+// What stands in a path names a thing of alice's, or nothing.
+func FuzzChatPaths(f *testing.F) {
+	for _, segment := range append(slices.Clone(segments), "unread", "unread/read", "1/read", "group", "p2p") {
+		f.Add(segment)
+	}
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, segment string) {
+		for _, call := range []string{"GET /v1/chats/%s", "PATCH /v1/chats/%s", "POST /v1/chats/%s/read", "GET /v1/messages/%s/readers"} {
+			method, path, _ := strings.Cut(fmt.Sprintf(call, segment), " ")
+			if r := request(method, path, "", []byte("{}")); r != nil {
 				s.ask(t, r)
 			}
 		}

@@ -72,6 +72,8 @@ func (m *measurer) measure(ctx context.Context, query string, args []any) error 
 			values = append(values, fmt.Sprint(v))
 		case []byte:
 			values = append(values, `'\x`+hex.EncodeToString(v)+`'`)
+		case *string: // nil: what stays as it is
+			values = append(values, "NULL")
 		case string:
 			values = append(values, `'`+strings.ReplaceAll(v, `'`, `''`)+`'`)
 		default:
@@ -119,8 +121,8 @@ func (m *measurer) QueryRowContext(ctx context.Context, query string, args ...an
 }
 
 // What crowd puts into a database: so many users, with a session and a
-// direct chat each; groups of ten of them; and so many messages in each group,
-// which take turns.
+// direct chat each; groups of ten of them, each twentieth of which is public, with
+// three invites; and so many messages in each group, which take turns.
 const crowdUsers, crowdChats, crowdMessages = 20_000, 2000, 100
 
 // quiet is the id of a user with little to read, and of the first of two chats
@@ -150,6 +152,10 @@ func crowd(tb testing.TB, db *sql.DB) {
 		INSERT INTO chats (id, kind, created_at) VALUES (%[3]d, 'group', 0), (%[3]d + 1, 'group', 0);
 		INSERT INTO participants (chat_id, user_id, joined_at)
 			SELECT chat, %[3]d, 0 FROM generate_series(%[3]d, %[3]d + 1) chat;
+		INSERT INTO invites (chat_id, token_hash, creator_id, created_at)
+			SELECT chat, sha256((chat + n * %[1]d)::text::bytea), chat, 0
+			FROM generate_series(0, 2) n, generate_series(1, %[1]d) chat;
+		UPDATE chats SET visibility = 'public' WHERE id %% 20 = 3 AND id <= %[1]d;
 		UPDATE messages SET chat_id = %[3]d + seq %% 2, sender_id = %[3]d, client_id = 'quiet ' || id
 			WHERE id IN (1, 7, 60000, 60001, 140000, 140001, %[1]d * %[2]d - 7, %[1]d * %[2]d)`,
 		crowdChats, crowdMessages, quiet, crowdUsers)
@@ -267,6 +273,57 @@ func TestPostgresPlans(t *testing.T) {
 		{"RemoveParticipant", func(tx *store.Tx) error {
 			return tx.RemoveParticipant(one, one)
 		}, 1, 10},
+		{"ListParticipants", func(tx *store.Tx) error {
+			found, err := tx.ListParticipants(one, 20, 0)
+			return counted(10, len(found), err)
+		}, 20, 60},
+		{"FindHeir", func(tx *store.Tx) error {
+			_, err := tx.FindHeir(one)
+			return err
+		}, 20, 60},
+		{"SetRole", func(tx *store.Tx) error {
+			return tx.SetRole(one, one, store.Admin)
+		}, 1, 30},
+		{"FindGroup", func(tx *store.Tx) error {
+			_, err := tx.FindGroup(one, one)
+			return err
+		}, 12, 20},
+		// Five of a hundred public ones, and ten of one's own, with ten people each.
+		{"ListGroups", func(tx *store.Tx) error {
+			found, err := tx.ListGroups(one, 5, 0)
+			return counted(5, len(found), err)
+		}, 100, 200},
+		{"ListGroups, public ones alone", func(tx *store.Tx) error {
+			found, err := tx.ListGroups(crowdUsers, 5, 90)
+			return counted(5, len(found), err)
+		}, 250, 500},
+		{"UpdateChat", func(tx *store.Tx) error {
+			return tx.UpdateChat(one, store.ChatChange{})
+		}, 1, 30},
+		{"LockGroup", func(tx *store.Tx) error { return tx.LockGroup(one) }, 1, 5},
+		{"CreateInvite", func(tx *store.Tx) error {
+			return tx.CreateInvite(&store.Invite{ChatID: one, TokenHash: hash("new"), CreatorID: one, CreatedAt: noon})
+		}, 0, 40},
+		{"FindInviteByTokenHash", func(tx *store.Tx) error {
+			_, err := tx.FindInviteByTokenHash(hash("7"), noon)
+			return err
+		}, 2, 10},
+		{"ListInvites", func(tx *store.Tx) error {
+			found, err := tx.ListInvites(one, noon)
+			return counted(3, len(found), err)
+		}, 6, 30},
+		{"UseInvite", func(tx *store.Tx) error {
+			return tx.UseInvite(one, noon)
+		}, 1, 30},
+		{"RevokeInvite", func(tx *store.Tx) error {
+			return tx.RevokeInvite(one, one, noon)
+		}, 1, 30},
+		{"RevokeInvitesOf", func(tx *store.Tx) error {
+			return tx.RevokeInvitesOf(one, one, noon)
+		}, 3, 100},
+		{"DeleteSpentInvites", func(tx *store.Tx) error {
+			return tx.DeleteSpentInvites(one, noon)
+		}, 6, 60},
 		{"FindUserByKey", func(tx *store.Tx) error {
 			_, err := tx.FindUserByKey("user 7")
 			return err

@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -313,4 +315,21 @@ func groupLocks(t *testing.T, open opener) {
 		}
 		return tx.LockGroup(group.ID)
 	}), "it comes first")
+}
+
+// crowdGroups makes each twentieth group of a crowd public, and gives each three
+// invites.
+func crowdGroups(tb testing.TB, db *sql.DB) {
+	tb.Helper()
+	for _, statement := range []string{
+		fmt.Sprintf(`
+			INSERT INTO invites (chat_id, token_hash, creator_id, created_at)
+			SELECT chat, sha256((chat + n * %[1]d)::text::bytea), chat, 0
+			FROM generate_series(0, 2) n, generate_series(1, %[1]d) chat`, crowdChats),
+		fmt.Sprintf(`UPDATE chats SET visibility = 'public' WHERE id %% 20 = 3 AND id <= %d`, crowdChats),
+		"VACUUM (ANALYZE) invites, chats",
+	} {
+		_, err := db.ExecContext(tb.Context(), statement)
+		require.NoError(tb, err)
+	}
 }

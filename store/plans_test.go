@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,7 +80,7 @@ func plans(t *testing.T, prepare string) {
 	path := filepath.Join(t.TempDir(), "messaging.db")
 	s := openSQLite(t, store.Options{Database: path})
 	ada, bob := newUser(t, s, "ada"), newUser(t, s, "bob")
-	group := newGroup(t, s, ada, bob)
+	group, club := newGroup(t, s, ada, bob), newGroup(t, s, ada)
 	session := newSession(t, s, ada, "token", noon)
 	direct := store.NewDirectChat(ada.ID, bob.ID, noon)
 	update(t, s, func(tx *store.Tx) error {
@@ -90,7 +91,7 @@ func plans(t *testing.T, prepare string) {
 			ChatID: group.ID, Seq: 1, SenderID: ada.ID, Text: "text", ClientID: "key", CreatedAt: noon,
 		})
 	})
-	invite := store.Invite{ChatID: group.ID, TokenHash: hash("invite"), CreatorID: ada.ID, CreatedAt: noon}
+	invite := store.Invite{ChatID: club.ID, TokenHash: hash("invite"), CreatorID: ada.ID, CreatedAt: noon}
 	update(t, s, func(tx *store.Tx) error { return tx.CreateInvite(&invite) })
 	db := otherProgram(t, path)
 	_, err := db.ExecContext(t.Context(), prepare)
@@ -105,6 +106,7 @@ func plans(t *testing.T, prepare string) {
 		fn   func(*store.Tx) error
 		want []string // steps that there must be, in this order
 		sort bool
+		may  []string // steps that are not as bad as they look
 	}{
 		{name: "ListChatMessages", fn: func(tx *store.Tx) error {
 			_, err := tx.ListChatMessages(0, group.ID, span, 10)
@@ -163,19 +165,23 @@ func plans(t *testing.T, prepare string) {
 		{name: "RemoveParticipant", fn: func(tx *store.Tx) error {
 			return tx.RemoveParticipant(group.ID, bob.ID)
 		}, want: []string{"SEARCH participants USING PRIMARY KEY (chat_id=? AND user_id=?)"}},
+		{name: "FindUserByKey", fn: func(tx *store.Tx) error {
+			_, err := tx.FindUserByKey("ada")
+			return err
+		}, want: []string{"(username_key=?)"}},
 		{name: "ListParticipants", fn: func(tx *store.Tx) error {
-			_, err := tx.ListParticipants(group.ID, 10, 0)
+			_, err := tx.ListParticipants(club.ID, 10, 0)
 			return err
 		}, want: []string{"SEARCH p USING PRIMARY KEY (chat_id=?)"}, sort: true},
 		{name: "FindHeir", fn: func(tx *store.Tx) error {
-			_, err := tx.FindHeir(group.ID)
+			_, err := tx.FindHeir(club.ID)
 			return err
 		}, want: []string{"SEARCH p USING PRIMARY KEY (chat_id=?)"}, sort: true},
 		{name: "SetRole", fn: func(tx *store.Tx) error {
-			return tx.SetRole(group.ID, ada.ID, store.Member)
+			return tx.SetRole(club.ID, ada.ID, store.Member)
 		}, want: []string{"SEARCH participants USING PRIMARY KEY (chat_id=? AND user_id=?)"}},
 		{name: "FindGroup", fn: func(tx *store.Tx) error {
-			_, err := tx.FindGroup(ada.ID, group.ID)
+			_, err := tx.FindGroup(ada.ID, club.ID)
 			return err
 		}, want: []string{
 			"SEARCH c USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH p USING PRIMARY KEY (chat_id=? AND user_id=?)",
@@ -187,34 +193,30 @@ func plans(t *testing.T, prepare string) {
 		}, want: []string{
 			"SEARCH chats USING INDEX chats_public (id>?)", "SEARCH mine USING COVERING INDEX participants_user (user_id=?)",
 			"SEARCH own USING INTEGER PRIMARY KEY (rowid=?)",
-		}, sort: true},
+		}, sort: true, may: []string{"SCAN public", "SCAN shown"}},
 		{name: "UpdateChat", fn: func(tx *store.Tx) error {
-			return tx.UpdateChat(group.ID, store.ChatChange{})
+			return tx.UpdateChat(club.ID, store.ChatChange{})
 		}, want: []string{"SEARCH chats USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "FindInviteByTokenHash", fn: func(tx *store.Tx) error {
 			_, err := tx.FindInviteByTokenHash(invite.TokenHash, noon)
 			return err
 		}, want: []string{"(token_hash=?)"}},
 		{name: "ListInvites", fn: func(tx *store.Tx) error {
-			_, err := tx.ListInvites(group.ID, noon)
+			_, err := tx.ListInvites(club.ID, noon)
 			return err
 		}, want: []string{"SEARCH i USING INDEX invites_chat (chat_id=?)"}},
 		{name: "UseInvite", fn: func(tx *store.Tx) error {
 			return tx.UseInvite(invite.ID, noon)
 		}, want: []string{"SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "RevokeInvite", fn: func(tx *store.Tx) error {
-			return tx.RevokeInvite(group.ID, invite.ID, noon)
+			return tx.RevokeInvite(club.ID, invite.ID, noon)
 		}, want: []string{"SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "RevokeInvitesOf", fn: func(tx *store.Tx) error {
-			return tx.RevokeInvitesOf(group.ID, ada.ID, noon)
+			return tx.RevokeInvitesOf(club.ID, ada.ID, noon)
 		}, want: []string{"SEARCH invites USING INDEX invites_chat (chat_id=?)"}},
 		{name: "DeleteSpentInvites", fn: func(tx *store.Tx) error {
-			return tx.DeleteSpentInvites(group.ID, noon)
+			return tx.DeleteSpentInvites(club.ID, noon)
 		}, want: []string{"SEARCH i USING INDEX invites_chat (chat_id=?)"}},
-		{name: "FindUserByKey", fn: func(tx *store.Tx) error {
-			_, err := tx.FindUserByKey("ada")
-			return err
-		}, want: []string{"(username_key=?)"}},
 		{name: "FindUserByID", fn: func(tx *store.Tx) error {
 			_, err := tx.FindUserByID(ada.ID)
 			return err
@@ -246,8 +248,8 @@ func plans(t *testing.T, prepare string) {
 				}
 			}
 			for _, step := range p.steps {
-				if step == "SCAN public" || step == "SCAN shown" {
-					continue // of what ListGroups has found
+				if slices.Contains(c.may, step) {
+					continue
 				}
 				require.NotRegexp(t, `^SCAN `, step)
 				require.NotContains(t, step, "AUTOMATIC")

@@ -15,9 +15,9 @@ import (
 )
 
 var (
-	adminRequired = refusal{chat.Forbidden, "admin_required", ""}
-	ownerRequired = refusal{chat.Forbidden, "owner_required", ""}
-	alreadyIn     = refusal{chat.Conflict, "already_a_participant", ""}
+	groupAdminRequired = refusal{chat.Forbidden, "admin_required", ""}
+	ownerRequired      = refusal{chat.Forbidden, "owner_required", ""}
+	alreadyIn          = refusal{chat.Conflict, "already_a_participant", ""}
 )
 
 func given(s string) *string { return &s }
@@ -237,7 +237,7 @@ func TestUpdateGroup(t *testing.T) {
 			{name: "the same", by: c.admin, change: chat.GroupChange{Title: given("Ops"), Visibility: given(store.Private)}},
 			{name: "an admin", by: c.admin, change: chat.GroupChange{Title: given("Ops"), Visibility: given(store.Public)}, told: `{"visibility":"public"}`},
 			{name: "empty", by: c.admin, change: chat.GroupChange{Title: given(""), ManagedBy: given(store.ByAdmins)}, told: `{"managed_by":"admins","title":""}`},
-			{name: "a member", by: c.member, change: chat.GroupChange{Title: given("x")}, refused: &adminRequired},
+			{name: "a member", by: c.member, change: chat.GroupChange{Title: given("x")}, refused: &groupAdminRequired},
 			{name: "an outsider", by: c.nobody, change: chat.GroupChange{Title: given("x")}, refused: &notAParticipant},
 			{name: "a bad title", by: c.owner, change: chat.GroupChange{Title: given("a\nb"), Description: given("x")}, refused: &refusal{chat.Invalid, "title_invalid", "title"}},
 			{name: "visibility", by: c.owner, change: chat.GroupChange{Visibility: given("")}, refused: &refusal{chat.Invalid, "visibility_invalid", "visibility"}},
@@ -332,13 +332,13 @@ func TestWhoManages(t *testing.T) {
 			{store.ByAdmins, "admin", "remove", "deputy", &ownerRequired},
 			{store.ByAdmins, "admin", "remove", "owner", &ownerRequired},
 			{store.ByAdmins, "admin", "invite", "", nil},
-			{store.ByAdmins, "member", "add", "nobody", &adminRequired},
-			{store.ByAdmins, "member", "add", "other", &adminRequired},
-			{store.ByAdmins, "member", "remove", "other", &adminRequired},
-			{store.ByAdmins, "member", "remove", "nobody", &adminRequired},
-			{store.ByAdmins, "member", "remove", "owner", &adminRequired},
+			{store.ByAdmins, "member", "add", "nobody", &groupAdminRequired},
+			{store.ByAdmins, "member", "add", "other", &groupAdminRequired},
+			{store.ByAdmins, "member", "remove", "other", &groupAdminRequired},
+			{store.ByAdmins, "member", "remove", "nobody", &groupAdminRequired},
+			{store.ByAdmins, "member", "remove", "owner", &groupAdminRequired},
 			{store.ByAdmins, "member", "remove", "member", nil},
-			{store.ByAdmins, "member", "invite", "", &adminRequired},
+			{store.ByAdmins, "member", "invite", "", &groupAdminRequired},
 			{store.ByAdmins, "nobody", "remove", "nobody", &notAParticipant},
 			{store.ByAdmins, "nobody", "add", "nobody", &notAParticipant},
 			{store.ByMembers, "nobody", "invite", "", &notAParticipant},

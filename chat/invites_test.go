@@ -231,7 +231,7 @@ func TestAcceptInvite(t *testing.T) {
 			_, err := r.AcceptInvite(t.Context(), member, invite.Token)
 			require.NoError(t, err)
 			elsewhere := r.group(t, member)
-			requireRefusal(t, adminRequired, r.RevokeInvite(t.Context(), member, group, invite.ID))
+			requireRefusal(t, groupAdminRequired, r.RevokeInvite(t.Context(), member, group, invite.ID))
 			requireRefusal(t, noInvite, r.RevokeInvite(t.Context(), member, elsewhere.ID, invite.ID))
 			requireRefusal(t, notAParticipant, r.RevokeInvite(t.Context(), r.person(t), group, invite.ID))
 			require.NoError(t, r.RevokeInvite(t.Context(), alice, group, invite.ID))

@@ -66,14 +66,12 @@ func (m *measurer) measure(ctx context.Context, query string, args []any) error 
 	var values []string
 	for _, arg := range args {
 		switch v := arg.(type) {
-		case nil:
+		case nil, *string: // which is nil in all queries here
 			values = append(values, "NULL")
 		case int, int64:
 			values = append(values, fmt.Sprint(v))
 		case []byte:
 			values = append(values, `'\x`+hex.EncodeToString(v)+`'`)
-		case *string: // nil: what stays as it is
-			values = append(values, "NULL")
 		case string:
 			values = append(values, `'`+strings.ReplaceAll(v, `'`, `''`)+`'`)
 		default:

@@ -286,7 +286,7 @@ func TestPostgresPlans(t *testing.T) {
 		{"FindGroup", func(tx *store.Tx) error {
 			_, err := tx.FindGroup(one, one)
 			return err
-		}, 12, 20},
+		}, 12, 50},
 		// Five of a hundred public ones, and ten of one's own, with ten people each.
 		{"ListGroups", func(tx *store.Tx) error {
 			found, err := tx.ListGroups(one, 5, 0)

@@ -369,10 +369,9 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	d := readDocument(t, nobody)
 	group, others, public := newGroup(alice), newGroup(bob), newGroup(bob)
 	add(t, alice, group, "carol")
-	groupPath, publicPath := fmt.Sprint("/v1/group_chat/", group), fmt.Sprint("/v1/group_chat/", public)
-	bob.Do("PATCH", publicPath, `{"visibility":"public"}`).Want(200)
-	invite := decode[inviteAnswer](alice.Post(groupPath+"/invites", ""))
-	token := decode[inviteAnswer](bob.Post(publicPath+"/invites", `{"expires_in":3600,"max_uses":3}`)).Token
+	bob.Do("PATCH", groupPath(public), `{"visibility":"public"}`).Want(200)
+	invite := decode[inviteAnswer](alice.Post(groupPath(group, "/invites"), ""))
+	token := decode[inviteAnswer](bob.Post(groupPath(public, "/invites"), `{"expires_in":3600,"max_uses":3}`)).Token
 	direct := send(t, alice, "bob", "hi").ChatID
 	alice.Post("/v1/messages", fmt.Sprintf(`{"group_chat_id":%d,"message":"hi","client_id":"key"}`, group)).Want(200)
 	send(t, alice, "bob", "hi")

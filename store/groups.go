@@ -42,18 +42,20 @@ func (tx *Tx) FindGroup(userID, id int64) (Group, error) {
 // ListGroups lists the public groups and those that the user takes part in, by
 // their ids.
 func (tx *Tx) ListGroups(userID int64, limit, offset int) ([]Group, error) {
-	// Of the public ones, no more than may be needed.
+	// Of the public ones, no more than may be needed. That their ids are above 0
+	// tells SQLite to look for them in their own index, and CROSS JOIN to begin with
+	// the user.
 	found, err := list(tx, min(limit, 64), scanGroup, `
 		SELECT `+groupColumns+`
 		FROM (
 			SELECT chat FROM (
 				SELECT id AS chat FROM chats
-				WHERE visibility = 'public' AND deleted_at IS NULL
+				WHERE visibility = 'public' AND deleted_at IS NULL AND id > 0
 				ORDER BY id LIMIT ?2
 			) AS public
 			UNION
-			SELECT own.id FROM participants mine JOIN chats own ON own.id = mine.chat_id
-			WHERE mine.user_id = ?1 AND own.kind = 'group'
+			SELECT own.id FROM participants mine CROSS JOIN chats own
+			WHERE mine.user_id = ?1 AND own.id = mine.chat_id AND own.kind = 'group'
 			ORDER BY 1 LIMIT ?3 OFFSET ?4
 		) AS shown
 		JOIN chats c ON c.id = shown.chat`+withRole+`

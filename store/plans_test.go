@@ -84,7 +84,7 @@ func plans(t *testing.T, prepare string) {
 	path := filepath.Join(t.TempDir(), "messaging.db")
 	s := openSQLite(t, store.Options{Database: path})
 	ada, bob := newUser(t, s, "ada"), newUser(t, s, "bob")
-	group := newGroup(t, s, ada, bob)
+	group, club := newGroup(t, s, ada, bob), newGroup(t, s, ada)
 	session := newSession(t, s, ada, "token", noon)
 	direct := store.NewDirectChat(ada.ID, bob.ID, noon)
 	update(t, s, func(tx *store.Tx) error {
@@ -102,6 +102,8 @@ func plans(t *testing.T, prepare string) {
 		}
 		return tx.CreateVote(store.Vote{MessageID: m.ID, UserID: ada.ID, CreatedAt: noon})
 	})
+	invite := store.Invite{ChatID: club.ID, TokenHash: hash("invite"), CreatorID: ada.ID, CreatedAt: noon}
+	update(t, s, func(tx *store.Tx) error { return tx.CreateInvite(&invite) })
 	db := otherProgram(t, path)
 	_, err := db.ExecContext(t.Context(), prepare)
 	require.NoError(t, err)
@@ -301,6 +303,54 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.FindUserByKey("ada")
 			return err
 		}, want: []string{"(username_key=?)"}},
+		{name: "ListParticipants", fn: func(tx *store.Tx) error {
+			_, err := tx.ListParticipants(club.ID, 10, 0)
+			return err
+		}, want: []string{"SEARCH p USING PRIMARY KEY (chat_id=?)"}, sort: true},
+		{name: "FindHeir", fn: func(tx *store.Tx) error {
+			_, err := tx.FindHeir(club.ID)
+			return err
+		}, want: []string{"SEARCH p USING PRIMARY KEY (chat_id=?)"}, sort: true},
+		{name: "SetRole", fn: func(tx *store.Tx) error {
+			return tx.SetRole(club.ID, ada.ID, store.Member)
+		}, want: []string{"SEARCH participants USING PRIMARY KEY (chat_id=? AND user_id=?)"}},
+		{name: "FindGroup", fn: func(tx *store.Tx) error {
+			_, err := tx.FindGroup(ada.ID, club.ID)
+			return err
+		}, want: []string{
+			"SEARCH c USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH p USING PRIMARY KEY (chat_id=? AND user_id=?)",
+			"SEARCH n USING PRIMARY KEY (chat_id=?)",
+		}},
+		{name: "ListGroups", fn: func(tx *store.Tx) error {
+			_, err := tx.ListGroups(ada.ID, 10, 0)
+			return err
+		}, want: []string{
+			"SEARCH chats USING INDEX chats_public (id>?)", "SEARCH mine USING COVERING INDEX participants_user (user_id=?)",
+			"SEARCH own USING INTEGER PRIMARY KEY (rowid=?)",
+		}, sort: true, may: []string{"SCAN public", "SCAN shown"}},
+		{name: "UpdateChat", fn: func(tx *store.Tx) error {
+			return tx.UpdateChat(club.ID, store.ChatChange{})
+		}, want: []string{"SEARCH chats USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "FindInviteByTokenHash", fn: func(tx *store.Tx) error {
+			_, err := tx.FindInviteByTokenHash(invite.TokenHash, noon)
+			return err
+		}, want: []string{"(token_hash=?)"}},
+		{name: "ListInvites", fn: func(tx *store.Tx) error {
+			_, err := tx.ListInvites(club.ID, noon)
+			return err
+		}, want: []string{"SEARCH i USING INDEX invites_chat (chat_id=?)"}},
+		{name: "UseInvite", fn: func(tx *store.Tx) error {
+			return tx.UseInvite(invite.ID, noon)
+		}, want: []string{"SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "RevokeInvite", fn: func(tx *store.Tx) error {
+			return tx.RevokeInvite(club.ID, invite.ID, noon)
+		}, want: []string{"SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "RevokeInvitesOf", fn: func(tx *store.Tx) error {
+			return tx.RevokeInvitesOf(club.ID, ada.ID, noon)
+		}, want: []string{"SEARCH invites USING INDEX invites_chat (chat_id=?)"}},
+		{name: "DeleteSpentInvites", fn: func(tx *store.Tx) error {
+			return tx.DeleteSpentInvites(club.ID, noon)
+		}, want: []string{"SEARCH i USING INDEX invites_chat (chat_id=?)"}},
 		{name: "FindUserByID", fn: func(tx *store.Tx) error {
 			_, err := tx.FindUserByID(ada.ID)
 			return err

@@ -188,6 +188,7 @@ func TestPostgresPlans(t *testing.T) {
 	s := openPostgres(t, store.Options{Database: database})
 	db := openDatabase(t, database)
 	crowd(t, db)
+	crowdGroups(t, db)
 	newest := int64(crowdChats * crowdMessages)
 
 	const one, another = 1000, 7 // users and chats
@@ -402,6 +403,57 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.FindUserByKey("user 7")
 			return err
 		}, 1, 5},
+		{"ListParticipants", func(tx *store.Tx) error {
+			found, err := tx.ListParticipants(one, 20, 0)
+			return counted(10, len(found), err)
+		}, 20, 60},
+		{"FindHeir", func(tx *store.Tx) error {
+			_, err := tx.FindHeir(one)
+			return err
+		}, 20, 60},
+		{"SetRole", func(tx *store.Tx) error {
+			return tx.SetRole(one, one, store.Admin)
+		}, 1, 30},
+		{"FindGroup", func(tx *store.Tx) error {
+			_, err := tx.FindGroup(one, one)
+			return err
+		}, 12, 50},
+		// Five of a hundred public ones, and ten of one's own, with ten people each.
+		{"ListGroups", func(tx *store.Tx) error {
+			found, err := tx.ListGroups(one, 5, 0)
+			return counted(5, len(found), err)
+		}, 100, 200},
+		{"ListGroups, public ones alone", func(tx *store.Tx) error {
+			found, err := tx.ListGroups(crowdUsers, 5, 90)
+			return counted(5, len(found), err)
+		}, 250, 500},
+		{"UpdateChat", func(tx *store.Tx) error {
+			return tx.UpdateChat(one, store.ChatChange{})
+		}, 1, 30},
+		{"LockGroup", func(tx *store.Tx) error { return tx.LockGroup(one) }, 1, 5},
+		{"CreateInvite", func(tx *store.Tx) error {
+			return tx.CreateInvite(&store.Invite{ChatID: one, TokenHash: hash("new"), CreatorID: one, CreatedAt: noon})
+		}, 0, 40},
+		{"FindInviteByTokenHash", func(tx *store.Tx) error {
+			_, err := tx.FindInviteByTokenHash(hash("7"), noon)
+			return err
+		}, 2, 10},
+		{"ListInvites", func(tx *store.Tx) error {
+			found, err := tx.ListInvites(one, noon)
+			return counted(3, len(found), err)
+		}, 6, 30},
+		{"UseInvite", func(tx *store.Tx) error {
+			return tx.UseInvite(one, noon)
+		}, 1, 30},
+		{"RevokeInvite", func(tx *store.Tx) error {
+			return tx.RevokeInvite(one, one, noon)
+		}, 1, 30},
+		{"RevokeInvitesOf", func(tx *store.Tx) error {
+			return tx.RevokeInvitesOf(one, one, noon)
+		}, 3, 100},
+		{"DeleteSpentInvites", func(tx *store.Tx) error {
+			return tx.DeleteSpentInvites(one, noon)
+		}, 6, 60},
 		{"FindUserByID", func(tx *store.Tx) error {
 			_, err := tx.FindUserByID(one)
 			return err

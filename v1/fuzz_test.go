@@ -153,10 +153,88 @@ func FuzzLogin(f *testing.F) {
 }
 
 func FuzzCreateGroup(f *testing.F) {
-	addBodies(f, `{"title":?}`)
+	addBodies(f, `{"title":?}`, `{"description":?}`, `{"visibility":?}`, `{"managed_by":?}`)
 	s := newServer(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s.ask(t, request("POST", "/v1/group_chat", "", body))
+	})
+}
+
+// What is changed is what is read back.
+func FuzzUpdateGroup(f *testing.F) {
+	addBodies(f, `{"title":?}`, `{"description":?}`, `{"visibility":?}`, `{"managed_by":?}`,
+		`{"title":?,"description":"text","visibility":"public","managed_by":"admins"}`)
+	s := newServer(f)
+	path := fmt.Sprint("/v1/group_chat/", s.group)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		before := s.want200(t, "GET", path, "").Body.String()
+		answer := s.ask(t, request("PATCH", path, "", body))
+		if answer.Code == http.StatusOK {
+			before = answer.Body.String()
+		}
+		require.Equal(t, before, s.want200(t, "GET", path, "").Body.String())
+	})
+}
+
+// There is one owner, whatever is asked for.
+func FuzzSetRole(f *testing.F) {
+	addRoles := func(user string) {
+		for _, value := range append(values, `"owner"`, `"admin"`, `"member"`, `"Owner"`) {
+			f.Add(user, []byte(`{"role":`+value+`}`))
+		}
+	}
+	addRoles("bob")
+	addRoles("alice")
+	for _, segment := range segments {
+		f.Add(segment, []byte(`{"role":"admin"}`))
+	}
+	for _, body := range shapes {
+		f.Add("bob", []byte(body))
+	}
+	s := newServer(f)
+	people := fmt.Sprint("/v1/group_chat/", s.group, "/participants")
+	s.want200(f, "POST", people, `{"username":"bob"}`)
+	f.Fuzz(func(t *testing.T, user string, body []byte) {
+		if r := request("PATCH", people+"/"+user, "", body); r != nil {
+			s.ask(t, r)
+			require.Equal(t, 1, strings.Count(s.want200(t, "GET", people, "").Body.String(), `"role":"owner"`))
+		}
+	})
+}
+
+func FuzzCreateInvite(f *testing.F) {
+	addBodies(f, `{"expires_in":?}`, `{"max_uses":?}`, `{"expires_in":?,"max_uses":1}`)
+	f.Add([]byte(`{"expires_in":31104000,"max_uses":100000}`))
+	s := newServer(f)
+	path := fmt.Sprint("/v1/group_chat/", s.group, "/invites")
+	f.Fuzz(func(t *testing.T, body []byte) {
+		answer := s.ask(t, request("POST", path, "", body))
+		if answer.Code != http.StatusOK {
+			return
+		}
+		var invite struct {
+			ID    int64
+			Token string
+		}
+		require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &invite))
+		s.want200(t, "GET", "/v1/invites/"+invite.Token, "")
+		s.want200(t, "DELETE", fmt.Sprint(path, "/", invite.ID), "")
+	})
+}
+
+// Nobody guesses a token, nor breaks anything by trying.
+func FuzzAcceptInvite(f *testing.F) {
+	for _, segment := range segments {
+		f.Add(segment)
+	}
+	s := newServer(f)
+	s.want200(f, "POST", fmt.Sprint("/v1/group_chat/", s.group, "/invites"), "")
+	f.Fuzz(func(t *testing.T, token string) {
+		for _, method := range []string{"GET", "POST"} {
+			if r := request(method, "/v1/invites/"+token, "", nil); r != nil {
+				require.NotEqual(t, http.StatusOK, s.ask(t, r).Code)
+			}
+		}
 	})
 }
 

@@ -128,6 +128,10 @@ var allRoutes = map[string][]string{
 	"/v1/chats/{chat_id}/read":          {"post"},
 	"/v1/chats/{chat_id}/delivered":     {"post"},
 	"/v1/messages/{message_id}/readers": {"get"},
+	"/v1/chats/{chat_id}/messages":     {"get", "post"},
+	"/v1/messages/{message_id}":        {"delete", "get", "patch"},
+	"/v1/messages/{message_id}/edits":  {"get"},
+	"/v1/messages/{message_id}/thread": {"get"},
 
 	"/v1/auth/register": {"post"},
 	"/v1/auth/login":    {"post"},
@@ -268,20 +272,31 @@ func (d document) resolve(ref string) any {
 // validate holds a value to a schema. It knows the keywords that the document
 // uses, and refuses any other.
 func (d document) validate(schema object, v any, at string) error {
+	if want, ok := schema["type"]; ok { // before what takes it for granted
+		types, ok := want.([]any)
+		if !ok {
+			types = []any{want}
+		}
+		if !slices.ContainsFunc(types, func(t any) bool { return isType(t.(string), v) }) {
+			return fmt.Errorf("%s: %v is no %v", at, v, want)
+		}
+	}
 	for keyword, want := range schema {
 		switch keyword {
-		case "description", "examples":
+		case "description", "examples", "type":
 		case "$ref":
 			if err := d.validate(d.resolve(want.(string)).(object), v, at); err != nil {
 				return err
 			}
-		case "type":
-			types, ok := want.([]any)
-			if !ok {
-				types = []any{want}
+		case "oneOf":
+			matched := 0
+			for _, form := range want.([]any) {
+				if d.validate(form.(object), v, at) == nil {
+					matched++
+				}
 			}
-			if !slices.ContainsFunc(types, func(t any) bool { return isType(t.(string), v) }) {
-				return fmt.Errorf("%s: %v is no %v", at, v, want)
+			if matched != 1 {
+				return fmt.Errorf("%s: %d of the forms match", at, matched)
 			}
 		case "format":
 			if err := checkFormat(want.(string), v); err != nil {
@@ -384,6 +399,8 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	}
 	lunch, secret := ask(false), ask(true)
 	large := strings.Repeat(" ", 65<<10)
+	many := strings.Repeat(" ", 1<<20+1) // of a body that may hold many messages
+	mine, theirs := send(t, alice, group, "hi").ID, send(t, bob, others, "hi").ID
 	const foreign = "cross-site"
 
 	type asked struct {
@@ -415,6 +432,11 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		invited      = "GET /v1/invites/{token}"
 		accept       = "POST /v1/invites/{token}"
 		messages     = "POST /v1/messages"
+		toChat       = "POST /v1/chats/{chat_id}/messages"
+		ofChat       = "GET /v1/chats/{chat_id}/messages"
+		one          = "/v1/messages/{message_id}"
+		edits        = "GET /v1/messages/{message_id}/edits"
+		thread       = "GET /v1/messages/{message_id}/thread"
 		users        = "GET /v1/users"
 		user         = "GET /v1/users/{user}"
 		change       = "PATCH /v1/me"
@@ -656,6 +678,44 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{deleteChat, alice, []any{group}, "", "", foreign, 403},
 		{deleteChat, alice, []any{"x"}, "", "", "", 404},
 		{deleteChat, alice, []any{newGroup(alice)}, "", "", "", 200},
+		{toChat, alice, []any{group}, "", `{"text":"hi"}`, "", 200},
+		{toChat, alice, []any{group}, "", fmt.Sprintf(`{"texts":["hi","@alice"],"reply_to":%d}`, mine), "", 200},
+		{toChat, alice, []any{group}, "", `{}`, "", 400},
+		{toChat, nobody, []any{group}, "", `{"text":"hi"}`, "", 401},
+		{toChat, alice, []any{others}, "", `{"text":"hi"}`, "", 403},
+		{toChat, alice, []any{group}, "", `{"text":"hi"}`, foreign, 403},
+		{toChat, alice, []any{"x"}, "", `{"text":"hi"}`, "", 404},
+		{toChat, alice, []any{group}, "", many, "", 413},
+		{ofChat, alice, []any{group}, "", "", "", 200},
+		{ofChat, alice, []any{group}, "?around_seq=2&limit=3", "", "", 200},
+		{ofChat, alice, []any{group}, "?text-like=hi&page=1", "", "", 200},
+		{ofChat, alice, []any{group}, "?before=0", "", "", 400},
+		{ofChat, nobody, []any{group}, "", "", "", 401},
+		{ofChat, alice, []any{others}, "", "", "", 403},
+		{ofChat, alice, []any{"x"}, "", "", "", 404},
+		{"GET " + one, alice, []any{mine}, "", "", "", 200},
+		{"GET " + one, nobody, []any{mine}, "", "", "", 401},
+		{"GET " + one, alice, []any{theirs}, "", "", "", 404},
+		{"PATCH " + one, alice, []any{mine}, "", `{"text":"hi @alice"}`, "", 200},
+		{"PATCH " + one, alice, []any{mine}, "", `{}`, "", 400},
+		{"PATCH " + one, nobody, []any{mine}, "", `{"text":"hi"}`, "", 401},
+		{"PATCH " + one, alice, []any{mine}, "", `{"text":"hi"}`, foreign, 403},
+		{"PATCH " + one, alice, []any{theirs}, "", `{"text":"hi"}`, "", 404},
+		{"PATCH " + one, alice, []any{mine}, "", large, "", 413},
+		{edits, alice, []any{mine}, "", "", "", 200},
+		{edits, nobody, []any{mine}, "", "", "", 401},
+		{edits, alice, []any{theirs}, "", "", "", 404},
+		{thread, alice, []any{mine}, "", "", "", 200},
+		{thread, alice, []any{mine}, "?limit=0", "", "", 400},
+		{thread, nobody, []any{mine}, "", "", "", 401},
+		{thread, alice, []any{theirs}, "", "", "", 404},
+		{"DELETE " + one, alice, []any{mine}, "?for=nobody", "", "", 400},
+		{"DELETE " + one, nobody, []any{mine}, "", "", "", 401},
+		{"DELETE " + one, alice, []any{mine}, "", "", foreign, 403},
+		{"DELETE " + one, alice, []any{theirs}, "", "", "", 404},
+		{"DELETE " + one, alice, []any{mine}, "", "", "", 200},
+		{"GET " + one, alice, []any{mine}, "", "", "", 200}, // what is left of it
+		{"GET /v1/messages", alice, nil, "?direction=sent&limit=3", "", "", 200},
 		{leave, eve, nil, "", "", foreign, 403},
 		{leave, eve, nil, "", "", "", 200},
 		{leave, eve, nil, "", "", "", 401},

@@ -217,7 +217,8 @@ func lockChatOf(tx *store.Tx, caller Caller, chatID int64) error {
 // decorate adds to messages what is kept beside them. Of most there is nothing.
 func decorate(tx *store.Tx, caller Caller, messages []Message) error {
 	var reacted, polls []int64
-	for _, m := range messages {
+	for i := range messages {
+		m := &messages[i]
 		if m.HasReactions {
 			reacted = append(reacted, m.ID)
 		}

@@ -191,7 +191,7 @@ func (tx *Tx) FindParticipantsByKey(chatID int64, keys []string) (map[string]int
 	for length < len(keys) {
 		length *= 2
 	}
-	args := []any{chatID}
+	args := append(make([]any, 0, 1+length), chatID)
 	var places strings.Builder
 	for i := range length {
 		args = append(args, keys[min(i, len(keys)-1)])

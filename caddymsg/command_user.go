@@ -206,10 +206,10 @@ func readPassword(flags caddycmd.Flags, cmd *cobra.Command) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("--password-file: %w", err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // it was only read
 		return firstLine(f)
 	}
-	terminal := int(os.Stdin.Fd()) //nolint:gosec // a descriptor is a small number
+	terminal := int(os.Stdin.Fd())
 	if !term.IsTerminal(terminal) {
 		return firstLine(cmd.InOrStdin())
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,7 +112,7 @@ http://127.0.0.1:{$PORT} {
 			"cost":                    {"long pa55", []string{"create", "--username", "eve", "--bcrypt-cost", "40"}, "--bcrypt-cost"},
 		} {
 			t.Run(name, func(t *testing.T) {
-				args := append(c.args, "--database", "{env.DATABASE}")
+				args := slices.Concat(c.args[:1], []string{"--database", "{env.DATABASE}", "--bcrypt-cost", "4"}, c.args[1:])
 				ok, out, errs := userCommand(t, opts, c.stdin, args...)
 				require.False(t, ok)
 				require.Contains(t, errs, c.want)

@@ -146,8 +146,8 @@ func crowd(tb testing.TB, db *sql.DB) {
 			FROM generate_series(1, %[2]d) seq, generate_series(1, %[1]d) chat;
 		INSERT INTO events (id, type, chat_id, actor_id, message_id, created_at)
 			SELECT id, 'message.created', chat_id, sender_id, id, 0 FROM messages;
-		INSERT INTO audit_log (action, actor_id, user_id, address, detail, created_at)
-			SELECT 'user.signed_in', n, n, '192.0.2.7', '', n FROM generate_series(1, %[4]d) n;
+		INSERT INTO audit_log (actor_id, action, user_id, address, detail, created_at)
+			SELECT n, 'user.signed_in', n, '192.0.2.7', '', 0 FROM generate_series(1, %[4]d) n;
 		INSERT INTO users (id, username, username_key, password_hash, created_at) VALUES (%[3]d, 'quiet', 'quiet', 'hash', 0);
 		INSERT INTO chats (id, kind, created_at) VALUES (%[3]d, 'group', 0), (%[3]d + 1, 'group', 0);
 		INSERT INTO participants (chat_id, user_id, joined_at)

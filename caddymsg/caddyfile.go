@@ -97,8 +97,6 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			values = append(values, d.Val())
 		}
 		switch {
-		case slices.Contains(values, "{"):
-			return d.Errf("%s has no block", name)
 		case len(values) == 0 && slices.Contains(several, name):
 			return d.Errf("%s takes one value, or more", name)
 		case len(values) != 1 && !slices.Contains(several, name):

@@ -206,6 +206,7 @@ func TestMessagingCommandHelp(t *testing.T) {
 		ok, out, stderr := caddyCommand(t, frontdoor.Options{Dir: dir}, args...)
 		require.True(t, ok, stderr)
 		require.Contains(t, out, "copy ")
+		require.Contains(t, out, "user ")
 	}
 	ok, out, stderr := caddyCommand(t, frontdoor.Options{Dir: dir}, "messaging", "copy", "--help")
 	require.True(t, ok, stderr)

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/term"
 
 	"github.com/caddymsg/messaging/auth"
@@ -83,6 +84,7 @@ Gives an account another password, and ends all its sessions.
 	for _, sub := range []*cobra.Command{create, password} {
 		sub.Flags().String("username", "", "The name of the account")
 		sub.Flags().String("password-file", "", "A file whose first line is the password")
+		sub.Flags().Int("bcrypt-cost", standardBcryptCost, "What it costs to hash the password: the site's bcrypt_cost")
 		_ = sub.MarkFlagRequired("username") // it fails for a flag that there is not
 	}
 	for _, sub := range []*cobra.Command{create, password, list} {
@@ -102,7 +104,10 @@ type accounts struct {
 }
 
 // withAccounts opens the database that is named, calls fn, and closes it.
-func withAccounts(ctx context.Context, flags caddycmd.Flags, fn func(accounts) error) (err error) {
+func withAccounts(ctx context.Context, flags caddycmd.Flags, cost int, fn func(accounts) error) (err error) {
+	if cost < bcrypt.MinCost || cost > bcrypt.MaxCost {
+		return fmt.Errorf("--bcrypt-cost: %d is not between %d and %d", cost, bcrypt.MinCost, bcrypt.MaxCost)
+	}
 	name := flags.String("database")
 	if name == "" {
 		name = filepath.Join(caddy.AppDataDir(), "messaging.db")
@@ -118,13 +123,13 @@ func withAccounts(ctx context.Context, flags caddycmd.Flags, fn func(accounts) e
 	defer func() { err = errors.Join(err, s.Close()) }()
 	log := slog.New(slog.DiscardHandler)
 	rules := chat.New(s, log)
-	return fn(accounts{rules, auth.New(s, rules, auth.NewHasher(auth.NewHashQueue(), standardBcryptCost),
+	return fn(accounts{rules, auth.New(s, rules, auth.NewHasher(auth.NewHashQueue(), cost),
 		auth.Options{PasswordMinLength: standardPasswordMinLength}, log)})
 }
 
 func createUser(ctx context.Context, flags caddycmd.Flags, cmd *cobra.Command) error {
 	username, admin := flags.String("username"), flags.Bool("admin")
-	return withAccounts(ctx, flags, func(a accounts) error {
+	return withAccounts(ctx, flags, flags.Int("bcrypt-cost"), func(a accounts) error {
 		password, err := readPassword(flags, cmd)
 		if err != nil {
 			return err
@@ -149,7 +154,7 @@ func createUser(ctx context.Context, flags caddycmd.Flags, cmd *cobra.Command) e
 }
 
 func resetPassword(ctx context.Context, flags caddycmd.Flags, cmd *cobra.Command) error {
-	return withAccounts(ctx, flags, func(a accounts) error {
+	return withAccounts(ctx, flags, flags.Int("bcrypt-cost"), func(a accounts) error {
 		user, err := a.chat.User(ctx, flags.String("username"))
 		if err != nil {
 			return err
@@ -167,7 +172,7 @@ func resetPassword(ctx context.Context, flags caddycmd.Flags, cmd *cobra.Command
 }
 
 func listUsers(ctx context.Context, flags caddycmd.Flags, out io.Writer) error {
-	return withAccounts(ctx, flags, func(a accounts) error {
+	return withAccounts(ctx, flags, standardBcryptCost, func(a accounts) error {
 		table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		lines := []string{"ID\tUSERNAME\tSINCE\t\n"}
 		const page = 500
@@ -201,10 +206,10 @@ func readPassword(flags caddycmd.Flags, cmd *cobra.Command) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("--password-file: %w", err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // it was only read
 		return firstLine(f)
 	}
-	terminal := int(os.Stdin.Fd()) //nolint:gosec // a descriptor is a small number
+	terminal := int(os.Stdin.Fd())
 	if !term.IsTerminal(terminal) {
 		return firstLine(cmd.InOrStdin())
 	}

@@ -23,6 +23,7 @@ http://127.0.0.1:{$PORT} {
 	messaging {
 		database {env.DATABASE}
 		bcrypt_cost 4
+		admin root
 	}
 }
 http://127.0.0.1:{$PORT2} {
@@ -145,6 +146,14 @@ var allRoutes = map[string][]string{
 	"/v1/group_chat/messages":                       {"get"},
 	"/v1/group_chat/messages/group/{group_chat_id}": {"get"},
 	"/v1/group_chat/messages/p2p/{dest_username}":   {"get"},
+
+	"/v1/admin/users":                            {"get", "post"},
+	"/v1/admin/users/{id}":                       {"delete", "get", "patch"},
+	"/v1/admin/users/{id}/sessions":              {"delete", "get"},
+	"/v1/admin/users/{id}/sessions/{session_id}": {"delete"},
+	"/v1/admin/group_chat":                       {"get"},
+	"/v1/admin/group_chat/{id}":                  {"delete"},
+	"/v1/admin/audit_log":                        {"get"},
 }
 
 func documentedRoutes(t *testing.T, s *frontdoor.Server) {
@@ -167,6 +176,7 @@ func documentedRoutes(t *testing.T, s *frontdoor.Server) {
 			"{invite_id}", "1", "{token}", "token",
 			"{message_id}", "1", "{emoji}", "like").Replace(path)
 		filled := strings.NewReplacer("{group_chat_id}", "1", "{chat_id}", "1", "{message_id}", "1", "{user}", "bob", "{username}", "bob", "{dest_username}", "bob").Replace(path)
+		filled := strings.NewReplacer("{group_chat_id}", "1", "{user}", "bob", "{username}", "bob", "{dest_username}", "bob", "{id}", "1", "{session_id}", "1").Replace(path)
 		allowed := []string{}
 		for method, op := range operations {
 			require.False(t, ids[op.OperationID], op.OperationID)
@@ -380,6 +390,9 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	alice, bob := frontdoor.SignUp(t, s.URL, "alice"), frontdoor.SignUp(t, s.URL, "bob")
 	frontdoor.SignUp(t, s.URL, "carol")
 	eve := frontdoor.SignUp(t, s.URL, "eve")
+	root := frontdoor.SignUp(t, s.URL, "root")
+	lifeReload(t, s, docsCaddyfile, root, alice, bob, eve) // which makes root an administrator
+	gone := root.Get("/v1/users/carol").Field("id")
 	nobody, other := frontdoor.NewClient(t, s.URL), frontdoor.NewClient(t, s.URL)
 	d := readDocument(t, nobody)
 	group, others, public := newGroup(alice), newGroup(bob), newGroup(bob)
@@ -462,6 +475,19 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		delivered    = "POST /v1/chats/{chat_id}/delivered"
 		readers      = "GET /v1/messages/{message_id}/readers"
 		ok           = `{"username":"dave","password":"password"}`
+
+		accounts      = "GET /v1/admin/users"
+		newAccount    = "POST /v1/admin/users"
+		account       = "GET /v1/admin/users/{id}"
+		changeAccount = "PATCH /v1/admin/users/{id}"
+		deleteAccount = "DELETE /v1/admin/users/{id}"
+		sessions      = "GET /v1/admin/users/{id}/sessions"
+		endSessions   = "DELETE /v1/admin/users/{id}/sessions"
+		endSession    = "DELETE /v1/admin/users/{id}/sessions/{session_id}"
+		allGroups     = "GET /v1/admin/group_chat"
+		deleteGroup   = "DELETE /v1/admin/group_chat/{id}"
+		auditLog      = "GET /v1/admin/audit_log"
+		frank         = `{"username":"frank","password":"password","display_name":"Frank","email":"frank@example.com"}`
 	)
 	rows := []asked{
 		{register, nobody, nil, "", ok, "", 200},
@@ -716,6 +742,62 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{"DELETE " + one, alice, []any{mine}, "", "", "", 200},
 		{"GET " + one, alice, []any{mine}, "", "", "", 200}, // what is left of it
 		{"GET /v1/messages", alice, nil, "?direction=sent&limit=3", "", "", 200},
+		{newAccount, root, nil, "", frank, "", 200},
+		{newAccount, root, nil, "", frank, "", 400},
+		{newAccount, nobody, nil, "", frank, "", 401},
+		{newAccount, alice, nil, "", frank, "", 403},
+		{newAccount, root, nil, "", frank, foreign, 403},
+		{newAccount, root, nil, "", large, "", 413},
+		{accounts, root, nil, "?deactivated=false", "", "", 200},
+		{accounts, nobody, nil, "", "", "", 401},
+		{accounts, alice, nil, "", "", "", 403},
+		{account, root, []any{gone}, "", "", "", 200},
+		{account, nobody, []any{gone}, "", "", "", 401},
+		{account, alice, []any{gone}, "", "", "", 403},
+		{account, root, []any{9999}, "", "", "", 404},
+		{changeAccount, root, []any{gone}, "", `{"locale":"en","about":"text","deactivated":true}`, "", 200},
+		{account, root, []any{gone}, "", "", "", 200},
+		{changeAccount, root, []any{gone}, "", `{"email":"nonsense"}`, "", 400},
+		{changeAccount, nobody, []any{gone}, "", `{}`, "", 401},
+		{changeAccount, alice, []any{gone}, "", `{}`, "", 403},
+		{changeAccount, root, []any{gone}, "", `{}`, foreign, 403},
+		{changeAccount, root, []any{"x"}, "", `{}`, "", 404},
+		{changeAccount, root, []any{gone}, "", large, "", 413},
+		{sessions, root, []any{root.Get("/v1/me").Field("id")}, "", "", "", 200},
+		{sessions, root, []any{gone}, "?limit=0", "", "", 400},
+		{sessions, nobody, []any{gone}, "", "", "", 401},
+		{sessions, alice, []any{gone}, "", "", "", 403},
+		{sessions, root, []any{9999}, "", "", "", 404},
+		{endSession, root, []any{bob.Get("/v1/me").Field("id"), sessionOf(root, bob)}, "", "", "", 200},
+		{endSession, nobody, []any{gone, 1}, "", "", "", 401},
+		{endSession, alice, []any{gone, 1}, "", "", "", 403},
+		{endSession, root, []any{gone, 1}, "", "", foreign, 403},
+		{endSession, root, []any{gone, 9999}, "", "", "", 404},
+		{endSessions, root, []any{gone}, "", "", "", 200},
+		{endSessions, nobody, []any{gone}, "", "", "", 401},
+		{endSessions, alice, []any{gone}, "", "", "", 403},
+		{endSessions, root, []any{gone}, "", "", foreign, 403},
+		{endSessions, root, []any{9999}, "", "", "", 404},
+		{deleteAccount, root, []any{root.Get("/v1/me").Field("id")}, "", "", "", 400},
+		{deleteAccount, nobody, []any{gone}, "", "", "", 401},
+		{deleteAccount, alice, []any{gone}, "", "", "", 403},
+		{deleteAccount, root, []any{gone}, "", "", foreign, 403},
+		{deleteAccount, root, []any{gone}, "", "", "", 200},
+		{deleteAccount, root, []any{gone}, "", "", "", 404},
+		{allGroups, root, nil, "", "", "", 200},
+		{allGroups, root, nil, "?offset=-1", "", "", 400},
+		{allGroups, nobody, nil, "", "", "", 401},
+		{allGroups, alice, nil, "", "", "", 403},
+		{deleteGroup, root, []any{others}, "", "", "", 200},
+		{deleteGroup, nobody, []any{others}, "", "", "", 401},
+		{deleteGroup, alice, []any{others}, "", "", "", 403},
+		{deleteGroup, root, []any{others}, "", "", foreign, 403},
+		{deleteGroup, root, []any{9999}, "", "", "", 404},
+		{auditLog, root, nil, "?action=admin.user_updated", "", "", 200},
+		{auditLog, root, nil, "", "", "", 200},
+		{auditLog, root, nil, "?action=nonsense", "", "", 400},
+		{auditLog, nobody, nil, "", "", "", 401},
+		{auditLog, alice, nil, "", "", "", 403},
 		{leave, eve, nil, "", "", foreign, 403},
 		{leave, eve, nil, "", "", "", 200},
 		{leave, eve, nil, "", "", "", 401},

@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,8 +19,6 @@ var (
 	noSuchGroup    = refusal{chat.NotFound, "group_not_found", ""}
 	usernameIsHeld = refusal{chat.Conflict, "username_taken", "username"}
 )
-
-func ptr[T any](v T) *T { return &v }
 
 // admin is a user who is one.
 func (r *rules) admin(tb reporter, username string) chat.Caller {
@@ -57,8 +56,8 @@ func (r *rules) audited(tb reporter, behind int64) []chat.AuditEntry {
 	newest, err := r.AuditLog(context.Background(), operator, chat.AuditFilter{}, 500)
 	require.NoError(tb, err)
 	entries := []chat.AuditEntry{}
-	for i := len(newest) - 1; i >= 0; i-- {
-		if e := newest[i]; e.ID > behind {
+	for _, e := range slices.Backward(newest) {
+		if e.ID > behind {
 			e.ID, e.CreatedAt = 0, time.Time{}
 			entries = append(entries, e)
 		}
@@ -86,13 +85,13 @@ func TestAdminRulesAreForAdmins(t *testing.T) {
 		ctx := t.Context()
 		for name, ask := range map[string]func() error{
 			"CreateAccount": func() error {
-				_, err := r.CreateAccount(ctx, alice, chat.NewAccount{Profile: chat.Profile{Username: ptr("eve")}}, "")
+				_, err := r.CreateAccount(ctx, alice, chat.NewAccount{Profile: chat.Profile{Username: new("eve")}}, "")
 				return err
 			},
 			"Accounts": func() error { _, err := r.Accounts(ctx, alice, chat.Filter{}); return err },
 			"Account":  func() error { _, err := r.Account(ctx, alice, alice.UserID); return err },
 			"UpdateAccount": func() error {
-				_, err := r.UpdateAccount(ctx, alice, alice.UserID, chat.AccountChange{Admin: ptr(true)})
+				_, err := r.UpdateAccount(ctx, alice, alice.UserID, chat.AccountChange{Admin: new(true)})
 				return err
 			},
 			"GrantAdmin":     func() error { _, err := r.GrantAdmin(ctx, alice, []string{"alice"}); return err },
@@ -135,7 +134,7 @@ func TestCreateAccount(t *testing.T) {
 		root := r.admin(t, "root")
 		before := r.lastAudited(t)
 		account := chat.NewAccount{
-			Profile:      chat.Profile{Username: ptr("Dave"), DisplayName: ptr(" Dave "), Email: ptr("dave@example.com")},
+			Profile:      chat.Profile{Username: new("Dave"), DisplayName: new(" Dave "), Email: new("dave@example.com")},
 			PasswordHash: "hash", Admin: true,
 		}
 		dave, err := r.CreateAccount(t.Context(), root, account, "key")
@@ -154,7 +153,7 @@ func TestCreateAccount(t *testing.T) {
 		require.Equal(t, dave.CreatedAt, again.CreatedAt)
 		_, err = r.CreateAccount(t.Context(), root, account, "")
 		requireRefusal(t, usernameIsHeld, err)
-		account.Email = ptr("nonsense")
+		account.Email = new("nonsense")
 		_, err = r.CreateAccount(t.Context(), root, account, "")
 		requireRefusal(t, refusal{chat.Invalid, "email_invalid", "email"}, err)
 		_, err = r.CreateAccount(t.Context(), root, chat.NewAccount{}, "")
@@ -183,21 +182,21 @@ func TestUpdateAccount(t *testing.T) {
 		}{
 			{"nothing", chat.AccountChange{}, false, nil},
 			{"what it is", chat.AccountChange{
-				Profile: chat.Profile{Username: ptr("alice"), About: ptr("")}, Admin: ptr(false), Deactivated: ptr(false),
+				Profile: chat.Profile{Username: new("alice"), About: new("")}, Admin: new(false), Deactivated: new(false),
 			}, false, nil},
 			{"fields", chat.AccountChange{Profile: chat.Profile{
-				Username: ptr("Alicia"), DisplayName: ptr("secret"), Email: ptr("secret@example.com"), Locale: ptr("uk"), About: ptr("secret"),
+				Username: new("Alicia"), DisplayName: new("secret"), Email: new("secret@example.com"), Locale: new("uk"), About: new("secret"),
 			}}, false, []chat.AuditEntry{entry(chat.AdminUserUpdated, "username, display_name, email, locale, about")}},
-			{"one field", chat.AccountChange{Profile: chat.Profile{Username: ptr("alice"), About: ptr("secret")}}, false,
+			{"one field", chat.AccountChange{Profile: chat.Profile{Username: new("alice"), About: new("secret")}}, false,
 				[]chat.AuditEntry{entry(chat.AdminUserUpdated, "username")}},
-			{"admin", chat.AccountChange{Admin: ptr(true)}, false, []chat.AuditEntry{entry(chat.AdminGranted, "")}},
-			{"no admin", chat.AccountChange{Admin: ptr(false)}, false, []chat.AuditEntry{entry(chat.AdminRevoked, "")}},
-			{"password", chat.AccountChange{PasswordHash: ptr("hash")}, true, []chat.AuditEntry{entry(chat.AdminPasswordReset, "")}},
-			{"deactivated", chat.AccountChange{Deactivated: ptr(true)}, true, []chat.AuditEntry{entry(chat.AdminUserDeactivated, "")}},
-			{"again", chat.AccountChange{Deactivated: ptr(true)}, false, nil},
-			{"reactivated", chat.AccountChange{Deactivated: ptr(false)}, false, []chat.AuditEntry{entry(chat.AdminUserReactivated, "")}},
+			{"admin", chat.AccountChange{Admin: new(true)}, false, []chat.AuditEntry{entry(chat.AdminGranted, "")}},
+			{"no admin", chat.AccountChange{Admin: new(false)}, false, []chat.AuditEntry{entry(chat.AdminRevoked, "")}},
+			{"password", chat.AccountChange{PasswordHash: new("hash")}, true, []chat.AuditEntry{entry(chat.AdminPasswordReset, "")}},
+			{"deactivated", chat.AccountChange{Deactivated: new(true)}, true, []chat.AuditEntry{entry(chat.AdminUserDeactivated, "")}},
+			{"again", chat.AccountChange{Deactivated: new(true)}, false, nil},
+			{"reactivated", chat.AccountChange{Deactivated: new(false)}, false, []chat.AuditEntry{entry(chat.AdminUserReactivated, "")}},
 			{"all at once", chat.AccountChange{
-				Profile: chat.Profile{About: ptr("")}, PasswordHash: ptr("hash"), Admin: ptr(true), Deactivated: ptr(true),
+				Profile: chat.Profile{About: new("")}, PasswordHash: new("hash"), Admin: new(true), Deactivated: new(true),
 			}, true, []chat.AuditEntry{
 				entry(chat.AdminUserUpdated, "about"), entry(chat.AdminPasswordReset, ""),
 				entry(chat.AdminUserDeactivated, ""), entry(chat.AdminGranted, ""),
@@ -231,12 +230,12 @@ func TestUpdateAccount(t *testing.T) {
 			change chat.AccountChange
 			want   refusal
 		}{
-			"nobody":               {9999, chat.AccountChange{Admin: ptr(true)}, noSuchAccount},
-			"deleted":              {gone.UserID, chat.AccountChange{Admin: ptr(true)}, noSuchAccount},
-			"username taken":       {alice.UserID, chat.AccountChange{Profile: chat.Profile{Username: ptr("OTHER")}}, usernameIsHeld},
-			"field":                {alice.UserID, chat.AccountChange{Profile: chat.Profile{Email: ptr("x")}}, refusal{chat.Invalid, "email_invalid", "email"}},
-			"no admin any more":    {root.UserID, chat.AccountChange{Admin: ptr(false)}, refusal{chat.Invalid, "cannot_change_self", "admin"}},
-			"to deactivate myself": {root.UserID, chat.AccountChange{Deactivated: ptr(true)}, refusal{chat.Invalid, "cannot_change_self", "deactivated"}},
+			"nobody":               {9999, chat.AccountChange{Admin: new(true)}, noSuchAccount},
+			"deleted":              {gone.UserID, chat.AccountChange{Admin: new(true)}, noSuchAccount},
+			"username taken":       {alice.UserID, chat.AccountChange{Profile: chat.Profile{Username: new("OTHER")}}, usernameIsHeld},
+			"field":                {alice.UserID, chat.AccountChange{Profile: chat.Profile{Email: new("x")}}, refusal{chat.Invalid, "email_invalid", "email"}},
+			"no admin any more":    {root.UserID, chat.AccountChange{Admin: new(false)}, refusal{chat.Invalid, "cannot_change_self", "admin"}},
+			"to deactivate myself": {root.UserID, chat.AccountChange{Deactivated: new(true)}, refusal{chat.Invalid, "cannot_change_self", "deactivated"}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				_, err := r.UpdateAccount(t.Context(), root, c.id, c.change)
@@ -245,11 +244,11 @@ func TestUpdateAccount(t *testing.T) {
 			})
 		}
 		me, err := r.UpdateAccount(t.Context(), root, root.UserID, chat.AccountChange{
-			Profile: chat.Profile{About: ptr("me")}, Admin: ptr(true), Deactivated: ptr(false), PasswordHash: ptr("hash"),
+			Profile: chat.Profile{About: new("me")}, Admin: new(true), Deactivated: new(false), PasswordHash: new("hash"),
 		})
 		require.NoError(t, err)
 		require.True(t, me.Admin)
-		them, err := r.UpdateAccount(t.Context(), root, other.UserID, chat.AccountChange{Admin: ptr(false)})
+		them, err := r.UpdateAccount(t.Context(), root, other.UserID, chat.AccountChange{Admin: new(false)})
 		require.NoError(t, err)
 		require.False(t, them.Admin, "another may")
 	})

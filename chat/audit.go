@@ -8,11 +8,11 @@ import (
 	"github.com/caddymsg/messaging/store"
 )
 
-// AuditEntry says who has done what, and AuditFilter which entries one wants.
-type (
-	AuditEntry  = store.AuditEntry
-	AuditFilter = store.AuditFilter
-)
+// AuditEntry says who has done what.
+type AuditEntry = store.AuditEntry
+
+// AuditFilter says which entries one wants.
+type AuditFilter = store.AuditFilter
 
 // What the audit log tells of. An entry has the id of who did it, if somebody was
 // signed in, and of the account that it was done to.

@@ -26,6 +26,7 @@ import (
 // bob, and a session.
 type server struct {
 	api    *v1.API
+	rules  *chat.Service
 	cookie string // alice's
 	group  int64
 	direct int64
@@ -45,7 +46,7 @@ func newServer(tb testing.TB) *server {
 	api, err := v1.New(v1.Options{Chat: rules, Auth: accounts, Cookies: cookies, Log: log})
 	require.NoError(tb, err)
 
-	srv := &server{api: api}
+	srv := &server{api: api, rules: rules}
 	for _, name := range []string{"alice", "bob"} {
 		srv.want200(tb, "POST", "/v1/auth/register", fmt.Sprintf(`{"username":%q,"password":"password"}`, name))
 	}
@@ -522,6 +523,67 @@ func FuzzListUsers(f *testing.F) {
 		require.LessOrEqual(t, len(users), 2)
 	})
 }
+
+// admin makes alice one.
+func (s *server) admin(tb testing.TB) *server {
+	tb.Helper()
+	missing, err := s.rules.GrantAdmin(tb.Context(), chat.Operator("test"), []string{"alice"})
+	require.NoError(tb, err)
+	require.Empty(tb, missing)
+	return s
+}
+
+// What an admin changes is what is read back; alice stays signed in, and an admin.
+func FuzzUpdateAccount(f *testing.F) {
+	addBodies(f, `{"username":?}`, `{"display_name":?}`, `{"email":?}`, `{"locale":?}`, `{"about":?}`, `{"admin":?}`, `{"deactivated":?}`,
+		`{"username":"alice","admin":?}`, `{"admin":true,"deactivated":true,"x":?}`)
+	s := newServer(f).admin(f)
+	const bob = "/v1/admin/users/2"
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if bytes.Contains(bytes.ToLower(body), []byte("password")) {
+			return // which takes a quarter of a second
+		}
+		before := s.want200(t, "GET", bob, "").Body.String()
+		answer := s.ask(t, request("PATCH", bob, "", body))
+		after := s.want200(t, "GET", bob, "").Body.String()
+		if answer.Code == http.StatusOK {
+			require.Equal(t, answer.Body.String(), after)
+		} else {
+			require.Equal(t, before, after)
+		}
+		require.NotContains(t, after, "password")
+		s.want200(t, "PATCH", bob, `{"username":"bob","admin":false,"deactivated":false}`)
+	})
+}
+
+func FuzzCreateAccount(f *testing.F) {
+	addBodies(f, `{"username":?,"password":"x"}`, `{"username":"new","password":?}`, `{"username":"new","password":"short","email":?}`, `{"admin":?}`)
+	s := newServer(f).admin(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		s.ask(t, request("POST", "/v1/admin/users", "", body))
+	})
+}
+
+func fuzzAdminList(f *testing.F, path string, statuses ...int) {
+	for _, query := range []string{
+		"", "username=bob", "email-like=%25", "ordered-by=deactivated&ordered-by-desc=admin", "limit=1&offset=1", "limit=-1", "limit=1e9",
+		"admin=true&deactivated=false", "admin=1", "deactivated=%00", "id=99999999999999999999", "created_at=2021-10-30T12:00:00Z",
+		"action=user.signed_in", "action=%00", "actor=1&user=1&chat=1", "actor=0", "from=2021-10-30T12:00:00Z&to=9999-12-31T23:59:59Z",
+		"from=0000-01-01T00:00:00Z", "before=9223372036854775807", "offset=9223372036854775807", "%zz=%zz", "&&&===",
+	} {
+		f.Add(query)
+	}
+	s := newServer(f).admin(f)
+	f.Fuzz(func(t *testing.T, query string) {
+		if r := request("GET", path, query, nil); r != nil {
+			require.Contains(t, statuses, s.ask(t, r).Code)
+		}
+	})
+}
+
+func FuzzListAccounts(f *testing.F)  { fuzzAdminList(f, "/v1/admin/users", 200) }
+func FuzzListAllGroups(f *testing.F) { fuzzAdminList(f, "/v1/admin/group_chat", 200, 400) }
+func FuzzAuditLog(f *testing.F)      { fuzzAdminList(f, "/v1/admin/audit_log", 200, 400) }
 
 func FuzzCookie(f *testing.F) {
 	s := newServer(f)

@@ -39,7 +39,7 @@ func conformance(t *testing.T, open opener) {
 		{"messages", messages},
 		{"details of messages", messageDetails},
 		{"hidden messages", hiddenMessages},
-		{"watermarks", watermarks},
+		{"numbers of messages", numbering},
 		{"data of events", eventData},
 		{"refusals", refusals},
 		{"lists of messages", lists},

@@ -42,7 +42,7 @@ func conformance(t *testing.T, open opener) {
 		{"messages", messages},
 		{"details of messages", messageDetails},
 		{"hidden messages", hiddenMessages},
-		{"watermarks of senders", sendersWatermarks},
+		{"numbers of messages", numbering},
 		{"data of events", eventData},
 		{"reactions", reactions},
 		{"polls", polls},

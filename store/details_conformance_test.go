@@ -187,8 +187,8 @@ func hiddenMessages(t *testing.T, open opener) {
 	})
 }
 
-// watermarks: who sends has read all; who comes in has nothing to read.
-func sendersWatermarks(t *testing.T, open opener) {
+// numbering: who sends has read all; who comes in has nothing to read.
+func numbering(t *testing.T, open opener) {
 	s := open(t, store.Options{})
 	ada, bob, eve := newUser(t, s, "ada"), newUser(t, s, "bob"), newUser(t, s, "eve")
 	group := newGroup(t, s, ada, bob)

@@ -159,6 +159,10 @@ func crowd(tb testing.TB, db *sql.DB) {
 			SELECT id, '["yes", "no"]', 0, 0 FROM generate_series(%[5]d, %[5]d + 999) id;
 		INSERT INTO poll_votes (message_id, choice, user_id, created_at)
 			SELECT id, 0, n, 0 FROM generate_series(%[5]d, %[5]d + 999) id, generate_series(1, 10) n;
+		INSERT INTO search_terms (space, term, id) SELECT chat_id, 'text', id FROM messages WHERE chat_id BETWEEN 900 AND 1200;
+		INSERT INTO search_terms (space, term, id) SELECT 0, 'user', id FROM users;
+		INSERT INTO search_terms (space, term, id) SELECT 0, id::text, id FROM users;
+		INSERT INTO search_terms (space, term, id) SELECT -1, id::text, id FROM chats WHERE kind = 'group';
 		INSERT INTO users (id, username, username_key, password_hash, created_at) VALUES (%[3]d, 'quiet', 'quiet', 'hash', 0);
 		INSERT INTO chats (id, kind, created_at) VALUES (%[3]d, 'group', 0), (%[3]d + 1, 'group', 0);
 		INSERT INTO participants (chat_id, user_id, joined_at)
@@ -222,6 +226,7 @@ func TestPostgresPlans(t *testing.T) {
 			return counted(want, len(found), err)
 		}
 	}
+	word := []store.Term{{Text: "te", Prefix: true}}
 	for _, c := range []struct {
 		name        string
 		fn          func(*store.Tx) error
@@ -559,6 +564,64 @@ func TestPostgresPlans(t *testing.T) {
 		{"DeleteSessionByTokenHash", func(tx *store.Tx) error {
 			return tx.DeleteSessionByTokenHash(hash("7"))
 		}, 1, 10},
+		// Of the ten chats of a user, what there is of the word in them.
+		{"SearchMessages", func(tx *store.Tx) error {
+			found, err := tx.SearchMessages(one, 0, math.MaxInt64, word, 20)
+			return counted(20, len(found), err)
+		}, 1100, 1200},
+		{"SearchMessages in one chat", func(tx *store.Tx) error {
+			found, err := tx.SearchMessages(one, one, math.MaxInt64, word, 20)
+			return counted(20, len(found), err)
+		}, 110, 130},
+		{"SearchMessages, two words", func(tx *store.Tx) error {
+			found, err := tx.SearchMessages(one, 0, math.MaxInt64, []store.Term{word[0], {Text: "text"}}, 20)
+			return counted(20, len(found), err)
+		}, 2200, 2400},
+		{"SearchMessages, a word that there is not", func(tx *store.Tx) error {
+			found, err := tx.SearchMessages(one, 0, math.MaxInt64, []store.Term{{Text: "x", Prefix: true}}, 20)
+			return counted(0, len(found), err)
+		}, 20, 60},
+		{"SearchMessages, a common word of others", func(tx *store.Tx) error {
+			found, err := tx.SearchMessages(quiet+1, 0, math.MaxInt64, word, 20)
+			return counted(0, len(found), err)
+		}, 5, 20},
+		{"ListMessagesByID", func(tx *store.Tx) error {
+			found, err := tx.ListMessagesByID(one, []int64{40, 30, 20})
+			return counted(3, len(found), err)
+		}, 12, 60},
+		{"SearchGroups", func(tx *store.Tx) error {
+			_, err := tx.SearchGroups(one, []store.Term{{Text: "77", Prefix: true}}, 20, 0)
+			return err
+		}, 60, 200},
+		{"ListUsers by a word", func(tx *store.Tx) error {
+			found, err := tx.ListUsers(store.Filter{Terms: []store.Term{{Text: "777", Prefix: true}}, Limited: true, Limit: 20})
+			return counted(11, len(found), err)
+		}, 40, 100},
+		{"AddSearchEntries", func(tx *store.Tx) error {
+			return tx.AddSearchEntries([]store.SearchEntry{{Space: one, Term: "another", ID: 1}, {Space: one, Term: "text", ID: 1}})
+		}, 2, 60},
+		{"RemoveSearchTerms", func(tx *store.Tx) error {
+			return tx.RemoveSearchTerms(one, one, []string{"text", "none"})
+		}, 2, 20},
+		{"MoveSearchPosition", func(tx *store.Tx) error {
+			return tx.MoveSearchPosition(0, 1)
+		}, 1, 20},
+		{"LockTextsOfEvents", func(tx *store.Tx) error {
+			found, err := tx.LockTextsOfEvents(newest-20, newest)
+			return counted(20, len(found), err)
+		}, 60, 400},
+		{"LockTextsOfMessages", func(tx *store.Tx) error {
+			found, err := tx.LockTextsOfMessages(1000, newest, 20)
+			return counted(20, len(found), err)
+		}, 40, 100},
+		{"LockTextsOfUsers", func(tx *store.Tx) error {
+			found, err := tx.LockTextsOfUsers(1000, 20)
+			return counted(20, len(found), err)
+		}, 40, 100},
+		{"LockTextsOfGroups", func(tx *store.Tx) error {
+			found, err := tx.LockTextsOfGroups(1000, 20)
+			return counted(20, len(found), err)
+		}, 40, 100},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {

@@ -191,7 +191,7 @@ func (tx *Tx) SearchMessages(userID, chatID, before int64, terms []Term, limit i
 	}
 	scan := func(row scanner, id *int64) error { return row.Scan(id) }
 	found, err := list(tx, min(limit, 64), scan,
-		`SELECT id FROM (`+idsOf(&q, from, terms)+`) AS found ORDER BY id DESC LIMIT ?3`, q...)
+		idsOf(&q, from, terms)+` ORDER BY id DESC LIMIT ?3`, q...)
 	if err != nil {
 		return nil, fmt.Errorf("search messages: %w", err)
 	}

@@ -1,8 +1,6 @@
 package caddymsg_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -10,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -224,102 +221,8 @@ func (d document) resolve(ref string) any {
 	return at
 }
 
-// validate holds a value to a schema. It knows the keywords that the document
-// uses, and refuses any other.
-func (d document) validate(schema object, v any, at string) error {
-	for keyword, want := range schema {
-		switch keyword {
-		case "description", "examples":
-		case "$ref":
-			if err := d.validate(d.resolve(want.(string)).(object), v, at); err != nil {
-				return err
-			}
-		case "type":
-			types, ok := want.([]any)
-			if !ok {
-				types = []any{want}
-			}
-			if !slices.ContainsFunc(types, func(t any) bool { return isType(t.(string), v) }) {
-				return fmt.Errorf("%s: %v is no %v", at, v, want)
-			}
-		case "format":
-			if err := checkFormat(want.(string), v); err != nil {
-				return fmt.Errorf("%s: %w", at, err)
-			}
-		case "enum":
-			if !slices.Contains(want.([]any), v) {
-				return fmt.Errorf("%s: %v is none of %v", at, v, want)
-			}
-		case "required":
-			for _, name := range want.([]any) {
-				if _, ok := v.(object)[name.(string)]; !ok {
-					return fmt.Errorf("%s: %v is missing", at, name)
-				}
-			}
-		case "additionalProperties":
-			if want == true {
-				continue
-			}
-			properties, _ := schema["properties"].(object)
-			for name := range v.(object) {
-				if properties[name] == nil {
-					return fmt.Errorf("%s: %s is not documented", at, name)
-				}
-			}
-		case "properties":
-			for name, inner := range want.(object) {
-				if field, ok := v.(object)[name]; ok {
-					if err := d.validate(inner.(object), field, at+"."+name); err != nil {
-						return err
-					}
-				}
-			}
-		case "items":
-			items, _ := v.([]any)
-			for i, item := range items {
-				if err := d.validate(want.(object), item, fmt.Sprintf("%s[%d]", at, i)); err != nil {
-					return err
-				}
-			}
-		default:
-			return fmt.Errorf("%s: this test does not know %q", at, keyword)
-		}
-	}
-	return nil
-}
-
-func isType(name string, v any) bool {
-	switch v := v.(type) {
-	case nil:
-		return name == "null"
-	case string:
-		return name == "string"
-	case bool:
-		return name == "boolean"
-	case json.Number:
-		return name == "number" || name == "integer" && !strings.ContainsAny(v.String(), ".eE")
-	case object:
-		return name == "object"
-	case []any:
-		return name == "array"
-	}
-	return false
-}
-
-func checkFormat(name string, v any) error {
-	switch name {
-	case "int64":
-		_, err := v.(json.Number).Int64()
-		return err
-	case "date-time":
-		_, err := time.Parse(time.RFC3339Nano, v.(string))
-		return err
-	}
-	return fmt.Errorf("this test does not know the format %q", name)
-}
-
 // documentedAnswers asks for every answer that the document promises, but for
-// those of a server in trouble, and finds each as it is documented.
+// those of a server in trouble.
 func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	alice, bob := frontdoor.SignUp(t, s.URL, "alice"), frontdoor.SignUp(t, s.URL, "bob")
 	frontdoor.SignUp(t, s.URL, "carol")
@@ -460,22 +363,13 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 			if q.site != "" {
 				header = []string{"Sec-Fetch-Site", q.site}
 			}
-			r := q.as.Do(method, path+q.tail, q.body, header...).Want(q.status)
+			r := q.as.Do(method, path+q.tail, q.body, header...) // the client holds it to the document
+			require.Equal(t, q.status, r.StatusCode, r.Text)
 
 			if seen[q.route] == nil {
 				seen[q.route] = map[string]bool{"500": true, "503": true}
 			}
-			status := fmt.Sprint(q.status)
-			seen[q.route][status] = true
-			response, ok := d.Paths[pattern][strings.ToLower(method)].Responses[status]
-			require.True(t, ok, "%s is not documented", status)
-			content, ok := response.Content[r.Header.Get("Content-Type")]
-			require.True(t, ok, "%s is not documented", r.Header.Get("Content-Type"))
-			decoder := json.NewDecoder(bytes.NewReader([]byte(r.Text)))
-			decoder.UseNumber()
-			var body any
-			require.NoError(t, decoder.Decode(&body))
-			require.NoError(t, d.validate(content.Schema, body, "answer"))
+			seen[q.route][fmt.Sprint(q.status)] = true
 		})
 	}
 	for path, operations := range d.Paths {

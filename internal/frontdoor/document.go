@@ -20,17 +20,15 @@ import (
 
 // document is the API's OpenAPI document, made ready to hold answers to it.
 type document struct {
-	text []byte
-	// mux finds an operation as the server does: its patterns are the keys of
-	// operations.
-	mux        *http.ServeMux
-	operations map[string]documentedOperation
+	text       []byte
+	operations []documentedOperation
 	// problem is what an answer looks like where there is no operation.
 	problem documentedOperation
 }
 
 type documentedOperation struct {
-	id string
+	id, method string
+	path       []string // its segments; parameters are in braces
 	// answers are schemas by status and content type. An answer without
 	// content has no content type.
 	answers map[string]map[string]*jsonschema.Schema
@@ -81,19 +79,47 @@ func (d *document) check(r *http.Response, at, text string) error {
 	return nil
 }
 
+// find finds the operation that a request is for. As in http.ServeMux, words win
+// over parameters; unlike there, operations may clash, and then the first word
+// counts.
 func (d *document) find(method, at string) (documentedOperation, error) {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
 	if path.Clean(at) != at {
-		return d.problem, nil // the mux would redirect
+		return d.problem, nil // the API has clean paths alone
 	}
-	u, err := url.ParseRequestURI(at)
-	if err != nil {
-		return documentedOperation{}, err
+	best, known := d.problem, false
+	segments := strings.Split(at, "/")
+	for i, segment := range segments {
+		var err error
+		if segments[i], err = url.PathUnescape(segment); err != nil {
+			return documentedOperation{}, err
+		}
 	}
-	_, pattern := d.mux.Handler(&http.Request{Method: method, URL: u})
-	if pattern == "" {
-		return d.problem, nil
+	for _, op := range d.operations {
+		if op.method == method && op.matches(segments) && (!known || op.precedes(best)) {
+			best, known = op, true
+		}
 	}
-	return d.operations[pattern], nil
+	return best, nil
+}
+
+func isParameter(segment string) bool { return strings.HasPrefix(segment, "{") }
+
+func (op documentedOperation) matches(segments []string) bool {
+	return slices.EqualFunc(op.path, segments, func(own, segment string) bool {
+		return own == segment || isParameter(own) && segment != ""
+	})
+}
+
+func (op documentedOperation) precedes(other documentedOperation) bool {
+	for i := range op.path {
+		if word := !isParameter(op.path[i]); word == isParameter(other.path[i]) {
+			return word
+		}
+	}
+	return false
 }
 
 func (op documentedOperation) check(r *http.Response, text string) error {
@@ -156,10 +182,13 @@ func parseDocument(text []byte) (*document, error) {
 		return compiler.Compile(at.String())
 	}
 
-	d := &document{text: text, mux: http.NewServeMux(), operations: map[string]documentedOperation{}}
+	d := &document{text: text}
 	for at, operations := range parsed.Paths {
 		for method, documented := range operations {
-			op := documentedOperation{id: documented.OperationID, answers: map[string]map[string]*jsonschema.Schema{}}
+			op := documentedOperation{
+				id: documented.OperationID, method: strings.ToUpper(method), path: strings.Split(at, "/"),
+				answers: map[string]map[string]*jsonschema.Schema{},
+			}
 			for status, response := range documented.Responses {
 				answer := map[string]*jsonschema.Schema{}
 				for contentType := range response.Content {
@@ -172,9 +201,7 @@ func parseDocument(text []byte) (*document, error) {
 				}
 				op.answers[status] = answer
 			}
-			pattern := strings.ToUpper(method) + " " + at
-			d.mux.Handle(pattern, http.NotFoundHandler())
-			d.operations[pattern] = op
+			d.operations = append(d.operations, op)
 		}
 	}
 

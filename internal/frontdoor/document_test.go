@@ -31,6 +31,10 @@ const someDocument = `{
 		"/v1/things/all": {"get": {
 			"operationId": "count-things",
 			"responses": {"200": {"content": {"application/json": {"schema": {"type": "object", "additionalProperties": {"type": "integer"}}}}}}
+		}},
+		"/v1/{place}/parts": {"get": {
+			"operationId": "list-parts",
+			"responses": {"200": {"content": {"application/json": {"schema": {"type": "integer"}}}}}
 		}}
 	},
 	"components": {"schemas": {
@@ -70,11 +74,14 @@ func TestAnswersAgainstDocument(t *testing.T) {
 		{true, "GET", "/v1/things/7", 200, json, `{"id":9223372036854775807}`},
 		{true, "GET", "/v1/things/a%2Fb", 200, json, `{"id":1}`},
 		{true, "GET", "/v1/things/all", 200, json, `{"big":1,"small":2}`},
+		{true, "GET", "/v1/shelf/parts", 200, json, `1`},
+		{true, "GET", "/v1/things/parts", 200, json, `{"id":1}`},
 		{true, "HEAD", "/v1/things", 200, json, ``},
 		{true, "DELETE", "/v1/things/7", 204, "", ``},
 		{true, "GET", "/v1/things", 400, problem, refusal},
 		{true, "GET", "/v1/nothing", 404, problem, refusal},
 		{true, "GET", "/v1/things/", 404, problem, refusal},
+		{true, "GET", "/v1/things/..", 404, problem, refusal},
 		{true, "GET", "/v1", 404, problem, refusal},
 		{true, "PUT", "/v1/things", 405, problem, refusal},
 		{true, "PUT", "/v1/things", 403, problem, refusal},

@@ -20,10 +20,10 @@ import (
 //     admins manage.
 //   - bob (id 2) is a member of both. He and alice have written to each other, in
 //     chat 2, and then she has blocked him.
-//   - adam is an admin of both groups, and mia a member. She owns group 4, which is
-//     public.
-//   - stan and nina are in no chat. root is an administrator of the server.
+//   - adam is an admin of both groups, and mia a member.
 //   - dora was a member of both groups when her account was deactivated.
+//   - stan is in no chat. root is an administrator of the server.
+//   - nina is alone in group 4, which is public, and bob in group 5.
 //
 // Message 1 is from alice to group 1, 2 from alice to bob, 3 from bob to alice, 4 a
 // poll of alice's in group 1, 5 a poll of alice's in chat 2.
@@ -81,7 +81,8 @@ func newWorld(t *testing.T, engine frontdoor.Engine) *world {
 	send("alice", `"group_chat_id":1,"message":"Lunch?","poll":{"options":["Pizza","Pasta"]}`)
 	send("alice", `"dest_username":"bob","message":"Dinner?","poll":{"options":["Pizza","Pasta"]}`)
 	group("alice", "Board", 3, "bob", "adam", "mia", "dora")
-	group("mia", "Everybody", 4)
+	group("nina", "Everybody", 4)
+	group("bob", "Bob's", 5)
 	w.must("alice", "PUT", "/v1/blocks/bob", "")
 	for _, change := range []string{
 		`UPDATE chats SET managed_by = 'admins' WHERE id = 3`,
@@ -93,9 +94,12 @@ func newWorld(t *testing.T, engine frontdoor.Engine) *world {
 		w.exec(change)
 	}
 	if w.operation("create-invite") != nil {
-		for id, owner := range map[int]string{1: "alice", 4: "mia"} {
-			r := w.must(owner, "POST", fmt.Sprintf("/v1/group_chat/%d/invites", id), "")
-			w.invites[id] = r.Field("token").(string)
+		for _, invite := range []struct {
+			owner string
+			group int
+		}{{"alice", 1}, {"alice", 3}, {"nina", 4}} {
+			r := w.must(invite.owner, "POST", fmt.Sprintf("/v1/group_chat/%d/invites", invite.group), "")
+			w.invites[invite.group] = r.Field("token").(string)
 		}
 	}
 	w.save()
@@ -110,7 +114,7 @@ func (w *world) ask(who, method, path, body string, header ...string) *frontdoor
 		header = append(header, "Cookie", w.cookies[who])
 	}
 	r := w.client.Do(method, path, body, header...)
-	// Reading changes nothing, and nor does what is refused.
+	// Reading changes nothing, and nor does what is refused: see TestAuthorisation.
 	w.changed = w.changed || method != http.MethodGet && r.StatusCode < 400
 	return r
 }
@@ -200,4 +204,28 @@ func (w *world) restore() {
 	}
 	require.NoError(w.t, tx.Commit())
 	w.changed = false
+}
+
+// touched lists the tables that are not as they were at save, but for those that
+// the server writes to by itself, or to note what it has refused.
+func (w *world) touched() (names []string) {
+	w.t.Helper()
+	var compare []string
+	for _, name := range w.tables {
+		if !strings.HasPrefix(name, "search") && name != "audit_log" {
+			compare = append(compare, fmt.Sprintf(`
+				SELECT '%[1]s' WHERE EXISTS (SELECT * FROM %[1]s EXCEPT SELECT * FROM saved_%[1]s)
+					OR (SELECT count(*) FROM %[1]s) <> (SELECT count(*) FROM saved_%[1]s)`, name))
+		}
+	}
+	rows, err := w.db.QueryContext(w.t.Context(), strings.Join(compare, " UNION ALL "))
+	require.NoError(w.t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		require.NoError(w.t, rows.Scan(&name))
+		names = append(names, name)
+	}
+	require.NoError(w.t, rows.Err())
+	return names
 }

@@ -225,6 +225,22 @@ var authorisation = map[string]access{
 		ask: "/v1/messages/1/reactions/like", want: readers, blocked: "/v1/messages/2/reactions/like",
 	},
 
+	"get-poll": {ask: "/v1/messages/4/poll", want: readers},
+	"vote": {
+		ask:     `/v1/messages/4/poll/votes {"options":[0]}`,
+		want:    answers{who, none, yes, yes, yes, block, none, who},
+		blocked: `/v1/messages/5/poll/votes {"options":[0]}`,
+	},
+	"list-votes": {ask: "/v1/messages/4/poll/votes?option=0", want: readers},
+	"close-poll": {
+		ask:  "/v1/messages/4/poll/close",
+		want: answers{who, none, sender, yes, yes, sender, none, who},
+	},
+	"close-poll: of two people": {
+		ask:  "/v1/messages/5/poll/close",
+		want: answers{who, none, none, none, yes, sender, none, who},
+	},
+
 	"admin-list-users":    {ask: "/v1/admin/users", want: systemAdmin},
 	"admin-create-user":   {ask: `/v1/admin/users {"username":"zoe","password":"password"}`, want: systemAdmin},
 	"admin-get-user":      {ask: "/v1/admin/users/2", want: systemAdmin},
@@ -289,11 +305,7 @@ func (a access) request(w *world, role, name string) (path, body string) {
 	if name == "" {
 		name = "nobody"
 	}
-	known := []string{"{me}", name}
-	for group, token := range w.invites {
-		known = append(known, fmt.Sprintf("{invite %d}", group), token)
-	}
-	path, body, _ = strings.Cut(strings.NewReplacer(known...).Replace(ask), " ")
+	path, body, _ = strings.Cut(w.fill(strings.ReplaceAll(ask, "{me}", name)), " ")
 	return path, body
 }
 

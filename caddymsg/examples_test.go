@@ -18,8 +18,8 @@ type preparation struct {
 	// either are fields of which a request needs one, and takes one. No schema
 	// says so.
 	either []string
-	// path replaces values of the path that can't be known beforehand.
-	path func(w *world) map[string]string
+	// path has what stands in the path in place of the examples.
+	path map[string]string
 	// before is asked first, as alice: method, path, body.
 	before []string
 }
@@ -31,10 +31,16 @@ var preparations = map[string]preparation{
 	"send-message":    {either: []string{"dest_username", "group_chat_id"}},
 	"send-to-chat":    {either: []string{"text", "texts"}},
 
-	"join-group":     {path: func(*world) map[string]string { return map[string]string{"group_chat_id": "4"} }},
-	"get-invitation": {path: func(w *world) map[string]string { return map[string]string{"token": w.invites[4]} }},
-	"accept-invite":  {path: func(w *world) map[string]string { return map[string]string{"token": w.invites[4]} }},
+	"join-group":     {path: map[string]string{"group_chat_id": "4"}},
+	"get-invitation": {path: map[string]string{"token": "{invite 4}"}},
+	"accept-invite":  {path: map[string]string{"token": "{invite 4}"}},
+	"get-poll":       {path: aPoll},
+	"vote":           {path: aPoll},
+	"list-votes":     {path: aPoll},
+	"close-poll":     {path: aPoll},
 }
+
+var aPoll = map[string]string{"message_id": "4"}
 
 // TestExamples sends the examples of the document, as alice; those of administrators,
 // as root. They are answered with success, and the client holds the answers to the
@@ -57,11 +63,7 @@ func TestExamples(t *testing.T) {
 						call := append(strings.SplitN(call, " ", 3), "")
 						w.must("alice", call[0], call[1], call[2])
 					}
-					values := map[string]string{}
-					if prepare.path != nil {
-						values = prepare.path(w)
-					}
-					r := w.send(op, v.given, values)
+					r := w.send(op, v.given, prepare.path)
 					require.Equal(t, op.success(t), r.StatusCode, "%s: %s", r.Request.URL, r.Text)
 				})
 			}
@@ -194,7 +196,7 @@ func (w *world) send(op *worldOperation, given []input, values map[string]string
 		switch i.in {
 		case "path":
 			if value, ok := values[i.name]; ok {
-				text = value
+				text = w.fill(value)
 			}
 			path = strings.ReplaceAll(path, "{"+i.name+"}", url.PathEscape(text))
 		case "query":

@@ -130,6 +130,14 @@ func (w *world) exec(statement string) {
 	require.NoError(w.t, err, statement)
 }
 
+// fill puts tokens in the place of {invite 1} and so on.
+func (w *world) fill(text string) string {
+	for group, token := range w.invites {
+		text = strings.ReplaceAll(text, fmt.Sprintf("{invite %d}", group), token)
+	}
+	return text
+}
+
 // worldOperation is an operation of the document, as it is written there.
 type worldOperation struct {
 	method, path string

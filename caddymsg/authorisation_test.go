@@ -238,7 +238,7 @@ var authorisation = map[string]access{
 	},
 	"close-poll: of two people": {
 		ask:  "/v1/messages/5/poll/close",
-		want: answers{who, none, none, none, yes, sender, none, who},
+		want: answers{who, none, none, none, yes, block, none, who},
 	},
 
 	"admin-list-users":    {ask: "/v1/admin/users", want: systemAdmin},

@@ -28,7 +28,7 @@ type preparation struct {
 var preparations = map[string]preparation{
 	"register":        {before: []string{"DELETE /v1/me"}},
 	"add-participant": {before: []string{"DELETE /v1/group_chat/1/participants/bob"}},
-	"send-message":    {either: []string{"dest_username", "group_chat_id"}},
+	"send-message":    {either: []string{"group_chat_id", "dest_username"}},
 	"send-to-chat":    {either: []string{"text", "texts"}},
 
 	"join-group":     {path: map[string]string{"group_chat_id": "4"}},
@@ -155,15 +155,19 @@ type variant struct {
 // inputs, and with all of them, as the docs page fills them in.
 func variants(inputs []input, either []string) []variant {
 	with := func(optional ...input) (given []input) {
-		choice := "" // of those that either names
-		for _, i := range slices.Concat(optional, inputs) {
-			if choice == "" && slices.Contains(either, i.name) {
-				choice = i.name
-			}
+		asked := func(name string) bool {
+			return slices.ContainsFunc(optional, func(i input) bool { return i.name == name })
+		}
+		choice := either
+		if chosen := slices.IndexFunc(either, asked); chosen >= 0 {
+			choice = either[chosen:]
 		}
 		for _, i := range inputs {
-			asked := slices.ContainsFunc(optional, func(o input) bool { return o.in == i.in && o.name == i.name })
-			if i.required || i.name == choice || asked && !slices.Contains(either, i.name) {
+			if slices.Contains(either, i.name) {
+				if i.name == choice[0] {
+					given = append(given, i)
+				}
+			} else if i.required || asked(i.name) {
 				given = append(given, i)
 			}
 		}

@@ -30,6 +30,7 @@ var preparations = map[string]preparation{
 	"add-participant": {before: []string{"DELETE /v1/group_chat/1/participants/bob"}},
 	"send-message":    {either: []string{"group_chat_id", "dest_username"}},
 	"send-to-chat":    {either: []string{"text", "texts"}},
+	"search":          {either: []string{"q"}},
 
 	"join-group":     {path: map[string]string{"group_chat_id": "4"}},
 	"get-invitation": {path: map[string]string{"token": "{invite 4}"}},

@@ -294,6 +294,7 @@ func wireFacts(t *testing.T, s *frontdoor.Server) {
 
 func nextHandler(t *testing.T, s *frontdoor.Server) {
 	c := frontdoor.NewClient(t, s.URL)
+	c.Unchecked = "another handler answers"
 	for path, want := range map[string]string{"/": "a file", "/hello": "the next handler"} {
 		require.Equal(t, want, c.Get(path).Want(200).Text)
 	}

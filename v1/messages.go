@@ -133,7 +133,7 @@ func appendString(b []byte, s string) []byte {
 }
 
 type sendInput struct {
-	IdempotencyKey string `header:"Idempotency-Key" doc:"The same as client_id, which wins."`
+	IdempotencyKey string `header:"Idempotency-Key" example:"5f0c" doc:"The same as client_id, which wins."`
 	Body           struct {
 		_           struct{} `additionalProperties:"true"`
 		GroupChatID chatRef  `json:"group_chat_id,omitzero"`
@@ -224,9 +224,9 @@ type messageOutput struct {
 // PageQuery is how a history is paged. (huma finds no parameters in an embedded
 // struct that is not exported.)
 type PageQuery struct {
-	Limit  int   `query:"limit" minimum:"1" maximum:"500" doc:"At most so many messages: the newest ones, or those behind after."`
-	Before int64 `query:"before" minimum:"1" doc:"Only messages with a lower id."`
-	After  int64 `query:"after" minimum:"1" doc:"Only messages with a higher id."`
+	Limit  int   `query:"limit" minimum:"1" maximum:"500" example:"50" doc:"At most so many messages: the newest ones, or those behind after."`
+	Before int64 `query:"before" minimum:"1" example:"100" doc:"Only messages with a lower id."`
+	After  int64 `query:"after" minimum:"1" example:"1" doc:"Only messages with a higher id."`
 }
 
 func (q PageQuery) page() chat.Page {

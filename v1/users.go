@@ -41,18 +41,18 @@ func newMe(u chat.User) Me {
 // order.
 type listUsersInput struct {
 	Query           string `query:"q" example:"ali" doc:"Words, all of which the username and the display name must have, each at least as the beginning of one; see GET /v1/search."`
-	ID              string `query:"id" doc:"Filters: what is not valid is ignored."`
+	ID              string `query:"id" example:"1" doc:"Filters: what is not valid is ignored."`
 	Username        string `query:"username" example:"alice"`
-	UsernameLike    string `query:"username-like" doc:"Contains it; ASCII letters of both cases are the same."`
-	DisplayName     string `query:"display_name"`
-	DisplayNameLike string `query:"display_name-like"`
-	About           string `query:"about"`
-	AboutLike       string `query:"about-like"`
-	CreatedAt       string `query:"created_at"`
-	OrderedBy       string `query:"ordered-by" doc:"A field. It may be given several times, and so may ordered-by-desc; the first counts most. Default: id."`
-	OrderedByDesc   string `query:"ordered-by-desc"`
-	Limit           string `query:"limit" doc:"At most so many, up to 500. Default: 100."`
-	Offset          string `query:"offset" doc:"So many are left out first."`
+	UsernameLike    string `query:"username-like" example:"LIC" doc:"Contains it; ASCII letters of both cases are the same."`
+	DisplayName     string `query:"display_name" example:"Alice Liddell"`
+	DisplayNameLike string `query:"display_name-like" example:"liddell"`
+	About           string `query:"about" example:"Down the rabbit hole."`
+	AboutLike       string `query:"about-like" example:"rabbit"`
+	CreatedAt       string `query:"created_at" example:"2006-01-02T15:04:05.000000Z"`
+	OrderedBy       string `query:"ordered-by" example:"username" doc:"A field. It may be given several times, and so may ordered-by-desc; the first counts most. Default: id."`
+	OrderedByDesc   string `query:"ordered-by-desc" example:"created_at"`
+	Limit           string `query:"limit" example:"20" doc:"At most so many, up to 500. Default: 100."`
+	Offset          string `query:"offset" example:"0" doc:"So many are left out first."`
 
 	filter chat.Filter
 }

@@ -40,8 +40,11 @@ func Start(tb testing.TB, opts Options) *Server {
 type Client struct {
 	// HTTP may be changed before the first request.
 	HTTP *http.Client
-	base string
-	tb   testing.TB
+	// Unchecked says why this client's answers are not held to the API's
+	// document. Empty: they are.
+	Unchecked string
+	base      string
+	tb        testing.TB
 }
 
 // NewClient makes a client of the site at a URL.
@@ -113,8 +116,10 @@ func (c *Client) Do(method, path, body string, header ...string) *Response {
 	return r
 }
 
-// Try is Do for requests that may fail.
+// Try is Do for requests that may fail. The test fails if an answer of the API
+// is not as its document says.
 func (c *Client) Try(ctx context.Context, method, path, body string, header ...string) (*Response, error) {
+	c.tb.Helper()
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, strings.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -133,6 +138,11 @@ func (c *Client) Try(ctx context.Context, method, path, body string, header ...s
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, err
+	}
+	if c.Unchecked == "" {
+		if err := checkAnswer(resp, string(text)); err != nil {
+			c.tb.Errorf("not as documented: %v\n%.1000s", err, text)
+		}
 	}
 	return &Response{Response: resp, Text: string(text), tb: c.tb}, nil
 }

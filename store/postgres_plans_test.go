@@ -325,9 +325,6 @@ func TestPostgresPlans(t *testing.T) {
 		{"DeleteReaction", func(tx *store.Tx) error {
 			return tx.DeleteReaction(crowdReacted, 1, "👍")
 		}, 3, 15},
-		{"DeleteReactionsTo", func(tx *store.Tx) error {
-			return tx.DeleteReactionsTo(crowdReacted)
-		}, 20, 60},
 		{"CreateVote", func(tx *store.Tx) error {
 			return tx.CreateVote(store.Vote{MessageID: crowdReacted, Choice: 1, UserID: 1, CreatedAt: noon})
 		}, 1, 60},
@@ -349,9 +346,6 @@ func TestPostgresPlans(t *testing.T) {
 		{"DeleteVote", func(tx *store.Tx) error {
 			return tx.DeleteVote(crowdReacted, 0, 1)
 		}, 3, 15},
-		{"DeletePoll", func(tx *store.Tx) error {
-			return tx.DeletePoll(crowdReacted)
-		}, 20, 60},
 		{"DeleteSessionByTokenHash", func(tx *store.Tx) error {
 			return tx.DeleteSessionByTokenHash(hash("7"))
 		}, 1, 10},

@@ -50,7 +50,7 @@ type detailed struct {
 
 func messagePath(id int64) string { return fmt.Sprint("/v1/messages/", id) }
 
-func chatPath(id int64) string { return fmt.Sprintf("/v1/chats/%d/messages", id) }
+func messagesPath(id int64) string { return fmt.Sprintf("/v1/chats/%d/messages", id) }
 
 func editAndDelete(t *testing.T, s *frontdoor.Server) {
 	ann, ben, cid := frontdoor.SignUp(t, s.URL, "ann"), frontdoor.SignUp(t, s.URL, "ben"), frontdoor.SignUp(t, s.URL, "cid")
@@ -116,7 +116,7 @@ func replies(t *testing.T, s *frontdoor.Server) {
 	root := send(t, dan, "eve", "root")
 	reply := decode[detailed](eve.Post("/v1/messages", fmt.Sprintf(`{"dest_username":"dan","message":"reply","reply_to":%d}`, root.ID)))
 	require.Equal(t, []int64{root.ID, root.ID}, []int64{reply.ReplyTo, reply.ThreadID})
-	deeper := decode[detailed](dan.Post(chatPath(root.ChatID), fmt.Sprintf(`{"text":"deeper","reply_to":%d}`, reply.ID)))
+	deeper := decode[detailed](dan.Post(messagesPath(root.ChatID), fmt.Sprintf(`{"text":"deeper","reply_to":%d}`, reply.ID)))
 	require.Equal(t, root.ID, deeper.ThreadID)
 	for _, id := range []int64{root.ID, reply.ID, deeper.ID} {
 		thread := decode[[]detailed](dan.Get(messagePath(id) + "/thread"))
@@ -126,9 +126,9 @@ func replies(t *testing.T, s *frontdoor.Server) {
 	require.Equal(t, []int64{reply.ID}, idsOf(list(dan, fmt.Sprintf("%s/thread?limit=1&after=%d", messagePath(root.ID), root.ID))))
 	other := send(t, dan, newGroup(dan), "elsewhere")
 	check(t, []row{
-		{"400 of another chat", dan, "POST " + chatPath(root.ChatID), fmt.Sprintf(`{"text":"x","reply_to":%d}`, other.ID), 400, "reply_to_invalid", "reply_to"},
+		{"400 of another chat", dan, "POST " + messagesPath(root.ChatID), fmt.Sprintf(`{"text":"x","reply_to":%d}`, other.ID), 400, "reply_to_invalid", "reply_to"},
 		{"400 to whom", dan, "POST /v1/messages", fmt.Sprintf(`{"dest_username":"dan","message":"x","reply_to":%d}`, root.ID), 400, "reply_to_invalid", "reply_to"},
-		{"400 no number", dan, "POST " + chatPath(root.ChatID), `{"text":"x","reply_to":0}`, 400, "malformed_request", "reply_to"},
+		{"400 no number", dan, "POST " + messagesPath(root.ChatID), `{"text":"x","reply_to":0}`, 400, "malformed_request", "reply_to"},
 		{"400 limit", dan, "GET " + messagePath(root.ID) + "/thread?limit=501", "", 400, "malformed_request", "limit"},
 	})
 }
@@ -136,7 +136,7 @@ func replies(t *testing.T, s *frontdoor.Server) {
 func sendToChat(t *testing.T, s *frontdoor.Server) {
 	fay, gus, hal := frontdoor.SignUp(t, s.URL, "fay"), frontdoor.SignUp(t, s.URL, "gus"), frontdoor.SignUp(t, s.URL, "hal")
 	group := newGroup(fay)
-	path := chatPath(group)
+	path := messagesPath(group)
 	add(t, fay, group, "gus")
 	one := decode[detailed](fay.Post(path, `{"text":"one","client_id":"key"}`))
 	require.Equal(t, int64(1), one.Seq)
@@ -180,7 +180,7 @@ func chatPages(t *testing.T, s *frontdoor.Server) {
 		ids = append(ids, send(t, who, group, fmt.Sprint("Text ", i)).ID)
 		send(t, ida, noise, "noise")
 	}
-	path := chatPath(group)
+	path := messagesPath(group)
 	reversed := slices.Clone(ids)
 	slices.Reverse(reversed)
 	odd := func(of []int64) (some []int64) {
@@ -239,8 +239,8 @@ func chatPages(t *testing.T, s *frontdoor.Server) {
 		requireAnswer(t, jon.Get(path+"?"+query), 400, "malformed_request", field)
 	}
 	check(t, []row{
-		{"403", jon, "GET " + chatPath(noise), "", 403, "not_a_participant", ""},
-		{"403 by filter", jon, "GET " + chatPath(noise) + "?text=noise", "", 403, "not_a_participant", ""},
+		{"403", jon, "GET " + messagesPath(noise), "", 403, "not_a_participant", ""},
+		{"403 by filter", jon, "GET " + messagesPath(noise) + "?text=noise", "", 403, "not_a_participant", ""},
 		{"403 no chat", jon, "GET /v1/chats/0/messages?text=noise", "", 403, "not_a_participant", ""},
 		{"404", jon, "GET /v1/chats/x/messages", "", 404, "no_such_path", ""},
 	})

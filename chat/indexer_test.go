@@ -234,7 +234,7 @@ func TestIndexerInTrouble(t *testing.T) {
 	var log logBuffer
 	r.Service = chat.New(r.store, slog.New(slog.NewTextHandler(&log, nil)))
 	end := r.work(t)
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "search index") }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "work behind the requests") }, patience, time.Millisecond)
 	end()
 	require.Equal(t, 1, strings.Count(log.String(), "\n"))
 	require.NotContains(t, log.String(), "note")

@@ -40,11 +40,8 @@ func (s *Service) React(ctx context.Context, caller Caller, messageID int64, emo
 		if err != nil {
 			return err
 		}
-		if err := notBlockedAt(tx, caller, m); err != nil {
+		if err := mayAnswer(tx, caller, m); err != nil {
 			return err
-		}
-		if !m.DeletedAt.IsZero() {
-			return errMessageDeleted()
 		}
 		reaction, err = tx.FindReaction(messageID, caller.UserID, emoji)
 		if !errors.Is(err, store.ErrNotFound) {
@@ -180,6 +177,18 @@ func lockMessage(tx *store.Tx, caller Caller, id int64) (Message, error) {
 		return Message{}, refuse(err, store.ErrNotFound, errNoSuchMessage())
 	}
 	return messageOf(tx, caller, id)
+}
+
+// mayAnswer returns Forbidden as notBlockedAt does, and Invalid if a message has
+// been deleted.
+func mayAnswer(tx *store.Tx, caller Caller, m Message) error {
+	if err := notBlockedAt(tx, caller, m); err != nil {
+		return err
+	}
+	if !m.DeletedAt.IsZero() {
+		return errMessageDeleted()
+	}
+	return nil
 }
 
 // notBlockedAt returns Forbidden if a message is in a chat with somebody who has

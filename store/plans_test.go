@@ -390,9 +390,6 @@ func plans(t *testing.T, prepare string) {
 		{name: "DeleteReaction", fn: func(tx *store.Tx) error {
 			return tx.DeleteReaction(1, ada.ID, "👍")
 		}, want: []string{"(message_id=? AND emoji=? AND user_id=?)"}},
-		{name: "DeleteReactionsTo", fn: func(tx *store.Tx) error {
-			return tx.DeleteReactionsTo(1)
-		}, want: []string{"(message_id=?)"}},
 		{name: "LockUser", fn: func(tx *store.Tx) error {
 			_, err := tx.LockUser(ada.ID)
 			return err
@@ -452,12 +449,6 @@ func plans(t *testing.T, prepare string) {
 		{name: "DeleteVote", fn: func(tx *store.Tx) error {
 			return tx.DeleteVote(1, 0, ada.ID)
 		}, want: []string{"SEARCH poll_votes USING PRIMARY KEY (message_id=? AND choice=? AND user_id=?)"}},
-		{name: "DeletePoll", fn: func(tx *store.Tx) error {
-			return tx.DeletePoll(1)
-		}, want: []string{
-			"SEARCH poll_votes USING PRIMARY KEY (message_id=?)",
-			"SEARCH polls USING INTEGER PRIMARY KEY (rowid=?)",
-		}},
 		{name: "DeleteSessionByTokenHash", fn: func(tx *store.Tx) error {
 			return tx.DeleteSessionByTokenHash(session.TokenHash)
 		}, want: []string{"(token_hash=?)"}},

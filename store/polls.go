@@ -69,18 +69,6 @@ func (tx *Tx) ClosePoll(messageID int64, at time.Time) error {
 	return nil
 }
 
-// DeletePoll takes away what belongs to the poll of a message, if it has one.
-func (tx *Tx) DeletePoll(messageID int64) error {
-	_, err := tx.exec(`DELETE FROM poll_votes WHERE message_id = ?1`, messageID)
-	if err == nil {
-		_, err = tx.exec(`DELETE FROM polls WHERE message_id = ?1`, messageID)
-	}
-	if err != nil {
-		return fmt.Errorf("delete poll: %w", err)
-	}
-	return nil
-}
-
 // pollOf is a row of polls.
 type pollOf struct {
 	messageID int64

@@ -127,10 +127,4 @@ func polls(t *testing.T, open opener) {
 	require.Equal(t, earlier, now[all[0]].ClosesAt)
 	require.Equal(t, 2, now[all[0]].Voters)
 	require.Equal(t, 1, now[all[0]].Options[1].Votes)
-
-	update(t, s, func(tx *store.Tx) error { return tx.DeletePoll(all[0]) })
-	update(t, s, func(tx *store.Tx) error { return tx.DeletePoll(all[1]) })
-	rest := standing(ada, noon)
-	require.Len(t, rest, 1)
-	require.Contains(t, rest, all[2])
 }

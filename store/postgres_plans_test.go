@@ -503,9 +503,6 @@ func TestPostgresPlans(t *testing.T) {
 		{"DeleteReaction", func(tx *store.Tx) error {
 			return tx.DeleteReaction(crowdReacted, 1, "👍")
 		}, 3, 15},
-		{"DeleteReactionsTo", func(tx *store.Tx) error {
-			return tx.DeleteReactionsTo(crowdReacted)
-		}, 20, 60},
 		{"LockUser", func(tx *store.Tx) error {
 			_, err := tx.LockUser(one)
 			return err
@@ -558,9 +555,6 @@ func TestPostgresPlans(t *testing.T) {
 		{"DeleteVote", func(tx *store.Tx) error {
 			return tx.DeleteVote(crowdReacted, 0, 1)
 		}, 3, 15},
-		{"DeletePoll", func(tx *store.Tx) error {
-			return tx.DeletePoll(crowdReacted)
-		}, 20, 60},
 		{"DeleteSessionByTokenHash", func(tx *store.Tx) error {
 			return tx.DeleteSessionByTokenHash(hash("7"))
 		}, 1, 10},

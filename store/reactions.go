@@ -47,14 +47,6 @@ func (tx *Tx) DeleteReaction(messageID, userID int64, emoji string) error {
 	return nil
 }
 
-// DeleteReactionsTo takes all reactions to a message away.
-func (tx *Tx) DeleteReactionsTo(messageID int64) error {
-	if _, err := tx.exec(`DELETE FROM reactions WHERE message_id = ?1`, messageID); err != nil {
-		return fmt.Errorf("delete reactions to message: %w", err)
-	}
-	return nil
-}
-
 const selectReactions = `
 	SELECT r.message_id, r.user_id, u.username, r.emoji, r.created_at
 	FROM reactions r JOIN users u ON u.id = r.user_id

@@ -46,8 +46,12 @@ type PollOption struct {
 	Me    bool   `json:"me" example:"true" doc:"One has chosen it."`
 }
 
-func newPoll(p chat.Poll) Poll {
-	poll := Poll{
+// newPoll is nil for no poll.
+func newPoll(p *chat.Poll) *Poll {
+	if p == nil {
+		return nil
+	}
+	poll := &Poll{
 		Options: make([]PollOption, 0, len(p.Options)), Multiple: p.Multiple, Anonymous: p.Anonymous,
 		Closed: p.Closed, Voters: p.Voters,
 	}
@@ -143,7 +147,7 @@ func pollAnswer(id string, rule func(int64) (chat.Poll, error)) (*pollOutput, er
 	if err != nil {
 		return nil, err
 	}
-	return &pollOutput{Body: newPoll(poll)}, nil
+	return &pollOutput{Body: *newPoll(&poll)}, nil
 }
 
 func (a *API) listVotes(ctx context.Context, in *votesInput) (*votesOutput, error) {

@@ -67,7 +67,7 @@ func newMessageDetails(m chat.Message) *MessageDetails {
 		len(m.Mentions) == 0 && len(m.Reactions) == 0 && m.Poll == nil {
 		return nil
 	}
-	d := &MessageDetails{ReplyTo: m.ReplyTo, ThreadID: m.ThreadID, ReplyCount: m.ReplyCount, Poll: pollOf(m.Poll)}
+	d := &MessageDetails{ReplyTo: m.ReplyTo, ThreadID: m.ThreadID, ReplyCount: m.ReplyCount, Poll: newPoll(m.Poll)}
 	if !m.EditedAt.IsZero() {
 		d.EditedAt = timestamp(m.EditedAt)
 	}

@@ -65,15 +65,6 @@ func newPoll(p *chat.Poll) *Poll {
 	return poll
 }
 
-// pollOf returns nil for a message that is no poll.
-func pollOf(p *chat.Poll) *Poll {
-	if p == nil {
-		return nil
-	}
-	poll := newPoll(*p)
-	return &poll
-}
-
 type pollInput struct {
 	MessageID string `path:"message_id" example:"1" doc:"The message's id: digits alone."`
 }

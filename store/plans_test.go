@@ -225,8 +225,8 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.NextSeq(ada.ID, group.ID, 1, noon)
 			return err
 		}, want: []string{
-			"SEARCH participants USING PRIMARY KEY (chat_id=? AND user_id=?)",
 			"SEARCH chats USING INTEGER PRIMARY KEY (rowid=?)",
+			"SEARCH participants USING PRIMARY KEY (chat_id=? AND user_id=?)",
 		}},
 		{name: "FindChatByID", fn: func(tx *store.Tx) error {
 			_, err := tx.FindChatByID(group.ID)
@@ -453,7 +453,7 @@ func plans(t *testing.T, prepare string) {
 			return tx.DeleteSessionByTokenHash(session.TokenHash)
 		}, want: []string{"(token_hash=?)"}},
 		{name: "DeleteMessage", fn: func(tx *store.Tx) error {
-			m, err := tx.FindMessage(ada.ID, 1) // edited above, and replied to
+			m, err := tx.FindMessageBySender(ada.ID, 1) // edited above, and replied to
 			if err != nil {
 				return err
 			}

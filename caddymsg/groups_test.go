@@ -223,11 +223,11 @@ func managedGroup(t *testing.T, s *frontdoor.Server) {
 	mona.Do("PATCH", groupPath(group), `{"managed_by":"admins"}`).Want(200)
 	to, people := fmt.Sprint(" /v1/group_chat/", group), fmt.Sprint(" /v1/group_chat/", group, "/participants")
 	check(t, []row{
-		{"a member adds nobody", mel, "POST" + people, `{"username":"mika"}`, 403, "admin_required", ""},
-		{"a member removes nobody", mel, "DELETE" + people + "/milo", "", 403, "admin_required", ""},
-		{"a member invites nobody", mel, "POST" + to + "/invites", "", 403, "admin_required", ""},
-		{"a member sees no invites", mel, "GET" + to + "/invites", "", 403, "admin_required", ""},
-		{"a member changes nothing", mel, "PATCH" + to, `{"title":"x"}`, 403, "admin_required", ""},
+		{"a member adds nobody", mel, "POST" + people, `{"username":"mika"}`, 403, "group_admin_required", ""},
+		{"a member removes nobody", mel, "DELETE" + people + "/milo", "", 403, "group_admin_required", ""},
+		{"a member invites nobody", mel, "POST" + to + "/invites", "", 403, "group_admin_required", ""},
+		{"a member sees no invites", mel, "GET" + to + "/invites", "", 403, "group_admin_required", ""},
+		{"a member changes nothing", mel, "PATCH" + to, `{"title":"x"}`, 403, "group_admin_required", ""},
 		{"a member makes no admins", mel, "PATCH" + people + "/mel", `{"role":"admin"}`, 403, "owner_required", ""},
 		{"an admin makes no admins", milo, "PATCH" + people + "/mel", `{"role":"admin"}`, 403, "owner_required", ""},
 		{"an admin does not remove the owner", milo, "DELETE" + people + "/mona", "", 403, "owner_required", ""},

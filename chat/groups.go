@@ -242,7 +242,7 @@ func errNotAGroup() *Error {
 }
 
 func errAdminRequired() *Error {
-	return &Error{Kind: Forbidden, Code: "admin_required", Message: "Only the owner and the admins of this group may do that."}
+	return &Error{Kind: Forbidden, Code: "group_admin_required", Message: "Only the owner and the admins of this group may do that."}
 }
 
 func errOwnerRequired() *Error {

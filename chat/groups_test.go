@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	groupAdminRequired = refusal{chat.Forbidden, "admin_required", ""}
+	groupAdminRequired = refusal{chat.Forbidden, "group_admin_required", ""}
 	ownerRequired      = refusal{chat.Forbidden, "owner_required", ""}
 	alreadyIn          = refusal{chat.Conflict, "already_a_participant", ""}
 )

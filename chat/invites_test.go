@@ -217,7 +217,7 @@ func TestAcceptInvite(t *testing.T) {
 			_, err = r.AcceptInvite(t.Context(), bob, kept.Token)
 			require.NoError(t, err, "somebody else still wants them")
 		})
-		t.Run("whoever leaves leaves their invites", func(t *testing.T) {
+		t.Run("the invites of one who leaves stay", func(t *testing.T) {
 			_, err := r.SetRole(t.Context(), alice, group, "bob", store.Admin)
 			require.NoError(t, err)
 			invite := r.invite(t, bob, group, chat.NewInvite{})

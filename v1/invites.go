@@ -72,8 +72,8 @@ type invitationOutput struct {
 
 func (a *API) registerInvites() {
 	const (
-		all   = "/v1/group_chat/{group_chat_id}/invites"
-		token = "/v1/invites/{token}"
+		all = "/v1/group_chat/{group_chat_id}/invites"
+		one = "/v1/invites/{token}"
 	)
 	tag := func(op huma.Operation) huma.Operation {
 		op.Tags = []string{"invites"}
@@ -85,9 +85,9 @@ func (a *API) registerInvites() {
 		"List the invites that are of use to a group that one may add people to, by id", 400, 403, 404)), a.listInvites)
 	register(a, tag(a.operation(http.MethodDelete, all+"/{invite_id}", "revoke-invite",
 		"End an invite to a group that one may add people to", 400, 403, 404)), a.revokeInvite)
-	register(a, tag(a.operation(http.MethodGet, token, "get-invitation",
+	register(a, tag(a.operation(http.MethodGet, one, "get-invitation",
 		"Look at what one is invited to", 404)), a.getInvitation)
-	register(a, tag(a.operation(http.MethodPost, token, "accept-invite",
+	register(a, tag(a.operation(http.MethodPost, one, "accept-invite",
 		"Join the group that one is invited to", 400, 404)), a.acceptInvite)
 }
 

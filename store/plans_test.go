@@ -284,6 +284,65 @@ func plans(t *testing.T, prepare string) {
 		{name: "SetWatermarks", fn: func(tx *store.Tx) error {
 			return tx.SetWatermarks(store.Participant{ChatID: group.ID, UserID: ada.ID})
 		}, want: []string{"SEARCH participants USING PRIMARY KEY (chat_id=? AND user_id=?)"}},
+		{name: "CreateReaction", fn: func(tx *store.Tx) error {
+			return tx.CreateReaction(store.Reaction{MessageID: 1, UserID: ada.ID, Emoji: "👍", CreatedAt: noon})
+		}, want: []string{"SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "FindReaction", fn: func(tx *store.Tx) error {
+			_, err := tx.FindReaction(1, ada.ID, "👍")
+			return err
+		}, want: []string{"(message_id=? AND emoji=? AND user_id=?)"}},
+		{name: "HasReaction", fn: func(tx *store.Tx) error {
+			_, err := tx.HasReaction(1, "👍")
+			return err
+		}, want: []string{"(message_id=? AND emoji=?)"}},
+		// It sorts the reactions to the messages, which is what is to be counted.
+		{name: "ListReactions", fn: func(tx *store.Tx) error {
+			_, err := tx.ListReactions(1, "👍", 10, 0)
+			return err
+		}, want: []string{"SEARCH r USING", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}, sort: true},
+		{name: "CountReactions", fn: func(tx *store.Tx) error {
+			_, err := tx.CountReactions(ada.ID, []int64{1, 2, 3})
+			return err
+		}, want: []string{"(message_id=?)"}, sort: true},
+		{name: "DeleteReaction", fn: func(tx *store.Tx) error {
+			return tx.DeleteReaction(1, ada.ID, "👍")
+		}, want: []string{"(message_id=? AND emoji=? AND user_id=?)"}},
+		{name: "FindPoll", fn: func(tx *store.Tx) error {
+			_, err := tx.FindPoll(ada.ID, 1, noon)
+			return err
+		}, want: []string{
+			"SEARCH polls USING INTEGER PRIMARY KEY (rowid=?)",
+			"SEARCH poll_votes USING PRIMARY KEY (message_id=? AND choice=? AND user_id=?)",
+		}},
+		{name: "FindPolls", fn: func(tx *store.Tx) error {
+			_, err := tx.FindPolls(ada.ID, []int64{1, 2, 3}, noon)
+			return err
+		}, want: []string{
+			"SEARCH polls USING INTEGER PRIMARY KEY (rowid=?)",
+			"SEARCH poll_votes USING PRIMARY KEY (message_id=?)",
+			"SEARCH poll_votes USING PRIMARY KEY (message_id=?)",
+		}, gather: true}, // to count those who have voted more than once
+		{name: "ListVotes", fn: func(tx *store.Tx) error {
+			_, err := tx.ListVotes(1, 0, 10, 0)
+			return err
+		}, want: []string{
+			"SEARCH v USING PRIMARY KEY (message_id=? AND choice=?)",
+			"SEARCH u USING INTEGER PRIMARY KEY (rowid=?)",
+		}, sort: true},
+		{name: "ClosePoll", fn: func(tx *store.Tx) error {
+			return tx.ClosePoll(1, noon)
+		}, want: []string{"SEARCH polls USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "DeleteVote", fn: func(tx *store.Tx) error {
+			return tx.DeleteVote(1, 0, ada.ID)
+		}, want: []string{"SEARCH poll_votes USING PRIMARY KEY (message_id=? AND choice=? AND user_id=?)"}},
+		{name: "DeleteMessage", fn: func(tx *store.Tx) error {
+			m, err := tx.FindMessageBySender(ada.ID, 1) // edited above, and replied to
+			if err != nil {
+				return err
+			}
+			m.DeletedAt = noon
+			return tx.DeleteMessage(&m)
+		}, want: []string{"SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH message_edits USING PRIMARY KEY (message_id=?)"}},
 		{name: "DeleteChat", fn: func(tx *store.Tx) error {
 			_, err := tx.DeleteChat(group.ID, noon)
 			return err
@@ -367,29 +426,6 @@ func plans(t *testing.T, prepare string) {
 		{name: "DeleteExpiredSessions", fn: func(tx *store.Tx) error {
 			return tx.DeleteExpiredSessions(noon, 10)
 		}, want: []string{"USING COVERING INDEX sessions_expiry (expires_at<?)"}},
-		{name: "CreateReaction", fn: func(tx *store.Tx) error {
-			return tx.CreateReaction(store.Reaction{MessageID: 1, UserID: ada.ID, Emoji: "👍", CreatedAt: noon})
-		}, want: []string{"SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)"}},
-		{name: "FindReaction", fn: func(tx *store.Tx) error {
-			_, err := tx.FindReaction(1, ada.ID, "👍")
-			return err
-		}, want: []string{"(message_id=? AND emoji=? AND user_id=?)"}},
-		{name: "HasReaction", fn: func(tx *store.Tx) error {
-			_, err := tx.HasReaction(1, "👍")
-			return err
-		}, want: []string{"(message_id=? AND emoji=?)"}},
-		// It sorts the reactions to the messages, which is what is to be counted.
-		{name: "ListReactions", fn: func(tx *store.Tx) error {
-			_, err := tx.ListReactions(1, "👍", 10, 0)
-			return err
-		}, want: []string{"SEARCH r USING", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}, sort: true},
-		{name: "CountReactions", fn: func(tx *store.Tx) error {
-			_, err := tx.CountReactions(ada.ID, []int64{1, 2, 3})
-			return err
-		}, want: []string{"(message_id=?)"}, sort: true},
-		{name: "DeleteReaction", fn: func(tx *store.Tx) error {
-			return tx.DeleteReaction(1, ada.ID, "👍")
-		}, want: []string{"(message_id=? AND emoji=? AND user_id=?)"}},
 		{name: "LockUser", fn: func(tx *store.Tx) error {
 			_, err := tx.LockUser(ada.ID)
 			return err
@@ -421,45 +457,9 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.ListAuditEntries(store.AuditFilter{Action: "user.registered"}, 10)
 			return err
 		}, want: []string{"SEARCH audit_log USING INDEX audit_log_action (action=? AND rowid<?)"}},
-		{name: "FindPoll", fn: func(tx *store.Tx) error {
-			_, err := tx.FindPoll(ada.ID, 1, noon)
-			return err
-		}, want: []string{
-			"SEARCH polls USING INTEGER PRIMARY KEY (rowid=?)",
-			"SEARCH poll_votes USING PRIMARY KEY (message_id=? AND choice=? AND user_id=?)",
-		}},
-		{name: "FindPolls", fn: func(tx *store.Tx) error {
-			_, err := tx.FindPolls(ada.ID, []int64{1, 2, 3}, noon)
-			return err
-		}, want: []string{
-			"SEARCH polls USING INTEGER PRIMARY KEY (rowid=?)",
-			"SEARCH poll_votes USING PRIMARY KEY (message_id=?)",
-			"SEARCH poll_votes USING PRIMARY KEY (message_id=?)",
-		}, gather: true}, // to count those who have voted more than once
-		{name: "ListVotes", fn: func(tx *store.Tx) error {
-			_, err := tx.ListVotes(1, 0, 10, 0)
-			return err
-		}, want: []string{
-			"SEARCH v USING PRIMARY KEY (message_id=? AND choice=?)",
-			"SEARCH u USING INTEGER PRIMARY KEY (rowid=?)",
-		}, sort: true},
-		{name: "ClosePoll", fn: func(tx *store.Tx) error {
-			return tx.ClosePoll(1, noon)
-		}, want: []string{"SEARCH polls USING INTEGER PRIMARY KEY (rowid=?)"}},
-		{name: "DeleteVote", fn: func(tx *store.Tx) error {
-			return tx.DeleteVote(1, 0, ada.ID)
-		}, want: []string{"SEARCH poll_votes USING PRIMARY KEY (message_id=? AND choice=? AND user_id=?)"}},
 		{name: "DeleteSessionByTokenHash", fn: func(tx *store.Tx) error {
 			return tx.DeleteSessionByTokenHash(session.TokenHash)
 		}, want: []string{"(token_hash=?)"}},
-		{name: "DeleteMessage", fn: func(tx *store.Tx) error {
-			m, err := tx.FindMessageBySender(ada.ID, 1) // edited above, and replied to
-			if err != nil {
-				return err
-			}
-			m.DeletedAt = noon
-			return tx.DeleteMessage(&m)
-		}, want: []string{"SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH message_edits USING PRIMARY KEY (message_id=?)"}},
 		// It gathers what it finds in the user's own chats, and sorts it.
 		{name: "SearchMessages", fn: func(tx *store.Tx) error {
 			_, err := tx.SearchMessages(ada.ID, 0, 100, word[:1], 10)

@@ -170,6 +170,9 @@ func (s *Service) FindMessages(ctx context.Context, caller Caller, q MessageQuer
 				chatID = c.ID // there is no need to look at the others
 			}
 		}
+		if chatID == 0 && len(q.Filter.Order) == 0 && f.Limited && f.Offset <= MaxPageLimit {
+			return walk(tx, caller, q, f)
+		}
 		found, err := tx.FilterMessages(caller.UserID, chatID, f)
 		if backwards {
 			slices.Reverse(found)
@@ -179,6 +182,44 @@ func (s *Service) FindMessages(ctx context.Context, caller Caller, q MessageQuer
 		}
 		return found, err
 	})
+}
+
+// walk finds messages of all chats of the caller in the order of their ids. To
+// sort all that there are would cost as much as they are many, and mostly the first
+// ones are asked for: it looks into slices of ids, each twice as wide as the one
+// before.
+func walk(tx *store.Tx, caller Caller, q MessageQuery, f Filter) (found []Message, err error) {
+	last, err := tx.LastMessageID()
+	if err != nil {
+		return nil, err
+	}
+	in := store.Span{After: q.After, Before: last + 1, FromEnd: q.FromEnd}
+	if q.Before > 0 {
+		in.Before = min(in.Before, q.Before)
+	}
+	skip, limit := f.Offset, f.Limit
+	f.Offset = 0
+	f.Where = slices.Clip(f.Where)
+	conditions := f.Where
+	for width := int64(readAtOnce); len(found) < limit && in.After+1 < in.Before; width *= 2 {
+		slice := in.Cut(width)
+		in = in.Without(slice)
+		f.Where = append(conditions,
+			store.Condition{Field: MessageID, Match: store.Above, Value: slice.After},
+			store.Condition{Field: MessageID, Match: store.Below, Value: slice.Before})
+		f.Limit = skip + limit - len(found)
+		part, err := tx.FilterMessages(caller.UserID, 0, f)
+		if err != nil {
+			return nil, err
+		}
+		skipped := min(skip, len(part))
+		skip -= skipped
+		found = append(found, part[skipped:]...)
+	}
+	if q.FromEnd {
+		slices.Reverse(found)
+	}
+	return found, nil
 }
 
 // Thread lists a message and what was said in reply to it, and in reply to that,

@@ -151,7 +151,7 @@ type sendToChatInput struct {
 	Body           struct {
 		_        struct{} `additionalProperties:"true"`
 		Text     *string  `json:"text,omitempty" minLength:"1" maxLength:"10000" example:"hi @bob"`
-		Texts    []string `json:"texts,omitempty" nullable:"false" doc:"From 1 to 100 messages, in place of text. All of them are sent, or none."`
+		Texts    []string `json:"texts,omitempty" nullable:"false" example:"[\"hi\",\"all\"]" doc:"From 1 to 100 messages: all of them are sent, or none. They win over text."`
 		ReplyTo  int64    `json:"reply_to,omitempty" minimum:"1" example:"1" doc:"A message of the same chat, that one sees and that has not been deleted."`
 		ClientID string   `json:"client_id,omitempty" example:"5f0d" doc:"An idempotency key: what is sent is sent once, and sending it again answers the first time."`
 	}
@@ -395,25 +395,25 @@ func (a *API) sendToChat(ctx context.Context, in *sendToChatInput) (*sentOutput,
 		draft.ChatID = noChat // 0 is none that is named
 	}
 	switch {
-	case (b.Text == nil) == (b.Texts == nil):
+	case b.Texts != nil:
+		all, err := a.chat.SendAll(ctx, callerOf(ctx), draft, b.Texts)
+		if err != nil {
+			return nil, err
+		}
+		return &sentOutput{Body: sent{all: newMessages(all)}}, nil
+	case b.Text == nil:
 		return nil, &Problem{
 			Status: http.StatusBadRequest, Code: "text_missing", Field: "text",
 			Detail: "Either text or texts is what is to be sent.",
 		}
-	case b.Text != nil:
-		draft.Text = *b.Text
-		m, err := a.chat.Send(ctx, callerOf(ctx), draft)
-		if err != nil {
-			return nil, renamed(err, "message", "text")
-		}
-		one := newMessage(m)
-		return &sentOutput{Body: sent{one: &one}}, nil
 	}
-	all, err := a.chat.SendAll(ctx, callerOf(ctx), draft, b.Texts)
+	draft.Text = *b.Text
+	m, err := a.chat.Send(ctx, callerOf(ctx), draft)
 	if err != nil {
-		return nil, err
+		return nil, renamed(err, "message", "text")
 	}
-	return &sentOutput{Body: sent{all: newMessages(all)}}, nil
+	one := newMessage(m)
+	return &sentOutput{Body: sent{one: &one}}, nil
 }
 
 // renamed tells of a field by the name that it has in a route.

@@ -2,7 +2,7 @@
 // lives in. It starts a real Caddy, and prints ratios: numbers of one run, on
 // one machine, over each other.
 //
-//	go run ./bench [-duration 3s] [-rounds 3] [-run send|page|writer|postgres] [-postgres <address>] [-connections 64] [-profile <file>]
+//	go run ./bench [-duration 3s] [-rounds 3] [-run send|page|writer|postgres|search] [-postgres <address>] [-connections 64] [-profile <file>]
 package main
 
 import (
@@ -30,6 +30,7 @@ var scenarios = []scenario{
 	{"page", page},
 	{"writer", writer},
 	{"postgres", postgres},
+	{"search", search},
 }
 
 // bench is what the scenarios share.

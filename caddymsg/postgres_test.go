@@ -194,6 +194,13 @@ func TestReloadChangesConnections(t *testing.T) {
 
 	requireWriters := func(writers int) {
 		t.Helper()
+		lifeEventually(t, "the search index, which writes too, has nothing to do", func() bool {
+			var done bool
+			err := frontdoor.OpenDatabase(t, admin).QueryRowContext(t.Context(), `
+				SELECT backfilled > 0 AND position >= (SELECT coalesce(max(id), 0) FROM events WHERE type = 'message.created')
+				FROM search_state`).Scan(&done)
+			return err == nil && done
+		})
 		unlock := lifeLock(t, admin)
 		answers := make(chan int, senders)
 		for _, body := range groups {

@@ -17,8 +17,8 @@ import (
 // How much goes into the search index with one Update: few enough that a send
 // that comes behind it does not wait for long.
 const (
-	indexedAtOnce  = 128    // events, messages, users or groups
-	charactersOnce = 16_000 // about, of their texts
+	indexedAtOnce  = 64    // events, messages, users or groups
+	charactersOnce = 8_000 // about, of their texts
 )
 
 // How the work behind the requests waits: for more to come, so that one commit
@@ -36,6 +36,7 @@ const (
 func (s *Service) Run(ctx context.Context, wake <-chan struct{}) {
 	idle, retry := gatherFor, time.Duration(0)
 	for ctx.Err() == nil {
+		begun := time.Now()
 		more, err := s.work(ctx)
 		wait := idle
 		switch {
@@ -52,6 +53,10 @@ func (s *Service) Run(ctx context.Context, wake <-chan struct{}) {
 			continue
 		case more:
 			idle, retry = gatherFor, 0
+			// Where sends wait, they have half of the time.
+			if s.store.Stats().Waiting > 0 && !sleep(ctx, time.Since(begun)) {
+				return
+			}
 			continue
 		}
 		retry = 0

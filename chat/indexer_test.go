@@ -1,10 +1,10 @@
 package chat_test
 
 import (
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/internal/pgtest"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -80,7 +81,7 @@ func TestSearchGoesOn(t *testing.T) {
 		group := r.group(t, alice, bob)
 		wanted := r.send(t, bob, chat.Draft{ChatID: group.ID, Text: "flood, and what is behind it"})
 		flood := r.flood(t, alice, group.ID, 600)
-		r.forgetIndex(t)
+		r = r.copied(t)
 		r.work(t)
 		require.Eventually(t, func() bool {
 			state := r.searchState(t)
@@ -120,7 +121,7 @@ func TestBackfill(t *testing.T) {
 		alice := r.user(t, "alice")
 		group := r.group(t, alice)
 		r.flood(t, alice, group.ID, 300)
-		r.forgetIndex(t)
+		r = r.copied(t)
 		after := r.send(t, alice, chat.Draft{ChatID: group.ID, Text: "flood, after it"})
 
 		end := r.work(t)
@@ -149,22 +150,16 @@ func TestBackfill(t *testing.T) {
 	})
 }
 
-// forgetIndex makes the database one from before there was an index.
-func (r *rules) forgetIndex(tb testing.TB) {
+// copied is the same database elsewhere, where nothing has been indexed.
+func (r *rules) copied(tb testing.TB) *rules {
 	tb.Helper()
-	driver := "sqlite3"
+	to := filepath.Join(tb.TempDir(), "copy.db")
 	if strings.HasPrefix(r.database, "postgres://") {
-		driver = "pgx"
+		to = pgtest.NewDatabase(tb)
 	}
-	db, err := sql.Open(driver, r.database)
+	_, err := store.Copy(tb.Context(), r.database, to, func(store.CopyProgress) {})
 	require.NoError(tb, err)
-	defer db.Close()
-	_, err = db.ExecContext(tb.Context(), `DELETE FROM search_terms`)
-	require.NoError(tb, err)
-	_, err = db.ExecContext(tb.Context(), `
-		UPDATE search_state SET backfilled = 0,
-			position = (SELECT coalesce(max(id), 0) FROM events), backfill = (SELECT coalesce(max(id), 0) FROM messages)`)
-	require.NoError(tb, err)
+	return newRules(tb, to)
 }
 
 func (r *rules) searchState(tb testing.TB) (state store.SearchState) {

@@ -174,8 +174,9 @@ func parseQuery(text string) (fold.Query, error) {
 }
 
 func searchTerms(query fold.Query) []store.Term {
-	var terms []store.Term
-	for _, w := range query.Wanted(maxSearchTerms) {
+	wanted := query.Wanted(maxSearchTerms)
+	terms := make([]store.Term, 0, len(wanted))
+	for _, w := range wanted {
 		terms = append(terms, store.Term{Text: w.Term, Prefix: w.Prefix})
 	}
 	return terms

@@ -607,3 +607,31 @@ func FuzzCookie(f *testing.F) {
 		require.Equal(t, http.StatusBadRequest, s.ask(t, r).Code)
 	})
 }
+
+// FuzzSearch looks for whatever somebody types.
+func FuzzSearch(f *testing.F) {
+	srv := newServer(f)
+	for _, query := range []string{
+		"q=hi", "q=HI+all&in=messages&sender=alice&from=2021-10-30&to=2999-01-01T00:00:00Z", "q=%E5%8C%97%E4%BA%AC", "q=%00", "q=%ff",
+		"q=ali&in=users&offset=1", "q=a&in=groups", "q=a&in=x", "q=a&chat=0", "q=a&chat=1", "q=a&before=9223372036854775807", "q='\"--%25",
+		"q=a&to=9999-12-31", "q=a&from=-1", "q=a;b&limit=501", "q=" + strings.Repeat("a+", 150), "q=" + strings.Repeat("%E5%8C%97", 200),
+	} {
+		f.Add(query)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		r := request("GET", "/v1/search", query, nil)
+		if r == nil {
+			return
+		}
+		answer := srv.ask(t, r)
+		switch answer.Code {
+		case http.StatusOK:
+			var body map[string][]json.RawMessage
+			require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &body))
+			require.Len(t, body, 1)
+		case http.StatusBadRequest, http.StatusForbidden:
+		default:
+			require.Fail(t, "unexpected", "%d: %s", answer.Code, answer.Body)
+		}
+	})
+}

@@ -29,7 +29,7 @@ type Token struct {
 // Tokens cuts a text up.
 func Tokens(text string) []Token {
 	units := scan(text)
-	var tokens []Token
+	tokens := make([]Token, 0, len(units))
 	for i, u := range units {
 		t := Token{Term: u.term, Start: u.start, End: u.end}
 		if i+1 < len(units) && units[i+1].joined {
@@ -96,7 +96,7 @@ func scan(text string) []unit {
 	at := 0
 	for i, r := range text {
 		if r < utf8.RuneSelf {
-			s.ascii(byte(r), at)
+			s.ascii(r, at)
 		} else if d := norm.NFKD.PropertiesString(text[i:]).Decomposition(); d == nil {
 			s.rune(r, at)
 		} else {
@@ -112,17 +112,17 @@ func scan(text string) []unit {
 	return s.units
 }
 
-func (s *scanner) ascii(c byte, at int) {
+func (s *scanner) ascii(c rune, at int) {
 	switch {
 	case 'A' <= c && c <= 'Z':
 		c += 'a' - 'A'
 		fallthrough
 	case 'a' <= c && c <= 'z':
 		s.word(at)
-		s.term, s.base = append(s.term, c), bare
+		s.term, s.base = utf8.AppendRune(s.term, c), bare
 	case '0' <= c && c <= '9':
 		s.word(at)
-		s.term, s.base = append(s.term, c), bare
+		s.term, s.base = utf8.AppendRune(s.term, c), bare
 	case c == '\'':
 		s.apostrophe()
 	default:
@@ -133,7 +133,7 @@ func (s *scanner) ascii(c byte, at int) {
 func (s *scanner) rune(r rune, at int) {
 	switch {
 	case r < utf8.RuneSelf:
-		s.ascii(byte(r), at)
+		s.ascii(r, at)
 	case ignored(r):
 	case r == '’' || r == 'ʼ':
 		s.apostrophe()

@@ -94,7 +94,8 @@ func TestCopyCommand(t *testing.T) {
 		require.Regexp(t, `(?m)^users +2 `, out)
 		require.Regexp(t, `(?m)^messages +6 `, out)
 		require.Contains(t, out, "Both databases hold the same.")
-		checksums = append(checksums, out)
+		// The failed login below is in the audit log of the copy that is copied.
+		checksums = append(checksums, regexp.MustCompile(`(?m)^audit_log +.*\n`).ReplaceAllString(out, ""))
 
 		s := frontdoor.Start(t, frontdoor.Options{Dir: dir, Caddyfile: step.caddyfile, Env: env})
 		require.Equal(t, want, history(lifeAgain(t, alice, s.URL)), "still signed in")

@@ -130,7 +130,7 @@ func withAccounts(ctx context.Context, flags caddycmd.Flags, cost int, fn func(a
 func createUser(ctx context.Context, flags caddycmd.Flags, cmd *cobra.Command) error {
 	username, admin := flags.String("username"), flags.Bool("admin")
 	return withAccounts(ctx, flags, flags.Int("bcrypt-cost"), func(a accounts) error {
-		password, err := readPassword(flags, cmd)
+		password, err := readPassword(ctx, flags, cmd)
 		if err != nil {
 			return err
 		}
@@ -159,7 +159,7 @@ func resetPassword(ctx context.Context, flags caddycmd.Flags, cmd *cobra.Command
 		if err != nil {
 			return err
 		}
-		password, err := readPassword(flags, cmd)
+		password, err := readPassword(ctx, flags, cmd)
 		if err != nil {
 			return err
 		}
@@ -200,7 +200,7 @@ func listUsers(ctx context.Context, flags caddycmd.Flags, out io.Writer) error {
 }
 
 // readPassword asks for a new password, on a terminal twice and without showing it.
-func readPassword(flags caddycmd.Flags, cmd *cobra.Command) (string, error) {
+func readPassword(ctx context.Context, flags caddycmd.Flags, cmd *cobra.Command) (string, error) {
 	if path := flags.String("password-file"); path != "" {
 		f, err := os.Open(path) //nolint:gosec // the operator says where it is
 		if err != nil {
@@ -217,17 +217,41 @@ func readPassword(flags caddycmd.Flags, cmd *cobra.Command) (string, error) {
 	for i, prompt := range []string{"Password: ", "Once more: "} {
 		// If nobody can read the question, they can still answer.
 		_, _ = fmt.Fprint(cmd.ErrOrStderr(), prompt)
-		line, err := term.ReadPassword(terminal)
+		line, err := readHidden(ctx, terminal)
 		_, _ = fmt.Fprintln(cmd.ErrOrStderr())
 		if err != nil {
 			return "", fmt.Errorf("read the password: %w", err)
 		}
-		typed[i] = string(line)
+		typed[i] = line
 	}
 	if typed[0] != typed[1] {
 		return "", errors.New("the two passwords are not the same")
 	}
 	return typed[0], nil
+}
+
+// readHidden reads a line from a terminal that does not show it. An interrupt ends
+// it, and leaves the terminal as it was.
+func readHidden(ctx context.Context, terminal int) (string, error) {
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return "", err
+	}
+	type answer struct {
+		line []byte
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() { // after an interrupt, it ends with the process
+		line, err := term.ReadPassword(terminal)
+		answered <- answer{line, err}
+	}()
+	select {
+	case a := <-answered:
+		return string(a.line), a.err
+	case <-ctx.Done():
+		return "", errors.Join(ctx.Err(), term.Restore(terminal, before))
+	}
 }
 
 // maxPasswordLine bounds what is read in search of a password's end. What is longer

@@ -51,7 +51,8 @@ const (
 	who    = "401 unauthenticated"
 	shut   = "403 account_deactivated"
 	out    = "403 not_a_participant"
-	admin  = "403 admin_required"
+	system = "403 admin_required"
+	admin  = "403 group_admin_required"
 	owner  = "403 owner_required"
 	sender = "403 not_the_sender"
 	block  = "403 blocked"
@@ -65,7 +66,7 @@ const (
 var (
 	anybody      = answers{yes, yes, yes, yes, yes, yes, yes, yes}
 	signedIn     = answers{who, yes, yes, yes, yes, yes, yes, who}
-	systemAdmin  = answers{who, admin, admin, admin, admin, admin, yes, who}
+	systemAdmin  = answers{who, system, system, system, system, system, yes, who}
 	participants = answers{who, out, yes, yes, yes, yes, out, who}
 	groupAdmins  = answers{who, out, admin, yes, yes, admin, out, who}
 	groupOwner   = answers{who, out, owner, owner, yes, owner, out, who}

@@ -20,7 +20,7 @@ func (s *Service) Message(ctx context.Context, caller Caller, id int64) (Message
 		if m, err = messageOf(tx, caller, id); err != nil {
 			return err
 		}
-		return decorateOne(tx, caller, &m)
+		return s.decorateOne(tx, caller, &m)
 	})
 	return m, err
 }
@@ -67,7 +67,7 @@ func (s *Service) EditMessage(ctx context.Context, caller Caller, id int64, text
 			return invalid("", "message_is_poll", "The question of a poll can't be changed.")
 		}
 		if text == m.Text {
-			return decorateOne(tx, caller, &m)
+			return s.decorateOne(tx, caller, &m)
 		}
 		if !m.EditedAt.IsZero() {
 			n, err := tx.CountEdits(m.ID)
@@ -95,7 +95,7 @@ func (s *Service) EditMessage(ctx context.Context, caller Caller, id int64, text
 		}); err != nil {
 			return err
 		}
-		return decorateOne(tx, caller, &m)
+		return s.decorateOne(tx, caller, &m)
 	})
 	return m, err
 }

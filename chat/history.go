@@ -59,7 +59,7 @@ func (s *Service) ChatMessages(ctx context.Context, caller Caller, chatID int64,
 		if _, err := chatOf(tx, caller, chatID); err != nil {
 			return nil, err
 		}
-		return listed(tx, caller)(tx.ListChatMessages(caller.UserID, chatID, in, limit))
+		return s.listed(tx, caller)(tx.ListChatMessages(caller.UserID, chatID, in, limit))
 	})
 }
 
@@ -79,7 +79,7 @@ func (s *Service) DirectMessages(ctx context.Context, caller Caller, username st
 		if err != nil {
 			return nil, err
 		}
-		return listed(tx, caller)(tx.ListChatMessages(caller.UserID, c.ID, in, limit))
+		return s.listed(tx, caller)(tx.ListChatMessages(caller.UserID, c.ID, in, limit))
 	})
 }
 
@@ -110,15 +110,15 @@ func (s *Service) Messages(ctx context.Context, caller Caller, page Page) (*Hist
 			in = in.Without(slice)
 			width *= 2
 		}
-		return found, decorate(tx, caller, found)
+		return found, s.decorate(tx, caller, found)
 	})
 }
 
 // listed decorates a list that has been read.
-func listed(tx *store.Tx, caller Caller) func([]Message, error) ([]Message, error) {
+func (s *Service) listed(tx *store.Tx, caller Caller) func([]Message, error) ([]Message, error) {
 	return func(found []Message, err error) ([]Message, error) {
 		if err == nil {
-			err = decorate(tx, caller, found)
+			err = s.decorate(tx, caller, found)
 		}
 		return found, err
 	}

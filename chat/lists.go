@@ -266,7 +266,7 @@ func (s *Service) Thread(ctx context.Context, caller Caller, id, after int64, li
 // list reads a list, and what is kept beside its messages.
 func (s *Service) list(ctx context.Context, caller Caller, read func(*store.Tx) ([]Message, error)) (found []Message, err error) {
 	err = s.store.View(ctx, func(tx *store.Tx) error {
-		found, err = listed(tx, caller)(read(tx))
+		found, err = s.listed(tx, caller)(read(tx))
 		return err
 	})
 	return found, err

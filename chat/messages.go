@@ -49,7 +49,7 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 			sent, err = tx.FindMessageByClientID(caller.UserID, d.ClientID)
 			if replayed = err == nil; replayed {
 				one := []Message{sent}
-				err = decorate(tx, caller, one)
+				err = s.decorate(tx, caller, one)
 				sent = one[0]
 			}
 			if !errors.Is(err, store.ErrNotFound) {
@@ -118,7 +118,7 @@ func (s *Service) SendAll(ctx context.Context, caller Caller, d Draft, texts []s
 			}
 			sent = append(sent, m)
 		}
-		return decorate(tx, caller, sent)
+		return s.decorate(tx, caller, sent)
 	})
 	return sent, err
 }
@@ -202,7 +202,7 @@ func (s *Service) appendAll(tx *store.Tx, caller Caller, chatID int64, d Draft, 
 			return nil, err
 		}
 	}
-	return sent, decorate(tx, caller, sent)
+	return sent, s.decorate(tx, caller, sent)
 }
 
 // lockChatOf is chatOf for an Update that changes something in the chat.
@@ -215,7 +215,7 @@ func lockChatOf(tx *store.Tx, caller Caller, chatID int64) error {
 }
 
 // decorate adds to messages what is kept beside them. Of most there is nothing.
-func decorate(tx *store.Tx, caller Caller, messages []Message) error {
+func (s *Service) decorate(tx *store.Tx, caller Caller, messages []Message) error {
 	var reacted, polls []int64
 	for i := range messages {
 		m := &messages[i]
@@ -233,7 +233,7 @@ func decorate(tx *store.Tx, caller Caller, messages []Message) error {
 	if err != nil {
 		return err
 	}
-	pollOf, err := pollsOf(tx, caller, polls)
+	pollOf, err := s.pollsOf(tx, caller, polls)
 	if err != nil {
 		return err
 	}
@@ -245,9 +245,9 @@ func decorate(tx *store.Tx, caller Caller, messages []Message) error {
 }
 
 // decorateOne adds to a message also who has read it.
-func decorateOne(tx *store.Tx, caller Caller, m *Message) error {
+func (s *Service) decorateOne(tx *store.Tx, caller Caller, m *Message) error {
 	one := []Message{*m}
-	err := decorate(tx, caller, one)
+	err := s.decorate(tx, caller, one)
 	if err == nil {
 		err = countReaders(tx, m.ChatID, one)
 	}

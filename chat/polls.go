@@ -90,7 +90,7 @@ func (s *Service) Poll(ctx context.Context, caller Caller, messageID int64) (Pol
 		if _, err := messageOf(tx, caller, messageID); err != nil {
 			return err
 		}
-		polls, err := pollsOf(tx, caller, []int64{messageID})
+		polls, err := s.pollsOf(tx, caller, []int64{messageID})
 		if err != nil {
 			return err
 		}
@@ -105,8 +105,8 @@ func (s *Service) Poll(ctx context.Context, caller Caller, messageID int64) (Pol
 }
 
 // pollsOf finds the polls of messages that the caller sees.
-func pollsOf(tx *store.Tx, caller Caller, messageIDs []int64) (map[int64]*Poll, error) {
-	return tx.FindPolls(caller.UserID, messageIDs, now())
+func (s *Service) pollsOf(tx *store.Tx, caller Caller, messageIDs []int64) (map[int64]*Poll, error) {
+	return tx.FindPolls(caller.UserID, messageIDs, s.now())
 }
 
 // Vote puts the caller's choices, none or some of the options by their places,

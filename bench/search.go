@@ -67,7 +67,7 @@ func (b *bench) indexedSends(ctx context.Context, callers int, indexed, behind b
 
 	people, groups := make([]chat.Caller, callers), make([]int64, callers)
 	for i := range people {
-		user, err := rules.CreateUser(ctx, fmt.Sprintf("user%d", i), "")
+		user, err := rules.Register(ctx, chat.Caller{}, fmt.Sprintf("user%d", i), "")
 		if err != nil {
 			return r, err
 		}

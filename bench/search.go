@@ -72,7 +72,7 @@ func (b *bench) indexedSends(ctx context.Context, callers int, indexed, behind b
 			return r, err
 		}
 		people[i] = chat.Caller{UserID: user.ID, Username: user.Username}
-		group, err := rules.CreateGroup(ctx, people[i], "")
+		group, err := rules.CreateGroup(ctx, people[i], chat.NewGroup{})
 		if err != nil {
 			return r, err
 		}

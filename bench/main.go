@@ -2,7 +2,7 @@
 // lives in. It starts a real Caddy, and prints ratios: numbers of one run, on
 // one machine, over each other.
 //
-//	go run ./bench [-duration 3s] [-rounds 3] [-run send|page|writer|postgres|search] [-postgres <address>] [-connections 64] [-profile <file>]
+//	go run ./bench [-duration 3s] [-rounds 3] [-run send|page|writer|postgres|growth|search] [-messages 1000000] [-postgres <address>] [-connections 64] [-profile <file>]
 package main
 
 import (
@@ -30,6 +30,7 @@ var scenarios = []scenario{
 	{"page", page},
 	{"writer", writer},
 	{"postgres", postgres},
+	{"growth", growth},
 	{"search", search},
 }
 
@@ -38,6 +39,7 @@ type bench struct {
 	duration time.Duration // of each measurement
 	rounds   int
 	only     int    // measure with so many connections alone, if not 0
+	messages int    // in the large database of growth
 	postgres string // the address of a database that may be filled
 	profile  string // a file for the CPU profile of what is measured last
 }
@@ -49,6 +51,7 @@ func main() {
 	flag.IntVar(&b.rounds, "rounds", 3, "how often each is repeated; the median counts")
 	only := flag.String("run", "", "the scenario to run; default: all")
 	flag.IntVar(&b.only, "connections", 0, "measure with so many connections alone")
+	flag.IntVar(&b.messages, "messages", 1_000_000, "how many there are in the large database of growth")
 	flag.StringVar(&b.postgres, "postgres", "", "the address of a PostgreSQL database, which is filled")
 	flag.StringVar(&b.profile, "profile", "", "write a CPU profile of the server to this file")
 	flag.Parse()

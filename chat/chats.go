@@ -89,19 +89,18 @@ func (s *Service) Chats(ctx context.Context, caller Caller, l Selection) (entrie
 	default:
 		return nil, invalid("kind", "kind_invalid", "A chat is a group, direct or self.")
 	}
-	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
-		entries, err = tx.ListChatsOf(caller.UserID, store.ChatFilter{
+	err = s.store.View(ctx, func(tx *store.Tx) error {
+		entries, err = s.entries(tx, caller, store.ChatFilter{
 			Kind: l.Kind, Archived: l.Archived, Limit: l.Limit, Offset: l.Offset,
 		})
 		return err
 	})
-	s.unmute(entries)
 	return entries, err
 }
 
 // Chat is one of the caller's chats. It returns Forbidden for any other.
 func (s *Service) Chat(ctx context.Context, caller Caller, chatID int64) (e Entry, err error) {
-	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+	err = s.store.View(ctx, func(tx *store.Tx) error {
 		e, err = s.entryOf(tx, caller, chatID)
 		return err
 	})
@@ -112,25 +111,43 @@ func (s *Service) entryOf(tx *store.Tx, caller Caller, chatID int64) (Entry, err
 	if chatID <= 0 {
 		return Entry{}, errNotParticipant()
 	}
-	entries, err := tx.ListChatsOf(caller.UserID, store.ChatFilter{ID: chatID, Limit: 1})
+	entries, err := s.entries(tx, caller, store.ChatFilter{ID: chatID, Limit: 1})
 	if err != nil {
 		return Entry{}, err
 	}
 	if len(entries) == 0 {
 		return Entry{}, errNotParticipant()
 	}
-	s.unmute(entries)
 	return entries[0], nil
 }
 
-// unmute takes it away that a chat was muted until a time that has come.
-func (s *Service) unmute(entries []Entry) {
+// entries lists chats of the caller's, each with its last message as that is shown
+// everywhere.
+func (s *Service) entries(tx *store.Tx, caller Caller, f store.ChatFilter) ([]Entry, error) {
+	entries, err := tx.ListChatsOf(caller.UserID, f)
+	if err != nil {
+		return nil, err
+	}
 	now := s.now()
+	var last []Message
 	for i := range entries {
-		if p := &entries[i].Participant; !p.MutedUntil.After(now) {
-			p.MutedUntil = time.Time{}
+		e := &entries[i]
+		if !e.Participant.MutedUntil.After(now) { // the time has come
+			e.Participant.MutedUntil = time.Time{}
+		}
+		if e.LastMessage != nil {
+			last = append(last, *e.LastMessage)
 		}
 	}
+	if err := s.decorate(tx, caller, last); err != nil {
+		return nil, err
+	}
+	for i := range entries {
+		if e := &entries[i]; e.LastMessage != nil {
+			e.LastMessage, last = &last[0], last[1:]
+		}
+	}
+	return entries, nil
 }
 
 // Unread is how much somebody has not read.

@@ -81,7 +81,20 @@ func (s *Service) SearchMessages(ctx context.Context, caller Caller, search Mess
 				(search.From.IsZero() || !m.CreatedAt.Before(search.From)) &&
 				(search.To.IsZero() || m.CreatedAt.Before(search.To))
 		})
-		return err
+		if err != nil {
+			return err
+		}
+		messages := make([]Message, len(found))
+		for i, f := range found {
+			messages[i] = f.Message
+		}
+		if err := s.decorate(tx, caller, messages); err != nil {
+			return err
+		}
+		for i, m := range messages {
+			found[i].Message = m
+		}
+		return nil
 	})
 	return found, err
 }
@@ -140,7 +153,7 @@ func (s *Service) SearchUsers(ctx context.Context, text string, limit, offset in
 // SearchGroups finds groups by the words of their titles and descriptions, by id:
 // those that are public, and the caller's own. It returns Invalid for a text
 // without a word.
-func (s *Service) SearchGroups(ctx context.Context, caller Caller, text string, limit, offset int) (groups []Chat, err error) {
+func (s *Service) SearchGroups(ctx context.Context, caller Caller, text string, limit, offset int) (groups []Group, err error) {
 	query, err := parseQuery(text)
 	if err != nil {
 		return nil, err

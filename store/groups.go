@@ -66,6 +66,21 @@ func (tx *Tx) ListGroups(userID int64, limit, offset int) ([]Group, error) {
 	return found, nil
 }
 
+// SearchGroups lists the groups that are found by all of the terms, by their ids:
+// public ones, and those that the user takes part in.
+func (tx *Tx) SearchGroups(userID int64, terms []Term, limit, offset int) ([]Group, error) {
+	q := arguments{userID, limit, offset}
+	found, err := list(tx, min(limit, 64), scanGroup, `
+		SELECT `+groupColumns+` FROM chats c`+withRole+`
+		WHERE c.id IN (`+idsOf(&q, `search_terms s WHERE s.space = -1`, terms)+`)
+			AND c.deleted_at IS NULL AND (c.visibility = 'public' OR p.user_id IS NOT NULL)
+		ORDER BY c.id LIMIT ?2 OFFSET ?3`, q...)
+	if err != nil {
+		return nil, fmt.Errorf("search groups: %w", err)
+	}
+	return found, nil
+}
+
 // ChatChange is what is to be changed of a chat. What is nil stays as it is.
 type ChatChange struct {
 	Title, Description, Visibility, ManagedBy *string

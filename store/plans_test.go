@@ -482,7 +482,7 @@ func plans(t *testing.T, prepare string) {
 		{name: "SearchGroups", fn: func(tx *store.Tx) error {
 			_, err := tx.SearchGroups(ada.ID, word, 10, 0)
 			return err
-		}, want: []string{"SEARCH chats USING INTEGER PRIMARY KEY (rowid=?)"}, gather: true},
+		}, want: []string{"SEARCH c USING INTEGER PRIMARY KEY (rowid=?)"}, gather: true},
 		{name: "ListUsers by a word", fn: func(tx *store.Tx) error {
 			_, err := tx.ListUsers(store.Filter{Terms: word[:1], Limited: true, Limit: 10})
 			return err

@@ -250,20 +250,3 @@ func (tx *Tx) ListMessagesByID(userID int64, ids []int64) (all []Message, err er
 	}
 	return all, nil
 }
-
-// SearchGroups lists up to limit groups, by id, that the index finds by all of
-// the terms, and that are public or have the user in them; offset of them are
-// left out first.
-func (tx *Tx) SearchGroups(userID int64, terms []Term, limit, offset int) ([]Chat, error) {
-	q := arguments{userID, limit, offset}
-	found, err := list(tx, min(limit, 64), scanChat, `
-		SELECT `+chatColumns+` FROM chats
-		WHERE id IN (`+idsOf(&q, `search_terms s WHERE s.space = -1`, terms)+`)
-			AND deleted_at IS NULL
-			AND (visibility = 'public' OR EXISTS (SELECT 1 FROM participants p WHERE p.chat_id = chats.id AND p.user_id = ?1))
-		ORDER BY id LIMIT ?2 OFFSET ?3`, q...)
-	if err != nil {
-		return nil, fmt.Errorf("search groups: %w", err)
-	}
-	return found, nil
-}

@@ -43,6 +43,11 @@ type OffsetQuery struct {
 	Offset int `query:"offset" minimum:"0" maximum:"1000000" example:"0" doc:"So many are left out first."`
 }
 
+type groupsInput struct {
+	Query string `query:"q" example:"week" doc:"Only those that have all of these words in their title and description, each at least as the beginning of one; see GET /v1/search."`
+	OffsetQuery
+}
+
 type createGroupInput struct {
 	IdempotencyKey string `header:"Idempotency-Key" example:"weekend" doc:"A group is made once with it, and made again answers the first one."`
 	Body           *struct {
@@ -96,8 +101,8 @@ func (a *API) ofParticipant(op huma.Operation) huma.Operation {
 	return op
 }
 
-func (a *API) listGroups(ctx context.Context, in *OffsetQuery) (*groupsOutput, error) {
-	groups, err := a.chat.Groups(ctx, callerOf(ctx), in.Limit, in.Offset)
+func (a *API) listGroups(ctx context.Context, in *groupsInput) (*groupsOutput, error) {
+	groups, err := a.groups(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +111,13 @@ func (a *API) listGroups(ctx context.Context, in *OffsetQuery) (*groupsOutput, e
 		out.Body = append(out.Body, newGroup(g))
 	}
 	return out, nil
+}
+
+func (a *API) groups(ctx context.Context, in *groupsInput) ([]chat.Group, error) {
+	if in.Query == "" {
+		return a.chat.Groups(ctx, callerOf(ctx), in.Limit, in.Offset)
+	}
+	return a.chat.SearchGroups(ctx, callerOf(ctx), in.Query, in.Limit, in.Offset)
 }
 
 func (a *API) createGroup(ctx context.Context, in *createGroupInput) (*groupOutput, error) {

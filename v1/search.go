@@ -28,7 +28,7 @@ type searchOutput struct {
 type Results struct {
 	Messages *[]FoundMessage `json:"messages,omitempty" doc:"The newest first. What was sent a moment ago may not be among them yet."`
 	Users    *[]User         `json:"users,omitempty" doc:"By id."`
-	Groups   *[]FoundGroup   `json:"groups,omitempty" doc:"By id."`
+	Groups   *[]Group        `json:"groups,omitempty" doc:"By id."`
 }
 
 // FoundMessage is a message that a search has found.
@@ -42,15 +42,6 @@ type FoundMessage struct {
 type Highlight struct {
 	Start  int `json:"start" example:"0" doc:"In characters (code points), the first being 0."`
 	Length int `json:"length" example:"2"`
-}
-
-// FoundGroup is a group that a search has found.
-type FoundGroup struct {
-	ChatID      int64     `json:"chat_id" example:"1"`
-	Title       string    `json:"title,omitempty" example:"Weekend"`
-	Description string    `json:"description,omitempty" example:"Plans for the days off."`
-	Visibility  string    `json:"visibility" enum:"public,private" example:"private"`
-	CreatedAt   timestamp `json:"created_at"`
 }
 
 func (a *API) registerSearch() {
@@ -108,11 +99,9 @@ func (a *API) searchGroups(ctx context.Context, in *searchInput) (*searchOutput,
 	if err != nil {
 		return nil, err
 	}
-	groups := make([]FoundGroup, 0, len(found))
+	groups := make([]Group, 0, len(found))
 	for _, g := range found {
-		groups = append(groups, FoundGroup{
-			ChatID: g.ID, Title: g.Title, Description: g.Description, Visibility: g.Visibility, CreatedAt: timestamp(g.CreatedAt),
-		})
+		groups = append(groups, newGroup(g))
 	}
 	return &searchOutput{Body: Results{Groups: &groups}}, nil
 }

@@ -25,7 +25,7 @@ http://127.0.0.1:{$PORT} {
 		root {$DIR}
 		file_server
 	}
-	respond /respond ` + "`" + `{"id":1,"chat_id":1,"kind":"group","seq":1,"sender_username":"user1","text":"hello, this is a message of ordinary length","created_at":"2006-01-02T15:04:05.000000Z"}` + "`" + ` 200
+	respond /respond ` + "`" + `{"id":1,"chat_id":1,"kind":"group","seq":1,"sender_id":1,"sender_username":"user1","text":"hello, this is a message of ordinary length","created_at":"2006-01-02T15:04:05.000000Z"}` + "`" + ` 200
 }
 `
 

@@ -651,7 +651,7 @@ func sendMessage(t *testing.T, s *frontdoor.Server) {
 		r := mia.Post("/v1/messages", `{"group_chat_id":`+fmt.Sprint(group)+`,"message":"<b> & \u2028"}`).Want(200)
 		after := time.Now()
 		got := decode[map[string]any](r)
-		require.Equal(t, []string{"chat_id", "created_at", "id", "kind", "sender_username", "seq", "text"}, slices.Sorted(maps.Keys(got)))
+		require.Equal(t, []string{"chat_id", "created_at", "id", "kind", "sender_id", "sender_username", "seq", "text"}, slices.Sorted(maps.Keys(got)))
 		require.Equal(t, float64(group), got["chat_id"])
 		require.Equal(t, "group", got["kind"])
 		require.Equal(t, float64(5), got["seq"])

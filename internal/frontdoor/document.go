@@ -73,6 +73,14 @@ func (d *document) check(r *http.Response, at, text string) error {
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", r.Request.Method, at, err)
 	}
+	if r.StatusCode == http.StatusMethodNotAllowed {
+		// Also where the path would fit an operation with a parameter in place of
+		// a word.
+		if slices.Contains(strings.Split(r.Header.Get("Allow"), ", "), r.Request.Method) {
+			return fmt.Errorf("%s %s: 405, but Allow names it", r.Request.Method, at)
+		}
+		op = d.problem
+	}
 	if err := op.check(r, text); err != nil {
 		return fmt.Errorf("%s %s (%s): %d: %w", r.Request.Method, at, op.id, r.StatusCode, err)
 	}

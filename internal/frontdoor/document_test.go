@@ -84,6 +84,7 @@ func TestAnswersAgainstDocument(t *testing.T) {
 		{true, "GET", "/v1/things/..", 404, problem, refusal},
 		{true, "GET", "/v1", 404, problem, refusal},
 		{true, "PUT", "/v1/things", 405, problem, refusal},
+		{true, "DELETE", "/v1/things/all", 405, problem, refusal},
 		{true, "PUT", "/v1/things", 403, problem, refusal},
 		{true, "GET", "/v1/docs", 200, "text/html; charset=utf-8", `<!doctype html>`},
 		{true, "GET", "/v1/openapi.json", 200, json, someDocument},
@@ -94,6 +95,7 @@ func TestAnswersAgainstDocument(t *testing.T) {
 		{false, "PUT", "/v1/things", 200, json, `[]`},
 		{false, "GET", "/v1/things", 404, problem, refusal},
 		{false, "GET", "/v1/things", 201, json, `[]`},
+		{false, "GET", "/v1/things", 405, problem, refusal},
 		{false, "GET", "/v1/openapi.json", 200, json, `{}`},
 		// content
 		{false, "GET", "/v1/things", 200, "text/plain", `[]`},
@@ -128,6 +130,9 @@ func TestAnswersAgainstDocument(t *testing.T) {
 			}
 			if row.contentType != "" {
 				r.Header.Set("Content-Type", row.contentType)
+			}
+			if row.status == http.StatusMethodNotAllowed {
+				r.Header.Set("Allow", "GET, HEAD")
 			}
 			if err := d.check(r, row.at, row.body); row.valid {
 				require.NoError(t, err)

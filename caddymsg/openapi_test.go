@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -145,6 +147,14 @@ func documentedRoutes(t *testing.T, s *frontdoor.Server) {
 		got[path] = slices.Sorted(maps.Keys(operations))
 	}
 	require.Equal(t, allRoutes, got)
+	// The map of the API names each of them.
+	page, err := os.ReadFile(filepath.Join("..", "docs", "api.md"))
+	require.NoError(t, err)
+	for path, operations := range d.Paths {
+		for method := range operations {
+			require.Contains(t, string(page), "`"+strings.ToUpper(method)+" "+path+"`", "docs/api.md")
+		}
+	}
 
 	ids := map[string]bool{}
 	param := regexp.MustCompile(`\{(\w+)\}`)

@@ -30,6 +30,21 @@ func createChat(tx *store.Tx, c *Chat, creator int64, participants ...int64) err
 	return tx.AppendEvent(store.Event{Type: store.ChatCreated, ChatID: c.ID, ActorID: creator, At: c.CreatedAt})
 }
 
+// lockDirectChat is directChat for an Update that goes on with the chat: it is
+// locked. Should somebody delete it just then, there is another.
+func (s *Service) lockDirectChat(tx *store.Tx, caller Caller, to int64) (chatID int64, err error) {
+	for {
+		c, err := s.directChat(tx, caller.UserID, to)
+		if err != nil {
+			return 0, err
+		}
+		err = tx.LockChat(caller.UserID, c.ID)
+		if !errors.Is(err, store.ErrNotFound) {
+			return c.ID, err
+		}
+	}
+}
+
 // directChat finds the chat between two people, or makes it: the first message
 // opens it (contract 0, POST /v1/messages).
 func (s *Service) directChat(tx *store.Tx, from, to int64) (Chat, error) {

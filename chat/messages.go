@@ -62,11 +62,9 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 			if err != nil {
 				return err
 			}
-			c, err := s.directChat(tx, caller.UserID, to.ID)
-			if err != nil {
+			if chatID, err = s.lockDirectChat(tx, caller, to.ID); err != nil {
 				return err
 			}
-			chatID = c.ID
 		}
 		sent, err = s.append(tx, caller, chatID, d, body)
 		return err
@@ -120,6 +118,7 @@ func (s *Service) SendAll(ctx context.Context, caller Caller, d Draft, texts []s
 		}
 		return s.decorate(tx, caller, sent)
 	})
+	s.auditBlocked(ctx, caller, d, err)
 	return sent, err
 }
 

@@ -151,13 +151,13 @@ func (h *headerOnly) Write(b []byte) (int, error) { return len(b), nil }
 func (h *headerOnly) WriteHeader(status int)      { h.status = status }
 
 // version is of the API, for its document: the second number counts additions.
-const version = "1.1"
+const version = "1.2"
 
 func newHuma(a *API) huma.API {
 	cfg := huma.DefaultConfig("caddymsg", version)
 	// Beside the document, wherever the site has put it.
 	cfg.Servers = []*huma.Server{{URL: ".."}}
-	cfg.Info.Description = "Accounts and blocks, direct and group chats, and history."
+	cfg.Info.Description = "Accounts, direct and group chats, history, reactions, polls, search and administration."
 	cfg.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	// What huma would serve by itself: pages that load scripts from elsewhere.
 	cfg.DocsPath, cfg.OpenAPIPath, cfg.SchemasPath = "", "", ""

@@ -33,7 +33,7 @@ func createChat(tx *store.Tx, c *Chat, creator int64, participants ...int64) err
 // lockDirectChat is directChat for an Update that goes on with the chat: it is
 // locked. Should somebody delete it just then, there is another.
 func (s *Service) lockDirectChat(tx *store.Tx, caller Caller, to int64) (chatID int64, err error) {
-	for {
+	for range 3 {
 		c, err := s.directChat(tx, caller.UserID, to)
 		if err != nil {
 			return 0, err
@@ -43,6 +43,7 @@ func (s *Service) lockDirectChat(tx *store.Tx, caller Caller, to int64) (chatID 
 			return c.ID, err
 		}
 	}
+	return 0, errNotParticipant()
 }
 
 // directChat finds the chat between two people, or makes it: the first message

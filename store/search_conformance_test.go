@@ -268,15 +268,17 @@ func searchedNames(t *testing.T, open opener) {
 		require.Equal(t, "bob", names(store.Filter{Terms: terms, Where: []store.Condition{{Field: store.UserUsername, Value: "bob"}}}))
 		require.Equal(t, "ada", names(store.Filter{Terms: append(terms, store.Term{Text: "words"})}))
 
+		own := store.Group{Chat: private, ParticipantCount: 1, Role: store.Member}
+		open := store.Group{Chat: public}
 		for _, c := range []struct {
 			user          store.User
 			limit, offset int
-			want          []store.Chat
+			want          []store.Group
 		}{
-			{ada, 10, 0, []store.Chat{private, public}},
-			{ada, 1, 0, []store.Chat{private}},
-			{ada, 10, 1, []store.Chat{public}},
-			{bob, 10, 0, []store.Chat{public}},
+			{ada, 10, 0, []store.Group{own, open}},
+			{ada, 1, 0, []store.Group{own}},
+			{ada, 10, 1, []store.Group{open}},
+			{bob, 10, 0, []store.Group{open}},
 		} {
 			groups, err := tx.SearchGroups(c.user.ID, terms, c.limit, c.offset)
 			require.NoError(t, err)

@@ -59,7 +59,7 @@ func growth(ctx context.Context, b *bench) (err error) {
 	} {
 		run := func(w *world) func() (result, error) {
 			return func() (result, error) {
-				r, start := rand.New(rand.NewPCG(1, 2)), time.Now() //nolint:gosec // the same for both
+				r, start := rand.New(rand.NewPCG(1, 2)), time.Now()
 				return measure(1, func(int) (took []time.Duration, err error) {
 					for err == nil && time.Since(start) < b.duration {
 						begin := time.Now()
@@ -155,7 +155,7 @@ func (w *world) fill(ctx context.Context, committed <-chan struct{}) error {
 	w.long = long.ID
 	for left := w.messages/2 - adasChats*inEach; left > 0; left -= 1000 {
 		c := store.NewGroup("", time.Now())
-		if _, _, err := w.talk(ctx, &c, min(left, 1000), others[rand.IntN(adasChats)], others[0]); err != nil { //nolint:gosec // no secret
+		if _, _, err := w.talk(ctx, &c, min(left, 1000), others[rand.IntN(adasChats)], others[0]); err != nil {
 			return err
 		}
 	}
@@ -218,7 +218,7 @@ func (w *world) talk(ctx context.Context, c *store.Chat, messages int, people ..
 func saying(n, of int) string {
 	words := make([]string, 8)
 	for i := range words {
-		words[i] = fmt.Sprintf("word%d", rand.IntN(2000)) //nolint:gosec // no secret
+		words[i] = fmt.Sprintf("word%d", rand.IntN(2000))
 	}
 	if of > 20*inEach && n%(of/20) == 0 {
 		words[3] = rareWord

@@ -154,7 +154,7 @@ func crowd(tb testing.TB, db *sql.DB) {
 		INSERT INTO reactions (message_id, user_id, emoji, created_at)
 			SELECT id, n, '👍', 0 FROM generate_series(%[5]d, %[5]d + 999) id, generate_series(1, 10) n;
 		INSERT INTO audit_log (action, actor_id, user_id, address, detail, created_at)
-			SELECT 'user.signed_in', n, n, '192.0.2.7', '', 0 FROM generate_series(1, %[4]d) n;
+			SELECT 'user.signed_in', n, 0 + n, '192.0.2.7', '', 0 FROM generate_series(1, %[4]d) n;
 		INSERT INTO polls (message_id, options, multiple, anonymous)
 			SELECT id, '["yes", "no"]', 0, 0 FROM generate_series(%[5]d, %[5]d + 999) id;
 		INSERT INTO poll_votes (message_id, choice, user_id, created_at)

@@ -24,7 +24,11 @@ func createChat(tx *store.Tx, c *Chat, creator int64, participants ...int64) err
 	}
 	for _, userID := range participants {
 		if err := tx.AddParticipant(c.ID, userID, role, c.CreatedAt); err != nil {
-			return err
+			gone := errGone()
+			if userID != creator {
+				gone = errNoSuchUser("")
+			}
+			return refuse(err, store.ErrNotFound, gone) // the chat is there
 		}
 	}
 	return tx.AppendEvent(store.Event{Type: store.ChatCreated, ChatID: c.ID, ActorID: creator, At: c.CreatedAt})

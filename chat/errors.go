@@ -76,6 +76,12 @@ func errNotParticipant() *Error {
 	return &Error{Kind: Forbidden, Code: "not_a_participant", Message: "You are not a participant of this chat."}
 }
 
+// errGone answers a caller whose account has been deleted since they were found to
+// be signed in.
+func errGone() *Error {
+	return &Error{Kind: Unauthenticated, Code: "unauthenticated", Message: "This account has been deleted."}
+}
+
 func errNoSuchUser(field string) *Error {
 	return &Error{Kind: NotFound, Code: "user_not_found", Field: field, Message: "There is no such user."}
 }

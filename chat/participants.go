@@ -84,7 +84,7 @@ func (s *Service) AddParticipant(ctx context.Context, caller Caller, chatID int6
 		}
 		now := s.now()
 		if err := tx.AddParticipant(chatID, user.ID, store.Member, now); err != nil {
-			return err
+			return refuse(err, store.ErrNotFound, errNoSuchUser("username")) // deleted meanwhile
 		}
 		if err := tx.AppendEvent(store.Event{
 			Type: store.ParticipantAdded, ChatID: chatID, ActorID: caller.UserID, UserID: user.ID, At: now,
@@ -107,7 +107,7 @@ func (s *Service) AddParticipant(ctx context.Context, caller Caller, chatID int6
 // Whoever is removed does not come back by an invite of their own.
 func (s *Service) RemoveParticipant(ctx context.Context, caller Caller, chatID int64, username string) error {
 	return s.store.Update(ctx, func(tx *store.Tx) error {
-		c, mine, user, err := groupAndUser(tx, caller, chatID, findUserOrID, username)
+		c, mine, user, err := groupAndUser(tx, caller, chatID, findOneNamed, username)
 		if err != nil {
 			return err
 		}
@@ -146,7 +146,7 @@ func (s *Service) SetRole(ctx context.Context, caller Caller, chatID int64, user
 	}
 	var theirs Participant
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
-		_, mine, user, err := groupAndUser(tx, caller, chatID, findUserOrID, username)
+		_, mine, user, err := groupAndUser(tx, caller, chatID, findOneNamed, username)
 		if err != nil {
 			return err
 		}
@@ -212,7 +212,7 @@ func join(tx *store.Tx, group Group, caller Caller, at time.Time) (Group, error)
 	}
 	group.ParticipantCount++
 	if err := tx.AddParticipant(group.ID, caller.UserID, group.Role, at); err != nil {
-		return Group{}, err
+		return Group{}, refuse(err, store.ErrNotFound, errGone())
 	}
 	return group, tx.AppendEvent(joined)
 }

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/mail"
 	"slices"
 	"strconv"
@@ -72,6 +73,27 @@ func findUserOrID(tx *store.Tx, named, field string) (User, error) {
 		user, err = tx.FindUserByID(id)
 	}
 	return user, refuse(err, store.ErrNotFound, errNoSuchUser(field))
+}
+
+// findOneNamed is findUserOrID where it matters who is meant: it returns Conflict if
+// one user has the username, and another the id.
+func findOneNamed(tx *store.Tx, named, field string) (User, error) {
+	user, err := findUserOrID(tx, named, field)
+	if err != nil {
+		return User{}, err
+	}
+	if id, ok := parseID(named); ok && id != user.ID {
+		switch _, err := tx.FindUserByID(id); {
+		case err == nil:
+			return User{}, &Error{
+				Kind: Conflict, Code: "user_ambiguous", Field: field,
+				Message: "One user has this username, and another this id. An id may have zeros before it; then it is no username.",
+			}
+		case !errors.Is(err, store.ErrNotFound):
+			return User{}, err
+		}
+	}
+	return user, nil
 }
 
 // parseID reads an id as it stands in a path: digits alone.
@@ -258,9 +280,24 @@ const deletedUsername = "deleted user"
 // deleted user, and so do the chats with one other person. There is no way back;
 // the username is free again.
 func (s *Service) DeleteMe(ctx context.Context, caller Caller) error {
-	return s.store.Update(ctx, func(tx *store.Tx) error {
+	return s.deleteAccount(ctx, func(tx *store.Tx) error {
 		return deleteAccount(tx, caller.UserID, caller.UserID, s.now())
 	})
+}
+
+// errJoined says that an account that is to be deleted has come into a group that
+// is not locked.
+var errJoined = fmt.Errorf("%w: somebody is joining groups while their account is deleted", store.ErrUnavailable)
+
+// deleteAccount is an Update with such a function, once more for each time that
+// somebody has just come into another group.
+func (s *Service) deleteAccount(ctx context.Context, fn func(*store.Tx) error) (err error) {
+	for range 5 {
+		if err = s.store.Update(ctx, fn); !errors.Is(err, errJoined) {
+			return err
+		}
+	}
+	return err
 }
 
 // deleteAccount takes an account away, whose owner the actor need not be.
@@ -274,6 +311,21 @@ func deleteAccount(tx *store.Tx, userID, actor int64, at time.Time) error {
 			return err
 		}
 	}
+	old, err := tx.LockUser(userID)
+	if err != nil {
+		return err
+	}
+	// From now on nobody puts them into a group (see AddParticipant). Who has done
+	// so since they were listed has to be waited for.
+	now, err := tx.ListGroupIDsOf(userID)
+	if err != nil {
+		return err
+	}
+	for _, chatID := range now {
+		if !slices.Contains(groups, chatID) {
+			return errJoined
+		}
+	}
 	for _, chatID := range groups {
 		theirs, err := tx.FindParticipant(chatID, userID)
 		if errors.Is(err, store.ErrNotFound) {
@@ -285,15 +337,14 @@ func deleteAccount(tx *store.Tx, userID, actor int64, at time.Time) error {
 		if err := leave(tx, theirs, actor, at); err != nil {
 			return err
 		}
+		if err := tx.RevokeInvitesOf(chatID, userID, at); err != nil {
+			return err
+		}
 	}
 	if err := tx.DeleteSessionsOf(userID); err != nil {
 		return err
 	}
 	if err := tx.DeleteBlocksOf(userID); err != nil {
-		return err
-	}
-	old, err := tx.LockUser(userID)
-	if err != nil {
 		return err
 	}
 	if err := indexUser(tx, old, User{}); err != nil {

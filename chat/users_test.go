@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/store"
 )
 
 func TestPrepareUsername(t *testing.T) {
@@ -290,7 +292,7 @@ func TestRegisterConcurrently(t *testing.T) {
 
 // Who is to be written to, or added, is named by username: a username of digits
 // is anybody's to have, and must not get what was meant for an id. Who is to be
-// removed is named by username or, if nobody has it, by id.
+// removed is named by username or by id, unless two people could be meant.
 func TestFindUser(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, r *rules) {
 		first := r.user(t, "first")
@@ -309,7 +311,6 @@ func TestFindUser(t *testing.T) {
 			"wide username":                {"ｓｅｃｏｎｄ", &second},
 			"id":                           {secondID, &second},
 			"id with zeros before":         {"00" + secondID, &second},
-			"a username wins over an id":   {firstID, &digits},
 			"id, by zeros past a username": {"0" + firstID, &first},
 			"wide digits are no id":        {"０" + "００" + "２", nil},
 			"unknown id":                   {"9999", nil},
@@ -347,6 +348,71 @@ func TestFindUser(t *testing.T) {
 				require.Equal(t, c.want.UserID, user.UserID)
 				require.Equal(t, c.want.Username, user.Username)
 			})
+		}
+	})
+}
+
+// Somebody who takes the id of another as their username gets nothing that is
+// meant for the other.
+func TestUsernameThatIsAnId(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		owner, bob := r.user(t, "owner"), r.user(t, "bob")
+		id := strconv.FormatInt(bob.UserID, 10)
+		mallory := r.user(t, id)
+		group := r.group(t, owner, bob, mallory)
+		ambiguous := refusal{chat.Conflict, "user_ambiguous", "username"}
+		requireRefusal(t, ambiguous, r.RemoveParticipant(t.Context(), owner, group.ID, id))
+		_, err := r.SetRole(t.Context(), owner, group.ID, id, store.Owner)
+		requireRefusal(t, ambiguous, err)
+
+		p, err := r.SetRole(t.Context(), owner, group.ID, "0"+id, store.Owner)
+		require.NoError(t, err)
+		require.Equal(t, bob.UserID, p.UserID)
+		// Where only usernames are taken, it is one.
+		added, err := r.AddParticipant(t.Context(), owner, r.group(t, owner).ID, id)
+		require.NoError(t, err)
+		require.Equal(t, mallory.UserID, added.UserID)
+	})
+}
+
+// Nobody comes into a group while their account is deleted, or after.
+func TestDeletedAccountsAreInNoGroup(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice := r.user(t, "alice")
+		for i := range 20 {
+			bob := r.user(t, fmt.Sprintf("bob%d", i))
+			group := r.group(t, alice)
+			own := make(chan error, 2)
+			for _, err := range atOnce(3, func(i int) error {
+				switch i {
+				case 0:
+					_, err := r.AddParticipant(t.Context(), alice, group.ID, bob.Username)
+					if err != nil {
+						requireRefusal(t, noSuchUser, err)
+					}
+				case 1:
+					_, err := r.CreateGroup(t.Context(), bob, chat.NewGroup{})
+					own <- err
+				case 2:
+					return r.DeleteMe(t.Context(), bob)
+				}
+				return nil
+			}) {
+				require.NoError(t, err)
+			}
+			if err := <-own; err != nil {
+				requireRefusal(t, refusal{chat.Unauthenticated, "unauthenticated", ""}, err)
+			}
+			people, err := r.Participants(t.Context(), alice, group.ID, 10, 0)
+			require.NoError(t, err)
+			require.Len(t, people, 1)
+			require.NoError(t, r.store.View(t.Context(), func(tx *store.Tx) error {
+				left, err := tx.ListGroupIDsOf(bob.UserID)
+				require.Empty(t, left)
+				return err
+			}))
+			_, err = r.CreateGroup(t.Context(), bob, chat.NewGroup{})
+			requireRefusal(t, refusal{chat.Unauthenticated, "unauthenticated", ""}, err)
 		}
 	})
 }

@@ -55,11 +55,13 @@ func scanParticipant(row scanner, p *Participant) error {
 }
 
 // AddParticipant puts a user into a chat in a role; ErrConflict if they are in
-// it, ErrNotFound if there is no such chat. What has been said so far is read.
+// it, ErrNotFound if there is no such chat, or the user has been deleted. What has
+// been said so far is read.
 func (tx *Tx) AddParticipant(chatID, userID int64, role string, at time.Time) error {
 	err := tx.execOne(`
 		INSERT INTO participants (chat_id, user_id, role, joined_at, read_seq, delivered_seq)
-		SELECT id, ?2, ?3, ?4, last_seq, last_seq FROM chats WHERE id = ?1 AND deleted_at IS NULL`,
+		SELECT c.id, u.id, ?3, ?4, c.last_seq, c.last_seq FROM chats c CROSS JOIN users u
+		WHERE c.id = ?1 AND c.deleted_at IS NULL AND u.id = ?2 AND u.deleted_at IS NULL`+tx.dialect.forShare("u"),
 		chatID, userID, role, micros(at))
 	if err != nil {
 		return fmt.Errorf("add participant: %w", err)

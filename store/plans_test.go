@@ -246,7 +246,7 @@ func plans(t *testing.T, prepare string) {
 		}, want: []string{"(direct_low=? AND direct_high=?)"}},
 		{name: "AddParticipant", fn: func(tx *store.Tx) error {
 			return tx.AddParticipant(direct.ID, bob.ID, store.Member, noon)
-		}, want: []string{"SEARCH chats USING INTEGER PRIMARY KEY (rowid=?)"}},
+		}, want: []string{"SEARCH c USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "RemoveParticipant", fn: func(tx *store.Tx) error {
 			return tx.RemoveParticipant(group.ID, bob.ID)
 		}, want: []string{"SEARCH participants USING PRIMARY KEY (chat_id=? AND user_id=?)"}},

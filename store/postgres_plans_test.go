@@ -349,7 +349,7 @@ func TestPostgresPlans(t *testing.T) {
 		}, 1, 20},
 		{"AddParticipant", func(tx *store.Tx) error {
 			return tx.AddParticipant(one, quiet, store.Member, noon)
-		}, 1, 60},
+		}, 2, 60},
 		{"RemoveParticipant", func(tx *store.Tx) error {
 			return tx.RemoveParticipant(one, one)
 		}, 1, 10},

@@ -49,7 +49,7 @@ func growth(ctx context.Context, b *bench) (err error) {
 			return enough(len(chats), 500, err)
 		}},
 		{"search for a rare word in all chats", func(w *world, _ *rand.Rand) error {
-			found, err := w.service.SearchMessages(ctx, w.ada, chat.MessageSearch{Text: rareWord, Limit: 20})
+			found, _, err := w.service.SearchMessages(ctx, w.ada, chat.MessageSearch{Text: rareWord, Limit: 20})
 			return enough(len(found), 20, err)
 		}},
 		{"send", func(w *world, r *rand.Rand) error {
@@ -248,7 +248,7 @@ func (w *world) index(ctx context.Context, committed <-chan struct{}) error {
 	}()
 	w.stop = func() { cancel(); <-ended }
 	for {
-		found, err := w.service.SearchMessages(ctx, w.ada, chat.MessageSearch{Text: lastWord, Limit: 1})
+		found, _, err := w.service.SearchMessages(ctx, w.ada, chat.MessageSearch{Text: lastWord, Limit: 1})
 		if err != nil || len(found) > 0 {
 			return err
 		}

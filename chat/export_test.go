@@ -3,5 +3,11 @@ package chat
 // UnindexMessage is what edits and deletions call.
 var UnindexMessage = unindexMessage
 
+// Unpanicked keeps the work behind the requests from ending the process.
+var Unpanicked = unpanicked
+
+// LookedAtOnce is the bound of a search.
+const LookedAtOnce = lookedAtOnce
+
 // Snippet is tested by itself.
 var Snippet = snippet

@@ -4,10 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"slices"
-	"time"
 	"unicode/utf8"
 
 	"github.com/caddymsg/messaging/chat/fold"
@@ -21,91 +18,9 @@ const (
 	charactersOnce = 8_000 // about, of their texts
 )
 
-// How the work behind the requests waits: for more to come, so that one commit
-// serves many; for what it is not told of, as other nodes' sends; and after it
-// has failed.
-const (
-	gatherFor         = 50 * time.Millisecond
-	idleFor           = 5 * time.Second
-	retryIn, retryMax = time.Second, 30 * time.Second
-)
-
-// Run does what is done behind the requests, until ctx ends: it puts messages
-// into the search index, and removes what deleted chats hold. It looks when it is woken, and now and then. Several may
-// run over one database, on one machine and on many.
-func (s *Service) Run(ctx context.Context, wake <-chan struct{}) {
-	idle, retry := gatherFor, time.Duration(0)
-	for ctx.Err() == nil {
-		begun := time.Now()
-		more, err := s.work(ctx)
-		wait := idle
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			if retry == 0 {
-				s.log.LogAttrs(ctx, slog.LevelError, "work behind the requests: it waits until this has passed", slog.Any("error", err))
-			}
-			retry = min(max(retryIn, 2*retry), retryMax)
-			if !sleep(ctx, retry) {
-				return
-			}
-			continue
-		case more:
-			idle, retry = gatherFor, 0
-			// Where sends wait, they have half of the time.
-			if s.store.Stats().Waiting > 0 && !sleep(ctx, time.Since(begun)) {
-				return
-			}
-			continue
-		}
-		retry = 0
-		select {
-		case <-ctx.Done():
-			return
-		case <-wake:
-			idle = gatherFor
-			if !sleep(ctx, gatherFor) {
-				return
-			}
-		case <-time.After(wait):
-			// On PostgreSQL an event may be there some time after its commit, and
-			// after it was told of: it looks soon, and then later and later.
-			idle = min(2*idle, idleFor)
-		}
-	}
-}
-
-// Wakes tells whether an event is one that [Service.Run] should be woken for.
-func Wakes(e store.Event) bool {
-	return isIndexed(e) || e.Type == store.ChatDeleted
-}
-
 // isIndexed tells whether the search index has to follow an event.
 func isIndexed(e store.Event) bool {
 	return e.Type == store.MessageCreated || e.Type == store.MessageEdited
-}
-
-// work does some of what there is to do, and tells whether there may be more.
-func (s *Service) work(ctx context.Context) (more bool, err error) {
-	indexed, err := s.index(ctx)
-	if err != nil {
-		return false, fmt.Errorf("index messages: %w", err)
-	}
-	swept, err := s.sweep(ctx)
-	if err != nil {
-		return false, fmt.Errorf("remove deleted chats: %w", err)
-	}
-	return indexed || swept, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
 }
 
 // index brings the search index on, by one Update at most for what is new, and

@@ -47,7 +47,7 @@ func TestSearchFilters(t *testing.T) {
 				if c.search.Limit == 0 {
 					c.search.Limit = 100
 				}
-				found, err := r.SearchMessages(t.Context(), alice, c.search)
+				found, _, err := r.SearchMessages(t.Context(), alice, c.search)
 				require.NoError(t, err)
 				var got []chat.Message
 				for _, f := range found {
@@ -57,15 +57,15 @@ func TestSearchFilters(t *testing.T) {
 			})
 		}
 
-		_, err := r.SearchMessages(t.Context(), bob, chat.MessageSearch{Text: "apple", ChatID: other.ID, Limit: 1})
+		_, _, err := r.SearchMessages(t.Context(), bob, chat.MessageSearch{Text: "apple", ChatID: other.ID, Limit: 1})
 		requireRefusal(t, notAParticipant, err)
-		_, err = r.SearchMessages(t.Context(), bob, chat.MessageSearch{Text: "apple", Sender: "nobody", Limit: 1})
+		_, _, err = r.SearchMessages(t.Context(), bob, chat.MessageSearch{Text: "apple", Sender: "nobody", Limit: 1})
 		requireRefusal(t, refusal{chat.NotFound, "user_not_found", "sender"}, err)
-		_, err = r.SearchMessages(t.Context(), bob, chat.MessageSearch{Text: "?", Limit: 1})
+		_, _, err = r.SearchMessages(t.Context(), bob, chat.MessageSearch{Text: "?", Limit: 1})
 		requireRefusal(t, refusal{chat.Invalid, "q_missing", "q"}, err)
-		_, err = r.SearchMessages(t.Context(), bob, chat.MessageSearch{Text: strings.Repeat("я", chat.MaxQueryLength+1), Limit: 1})
+		_, _, err = r.SearchMessages(t.Context(), bob, chat.MessageSearch{Text: strings.Repeat("я", chat.MaxQueryLength+1), Limit: 1})
 		requireRefusal(t, refusal{chat.Invalid, "q_too_long", "q"}, err)
-		_, err = r.SearchMessages(t.Context(), bob, chat.MessageSearch{Text: "apple"})
+		_, _, err = r.SearchMessages(t.Context(), bob, chat.MessageSearch{Text: "apple"})
 		requireRefusal(t, refusal{chat.Invalid, "limit_invalid", "limit"}, err)
 
 		// Membership is that of now.

@@ -53,15 +53,17 @@ type Highlight struct{ Start, Length int }
 // the newest first. What was sent a moment ago may not be found yet. It returns
 // Invalid for a text without a word, Forbidden for a chat that the caller is not
 // in, and NotFound for a sender that does not exist.
-func (s *Service) SearchMessages(ctx context.Context, caller Caller, search MessageSearch) ([]FoundMessage, error) {
+//
+// Below the id next there may be more; 0 says that there is not. As a search has a
+// bound, it may have found less than the limit then, or nothing.
+func (s *Service) SearchMessages(ctx context.Context, caller Caller, search MessageSearch) (found []FoundMessage, next int64, err error) {
 	query, err := parseQuery(search.Text)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if search.Limit < 1 || search.Limit > MaxPageLimit {
-		return nil, invalid("limit", "limit_invalid", "limit is a number from 1 to "+strconv.Itoa(MaxPageLimit)+".")
+		return nil, 0, invalid("limit", "limit_invalid", "limit is a number from 1 to "+strconv.Itoa(MaxPageLimit)+".")
 	}
-	var found []FoundMessage
 	err = s.store.View(ctx, func(tx *store.Tx) error {
 		if search.ChatID != 0 {
 			if _, err := chatOf(tx, caller, search.ChatID); err != nil {
@@ -76,7 +78,7 @@ func (s *Service) SearchMessages(ctx context.Context, caller Caller, search Mess
 			}
 			sender = user.ID
 		}
-		found, err = searchMessages(tx, caller, search, query, func(m Message) bool {
+		found, next, err = searchMessages(tx, caller, search, query, func(m Message) bool {
 			return (sender == 0 || m.SenderID == sender) &&
 				(search.From.IsZero() || !m.CreatedAt.Before(search.From)) &&
 				(search.To.IsZero() || m.CreatedAt.Before(search.To))
@@ -96,27 +98,33 @@ func (s *Service) SearchMessages(ctx context.Context, caller Caller, search Mess
 		}
 		return nil
 	})
-	return found, err
+	return found, next, err
 }
 
-// searchMessages looks at what the index finds, until there is enough.
-func searchMessages(tx *store.Tx, caller Caller, search MessageSearch, query fold.Query, wanted func(Message) bool) ([]FoundMessage, error) {
-	const some, many = 256, 1 << 16 // of the index, at once: mostly the first suffice
+// lookedAtOnce bounds the messages that a search looks at, of those that the index
+// finds. It is much more than it takes, unless what is looked for is rare among
+// them: a sender, a day, words that stand in the same message by chance.
+const lookedAtOnce = 8192
+
+// searchMessages looks at what the index finds, until there is enough. It returns
+// below which id there may be more.
+func searchMessages(tx *store.Tx, caller Caller, search MessageSearch, query fold.Query, wanted func(Message) bool) (found []FoundMessage, next int64, err error) {
+	const some = 256 // of the index, at once: mostly these suffice
 	terms := searchTerms(query)
 	before := search.Before
 	if before == 0 {
 		before = math.MaxInt64
 	}
-	var found []FoundMessage
-	for width := max(some, search.Limit); ; width = many {
-		ids, err := tx.SearchMessages(caller.UserID, search.ChatID, before, terms, width)
+	width := max(some, search.Limit)
+	for left := lookedAtOnce; left > 0; width = left {
+		ids, err := tx.SearchMessages(caller.UserID, search.ChatID, before, terms, min(width, left))
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		for part := range slices.Chunk(ids, some) {
 			messages, err := tx.ListMessagesByID(caller.UserID, part)
 			if err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 			for _, m := range messages {
 				if !wanted(m) {
@@ -129,15 +137,16 @@ func searchMessages(tx *store.Tx, caller Caller, search MessageSearch, query fol
 				f := FoundMessage{Message: m}
 				f.Snippet, f.Highlights = snippet(m.Text, ranges)
 				if found = append(found, f); len(found) == search.Limit {
-					return found, nil
+					return found, m.ID, nil
 				}
 			}
 		}
-		if len(ids) < width {
-			return found, nil
+		if len(ids) < min(width, left) {
+			return found, 0, nil
 		}
-		before = ids[len(ids)-1]
+		before, left = ids[len(ids)-1], left-len(ids)
 	}
+	return found, before, nil
 }
 
 // SearchUsers finds accounts by the words of their usernames and display names,

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/store"
 )
 
 // patience is how long a test waits for what must come.
@@ -39,7 +40,7 @@ func (r *rules) find(tb testing.TB, caller chat.Caller, s chat.MessageSearch, wa
 	}
 	var ids []int64
 	require.Eventually(tb, func() bool {
-		found, err := r.SearchMessages(context.Background(), caller, s)
+		found, _, err := r.SearchMessages(context.Background(), caller, s)
 		require.NoError(tb, err)
 		ids = nil
 		for _, f := range found {
@@ -88,7 +89,7 @@ func TestSearchMessages(t *testing.T) {
 			{"the", []int{10, 0}},
 		} {
 			t.Run(c.query, func(t *testing.T) {
-				found, err := r.SearchMessages(t.Context(), bob, chat.MessageSearch{Text: c.query, Limit: 10})
+				found, _, err := r.SearchMessages(t.Context(), bob, chat.MessageSearch{Text: c.query, Limit: 10})
 				require.NoError(t, err)
 				var got []int64
 				for _, f := range found {
@@ -118,4 +119,55 @@ var corpus = []string{
 	"สวัสดีครับ",
 	"한국어 검색",
 	"the last one",
+}
+
+// A search has a bound, and goes on where it ended.
+func TestSearchMessagesBound(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice, bob := r.user(t, "alice"), r.user(t, "bob")
+		group := r.group(t, alice, bob)
+		rare := r.send(t, bob, chat.Draft{ChatID: group.ID, Text: "word"})
+		for said := 0; said <= chat.LookedAtOnce; said += 1024 {
+			require.NoError(t, r.store.Update(t.Context(), func(tx *store.Tx) error {
+				c, err := tx.NextSeq(alice.UserID, group.ID, 1024, time.Now())
+				if err != nil {
+					return err
+				}
+				entries := []store.SearchEntry{{Space: group.ID, Term: "word", ID: rare.ID}}
+				for i := range int64(1024) {
+					m := store.Message{ChatID: group.ID, Seq: c.LastSeq - 1023 + i, SenderID: alice.UserID, Text: "word", CreatedAt: time.Now()}
+					if err := tx.CreateMessage(&m); err != nil {
+						return err
+					}
+					entries = append(entries, store.SearchEntry{Space: group.ID, Term: "word", ID: m.ID})
+				}
+				return tx.AddSearchEntries(entries)
+			}))
+		}
+		search := chat.MessageSearch{Text: "word", Sender: "bob", Limit: 10}
+		found, next, err := r.SearchMessages(t.Context(), alice, search)
+		require.NoError(t, err)
+		require.Empty(t, found)
+		require.Greater(t, next, rare.ID)
+		search.Before = next
+		found, next, err = r.SearchMessages(t.Context(), alice, search)
+		require.NoError(t, err)
+		require.Len(t, found, 1)
+		require.Equal(t, rare.ID, found[0].Message.ID)
+		require.Zero(t, next, "there is nothing more")
+
+		found, next, err = r.SearchMessages(t.Context(), alice, chat.MessageSearch{Text: "word", Limit: 3})
+		require.NoError(t, err)
+		require.Len(t, found, 3)
+		require.Equal(t, found[2].Message.ID, next)
+	})
+}
+
+func TestUnpanicked(t *testing.T) {
+	t.Parallel()
+	_, err := chat.Unpanicked(func() (bool, error) { panic("of the tokenizer") })
+	require.ErrorContains(t, err, "of the tokenizer")
+	more, err := chat.Unpanicked(func() (bool, error) { return true, nil })
+	require.True(t, more)
+	require.NoError(t, err)
 }

@@ -15,7 +15,7 @@ type searchInput struct {
 	Sender string `query:"sender" example:"alice" doc:"Only messages of the user of that name."`
 	From   string `query:"from" example:"2021-10-30" doc:"Only messages of that time or later: RFC 3339, or a day (UTC)."`
 	To     string `query:"to" example:"2099-10-30T12:00:00Z" doc:"Only messages before that time or, if it is a day (UTC), before its end."`
-	Before int64  `query:"before" minimum:"1" example:"1000" doc:"Only messages with a lower id: that of the last one of the page before."`
+	Before int64  `query:"before" minimum:"1" example:"1000" doc:"Only messages with a lower id: next_before of the page before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" example:"20" doc:"At most so many. Default: 100."`
 	Offset int    `query:"offset" minimum:"0" maximum:"100000" example:"0" doc:"So many users or groups are left out first."`
 }
@@ -26,9 +26,10 @@ type searchOutput struct {
 
 // Results are what a search has found: one of the lists.
 type Results struct {
-	Messages *[]FoundMessage `json:"messages,omitempty" doc:"The newest first. What was sent a moment ago may not be among them yet."`
-	Users    *[]User         `json:"users,omitempty" doc:"By id."`
-	Groups   *[]Group        `json:"groups,omitempty" doc:"By id."`
+	Messages   *[]FoundMessage `json:"messages,omitempty" doc:"The newest first. What was sent a moment ago may not be among them yet."`
+	NextBefore int64           `json:"next_before,omitempty" example:"17" doc:"There may be more messages: ask again with before set to it. A search has a bound: it may have found fewer than limit by then, even none."`
+	Users      *[]User         `json:"users,omitempty" doc:"By id."`
+	Groups     *[]Group        `json:"groups,omitempty" doc:"By id."`
 }
 
 // FoundMessage is a message that a search has found.
@@ -65,7 +66,7 @@ func (a *API) search(ctx context.Context, in *searchInput) (*searchOutput, error
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.chat.SearchMessages(ctx, callerOf(ctx), chat.MessageSearch{
+	found, next, err := a.chat.SearchMessages(ctx, callerOf(ctx), chat.MessageSearch{
 		Text: in.Query, ChatID: in.ChatID, Sender: in.Sender, From: from, To: to, Before: in.Before, Limit: in.Limit,
 	})
 	if err != nil {
@@ -79,7 +80,7 @@ func (a *API) search(ctx context.Context, in *searchInput) (*searchOutput, error
 		}
 		messages = append(messages, m)
 	}
-	return &searchOutput{Body: Results{Messages: &messages}}, nil
+	return &searchOutput{Body: Results{Messages: &messages, NextBefore: next}}, nil
 }
 
 func (a *API) searchUsers(ctx context.Context, in *searchInput) (*searchOutput, error) {

@@ -31,11 +31,13 @@ type backend struct {
 	users   int  // the pool, and every request that is being answered
 	closed  bool // no users are left
 	store   *store.Store
+
+	working sync.Mutex
 	endWork func() // what is done behind the requests; it waits
 }
 
 func newBackend(identity string) *backend {
-	b := &backend{identity: identity, hashing: auth.NewHashQueue(), users: 1, wake: make(chan struct{}, 1)}
+	b := &backend{identity: identity, hashing: auth.NewHashQueue(), users: 1, wake: make(chan struct{}, 1), endWork: func() {}}
 	b.metrics = newMetrics(b)
 	return b
 }
@@ -44,16 +46,23 @@ func newBackend(identity string) *backend {
 // under way: the numbers of connections, and the password; and the log, because
 // that of a configuration ends with it.
 func (b *backend) open(ctx context.Context, opts store.Options, log *slog.Logger) (*store.Store, error) {
-	s, opened, err := b.openOnce(ctx, opts, log)
-	if err != nil || opened {
-		return s, err
+	s, opened, err := b.openOnce(ctx, opts)
+	if err != nil {
+		return nil, err
 	}
-	// Not under the lock, which requests take: it may have to connect.
-	return s, s.Configure(ctx, opts)
+	// What follows waits for the database, and so is not under the lock, which
+	// requests take.
+	if !opened {
+		if err := s.Configure(ctx, opts); err != nil {
+			return s, err
+		}
+	}
+	b.work(chat.New(s, log))
+	return s, nil
 }
 
 // openOnce tells whether it has opened the database, which may have been open.
-func (b *backend) openOnce(ctx context.Context, opts store.Options, log *slog.Logger) (s *store.Store, opened bool, err error) {
+func (b *backend) openOnce(ctx context.Context, opts store.Options) (s *store.Store, opened bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -67,22 +76,21 @@ func (b *backend) openOnce(ctx context.Context, opts store.Options, log *slog.Lo
 		}
 		opened = true
 	}
-	b.work(chat.New(b.store, log))
 	return b.store, opened, nil
 }
 
 // work does what is done behind the requests, with these rules in place of those
 // before.
 func (b *backend) work(rules *chat.Service) {
-	if b.endWork != nil {
-		b.endWork()
-	}
+	b.working.Lock()
+	defer b.working.Unlock()
+	b.endWork()
 	ctx, cancel := context.WithCancel(context.Background())
-	var working sync.WaitGroup
-	working.Go(func() { rules.Run(ctx, b.wake) })
+	var running sync.WaitGroup
+	running.Go(func() { rules.Run(ctx, b.wake) })
 	b.endWork = func() {
 		cancel()
-		working.Wait()
+		running.Wait()
 	}
 }
 
@@ -125,6 +133,9 @@ func (b *backend) release() error {
 	if b.store == nil {
 		return nil
 	}
+	// Whoever opens it has a hold on it: nobody begins this anew.
+	b.working.Lock()
+	defer b.working.Unlock()
 	b.endWork()
 	if err := b.store.Close(); err != nil {
 		return fmt.Errorf("close database %s: %w", b.identity, err)

@@ -146,6 +146,11 @@ func (s *Service) UpdateAccount(ctx context.Context, caller Caller, id int64, c 
 	change.PasswordHash, change.Admin = c.PasswordHash, c.Admin
 	var user User
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		if c.Admin != nil && !*c.Admin || c.Deactivated != nil && *c.Deactivated {
+			if err := notLastAdmin(tx, id); err != nil {
+				return err
+			}
+		}
 		before, err := tx.LockUser(id)
 		if err != nil {
 			return refuse(err, store.ErrNotFound, errNoSuchUser(""))
@@ -176,6 +181,18 @@ func (s *Service) UpdateAccount(ctx context.Context, caller Caller, id int64, c 
 		return User{}, err
 	}
 	return user, nil
+}
+
+// notLastAdmin returns Conflict if a user is the only admin there is.
+func notLastAdmin(tx *store.Tx, userID int64) error {
+	admins, err := tx.LockAdmins()
+	if err == nil && len(admins) == 1 && admins[0] == userID {
+		err = &Error{
+			Kind: Conflict, Code: "last_admin",
+			Message: "There is no other administrator. Make somebody else one first.",
+		}
+	}
+	return err
 }
 
 func errSelf(field string) *Error {

@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -393,5 +394,51 @@ func TestDeleteAnyGroupConcurrently(t *testing.T) {
 			}
 		}
 		requireRefusal(t, notAParticipant, r.RequireParticipant(t.Context(), bob, group.ID))
+	})
+}
+
+// There is always an admin, whoever takes it from whom.
+func TestLastAdmin(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		last := refusal{chat.Conflict, "last_admin", ""}
+		no, yes := false, true
+		for i := range 10 {
+			pair := [2]chat.Caller{r.admin(t, fmt.Sprintf("one%d", i)), r.admin(t, fmt.Sprintf("other%d", i))}
+			errs := atOnce(2, func(i int) error {
+				_, err := r.UpdateAccount(t.Context(), pair[i], pair[1-i].UserID, chat.AccountChange{Admin: &no})
+				return err
+			})
+			kept, refused := pair[0], errs[1]
+			if errs[0] != nil {
+				kept, refused = pair[1], errs[0]
+			}
+			require.True(t, errs[0] == nil || errs[1] == nil)
+			requireRefusal(t, last, refused)
+			_, err := r.UpdateAccount(t.Context(), operator, kept.UserID, chat.AccountChange{Deactivated: &yes})
+			requireRefusal(t, last, err)
+			requireRefusal(t, last, r.DeleteMe(t.Context(), kept))
+			next := r.admin(t, fmt.Sprintf("next%d", i))
+			require.NoError(t, r.DeleteMe(t.Context(), kept))
+			// For the next round there is none but those two.
+			require.NoError(t, r.store.Update(t.Context(), func(tx *store.Tx) error {
+				_, err := tx.UpdateUser(next.UserID, store.UserChange{Admin: &no})
+				return err
+			}))
+		}
+	})
+}
+
+// What is asked on behalf of an account that has just been deleted.
+func TestGone(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		bob := r.user(t, "bob")
+		gone := refusal{chat.Unauthenticated, "unauthenticated", ""}
+		require.NoError(t, r.DeleteMe(t.Context(), bob))
+		requireRefusal(t, gone, r.DeleteMe(t.Context(), bob))
+		about := "me"
+		_, err := r.UpdateMe(t.Context(), bob, chat.Profile{About: &about})
+		requireRefusal(t, gone, err)
+		_, err = r.Me(t.Context(), bob)
+		requireRefusal(t, gone, err)
 	})
 }

@@ -103,7 +103,7 @@ func groupFor(tx *store.Tx, caller Caller, chatID int64) (Group, error) {
 }
 
 // UpdateGroup changes a group, all that is given or nothing. Its owner and its
-// admins may. It returns Invalid for what won't do and for a chat that is no group,
+// admins may; who manages it is for the owner alone. It returns Invalid for what won't do and for a chat that is no group,
 // and Forbidden to others.
 func (s *Service) UpdateGroup(ctx context.Context, caller Caller, chatID int64, g GroupChange) (Group, error) {
 	change, err := g.prepare()
@@ -118,6 +118,9 @@ func (s *Service) UpdateGroup(ctx context.Context, caller Caller, chatID int64, 
 		}
 		if !isGroupAdmin(mine) {
 			return errAdminRequired()
+		}
+		if change.ManagedBy != nil && *change.ManagedBy != c.ManagedBy && mine.Role != store.Owner {
+			return errOwnerRequired() // else an admin could remove the owner
 		}
 		if after := changed(c, change); after != c {
 			if err := tx.UpdateChat(chatID, change); err != nil {

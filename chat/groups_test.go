@@ -233,7 +233,8 @@ func TestUpdateGroup(t *testing.T) {
 			{name: "nothing", by: c.owner},
 			{name: "the same", by: c.admin, change: chat.GroupChange{Title: new("Ops"), Visibility: new(store.Private)}},
 			{name: "an admin", by: c.admin, change: chat.GroupChange{Title: new("Ops"), Visibility: new(store.Public)}, told: `{"visibility":"public"}`},
-			{name: "empty", by: c.admin, change: chat.GroupChange{Title: new(""), ManagedBy: new(store.ByAdmins)}, told: `{"managed_by":"admins","title":""}`},
+			{name: "who manages it, an admin", by: c.admin, change: chat.GroupChange{ManagedBy: new(store.ByAdmins)}, refused: &ownerRequired},
+			{name: "empty", by: c.owner, change: chat.GroupChange{Title: new(""), ManagedBy: new(store.ByAdmins)}, told: `{"managed_by":"admins","title":""}`},
 			{name: "a member", by: c.member, change: chat.GroupChange{Title: new("x")}, refused: &groupAdminRequired},
 			{name: "an outsider", by: c.nobody, change: chat.GroupChange{Title: new("x")}, refused: &notAParticipant},
 			{name: "a bad title", by: c.owner, change: chat.GroupChange{Title: new("a\nb"), Description: new("x")}, refused: &refusal{chat.Invalid, "title_invalid", "title"}},
@@ -629,5 +630,23 @@ func TestOneOwnerConcurrently(t *testing.T) {
 			}
 			requireOneOwner(t, r.roles(t, id))
 		}
+	})
+}
+
+// Who removes the owner does not come after them, and nobody does who may not sign
+// in, as long as there is somebody else.
+func TestHeirs(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		owner, first, second, third := r.user(t, "owner"), r.user(t, "first"), r.user(t, "second"), r.user(t, "third")
+		group := r.group(t, owner, first, second, third)
+		off := true
+		_, err := r.UpdateAccount(t.Context(), operator, second.UserID, chat.AccountChange{Deactivated: &off})
+		require.NoError(t, err)
+		require.NoError(t, r.RemoveParticipant(t.Context(), first, group.ID, "owner"))
+		require.Equal(t, store.Owner, r.roles(t, group.ID)[third.UserID])
+		require.NoError(t, r.RemoveParticipant(t.Context(), first, group.ID, "third"))
+		require.Equal(t, store.Owner, r.roles(t, group.ID)[first.UserID])
+		require.NoError(t, r.RemoveParticipant(t.Context(), first, group.ID, "first"))
+		require.Equal(t, store.Owner, r.roles(t, group.ID)[second.UserID], "there is nobody else")
 	})
 }

@@ -232,7 +232,7 @@ func leave(tx *store.Tx, p Participant, actor int64, at time.Time) error {
 	if p.Role != store.Owner {
 		return nil
 	}
-	heir, err := tx.FindHeir(p.ChatID)
+	heir, err := tx.FindHeir(p.ChatID, actor)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // nobody is left
 	}

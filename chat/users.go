@@ -196,6 +196,9 @@ func (s *Service) Me(ctx context.Context, caller Caller) (User, error) {
 		user, err = tx.FindUserByID(caller.UserID)
 		return err
 	})
+	if err == nil && !user.DeletedAt.IsZero() {
+		return User{}, errGone()
+	}
 	return user, err
 }
 
@@ -210,7 +213,7 @@ func (s *Service) UpdateMe(ctx context.Context, caller Caller, p Profile) (User,
 	err = s.store.Update(ctx, func(tx *store.Tx) (err error) {
 		old, err := tx.LockUser(caller.UserID)
 		if err != nil {
-			return err
+			return refuse(err, store.ErrNotFound, errGone())
 		}
 		if user, err = tx.UpdateUser(caller.UserID, change); err != nil {
 			return refuse(err, store.ErrConflict, errUsernameTaken())
@@ -278,10 +281,10 @@ const deletedUsername = "deleted user"
 // DeleteMe deletes the caller's account: all that identifies them, their
 // sessions, their places in groups and their blocks. Their messages stay, of a
 // deleted user, and so do the chats with one other person. There is no way back;
-// the username is free again.
+// the username is free again. It returns Conflict to the only admin there is.
 func (s *Service) DeleteMe(ctx context.Context, caller Caller) error {
 	return s.deleteAccount(ctx, func(tx *store.Tx) error {
-		return deleteAccount(tx, caller.UserID, caller.UserID, s.now())
+		return refuse(deleteAccount(tx, caller.UserID, caller.UserID, s.now()), store.ErrNotFound, errGone())
 	})
 }
 
@@ -310,6 +313,9 @@ func deleteAccount(tx *store.Tx, userID, actor int64, at time.Time) error {
 		if err := tx.LockChat(userID, chatID); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
+	}
+	if err := notLastAdmin(tx, userID); err != nil {
+		return err
 	}
 	old, err := tx.LockUser(userID)
 	if err != nil {

@@ -145,7 +145,7 @@ func roles(t *testing.T, open opener) {
 	heir := func() (name string) {
 		t.Helper()
 		view(t, s, func(tx *store.Tx) error {
-			p, err := tx.FindHeir(group.ID)
+			p, err := tx.FindHeir(group.ID, 0)
 			name = p.Username
 			return err
 		})
@@ -165,7 +165,7 @@ func roles(t *testing.T, open opener) {
 		update(t, s, func(tx *store.Tx) error { return tx.RemoveParticipant(group.ID, u.ID) })
 	}
 	require.ErrorIs(t, s.View(t.Context(), func(tx *store.Tx) error {
-		_, err := tx.FindHeir(group.ID)
+		_, err := tx.FindHeir(group.ID, 0)
 		return err
 	}), store.ErrNotFound, "the owner comes after nobody")
 	require.ErrorIs(t, s.Update(t.Context(), func(tx *store.Tx) error {

@@ -163,13 +163,15 @@ func (tx *Tx) ListParticipants(chatID int64, limit, offset int) ([]Participant, 
 }
 
 // FindHeir finds who comes after the owner of a group: the admin who has been in
-// it longest or, if there is none, the member; ErrNotFound if there is nobody.
-func (tx *Tx) FindHeir(chatID int64) (Participant, error) {
+// it longest or, if there is none, the member. The actor, who may have removed the
+// owner, and whoever may not sign in come last. ErrNotFound if there is nobody.
+func (tx *Tx) FindHeir(chatID, actorID int64) (Participant, error) {
 	p, err := first(tx, scanParticipant, `
 		SELECT `+participantColumns+`
 		FROM participants p JOIN users u ON u.id = p.user_id
 		WHERE p.chat_id = ?1 AND p.role <> 'owner'
-		ORDER BY p.role, p.joined_at, p.user_id LIMIT 1`, chatID) // admin before member
+		ORDER BY u.deactivated_at IS NOT NULL, p.user_id = ?2, p.role, p.joined_at, p.user_id LIMIT 1`,
+		chatID, actorID) // admin before member
 	if err != nil {
 		return Participant{}, fmt.Errorf("find heir: %w", err)
 	}

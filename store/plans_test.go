@@ -369,7 +369,7 @@ func plans(t *testing.T, prepare string) {
 			return err
 		}, want: []string{"SEARCH p USING PRIMARY KEY (chat_id=?)"}, sort: true},
 		{name: "FindHeir", fn: func(tx *store.Tx) error {
-			_, err := tx.FindHeir(club.ID)
+			_, err := tx.FindHeir(club.ID, 0)
 			return err
 		}, want: []string{"SEARCH p USING PRIMARY KEY (chat_id=?)"}, sort: true},
 		{name: "SetRole", fn: func(tx *store.Tx) error {

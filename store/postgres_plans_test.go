@@ -413,7 +413,7 @@ func TestPostgresPlans(t *testing.T) {
 			return counted(10, len(found), err)
 		}, 20, 60},
 		{"FindHeir", func(tx *store.Tx) error {
-			_, err := tx.FindHeir(one)
+			_, err := tx.FindHeir(one, 0)
 			return err
 		}, 20, 60},
 		{"SetRole", func(tx *store.Tx) error {

@@ -133,6 +133,20 @@ func (tx *Tx) LockUser(id int64) (User, error) {
 	return tx.user(`WHERE id = ?1 AND deleted_at IS NULL`+tx.dialect.forUpdate("users"), id)
 }
 
+// LockAdmins lists the admins that may sign in, by their ids. Nobody changes one of
+// them until the Update has ended.
+func (tx *Tx) LockAdmins() ([]int64, error) {
+	tx.writing = true // as far as the order of locks is concerned
+	scan := func(row scanner, id *int64) error { return row.Scan(id) }
+	found, err := list(tx, 4, scan, `
+		SELECT id FROM users WHERE admin = 1 AND deactivated_at IS NULL AND deleted_at IS NULL
+		ORDER BY id`+tx.dialect.forUpdate("users"))
+	if err != nil {
+		return nil, fmt.Errorf("lock admins: %w", err)
+	}
+	return found, nil
+}
+
 func (tx *Tx) user(where string, arg any) (User, error) {
 	u, err := first(tx, scanUser, selectUsers+where, arg)
 	if err != nil {

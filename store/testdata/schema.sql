@@ -143,3 +143,4 @@ CREATE TABLE users (
 	password_hash TEXT    NOT NULL,
 	created_at    INTEGER NOT NULL
 , display_name TEXT NOT NULL DEFAULT '', email        TEXT NOT NULL DEFAULT '', locale       TEXT NOT NULL DEFAULT '', about        TEXT NOT NULL DEFAULT '', deleted_at   INTEGER, admin          INTEGER NOT NULL DEFAULT 0, deactivated_at INTEGER) STRICT;
+CREATE INDEX users_admin ON users (id) WHERE admin = 1;

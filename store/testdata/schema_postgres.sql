@@ -188,6 +188,7 @@ CREATE INDEX messages_thread ON messages USING btree (thread_id, id) WHERE (thre
 CREATE INDEX participants_user ON participants USING btree (user_id);
 CREATE INDEX sessions_expiry ON sessions USING btree (expires_at);
 CREATE INDEX sessions_user ON sessions USING btree (user_id);
+CREATE INDEX users_admin ON users USING btree (id) WHERE (admin = 1);
 CREATE UNIQUE INDEX answers_pkey ON answers USING btree (id);
 CREATE UNIQUE INDEX answers_user_id_key_hash_key ON answers USING btree (user_id, key_hash);
 CREATE UNIQUE INDEX audit_log_pkey ON audit_log USING btree (id);

@@ -1,6 +1,7 @@
 -- +goose Up
 ALTER TABLE users ADD COLUMN admin          BIGINT NOT NULL DEFAULT 0; -- of the whole server
 ALTER TABLE users ADD COLUMN deactivated_at BIGINT;                    -- may not sign in
+CREATE INDEX users_admin ON users (id) WHERE admin = 1;
 
 ALTER TABLE chats ADD COLUMN description TEXT COLLATE "C" NOT NULL DEFAULT '';
 ALTER TABLE chats ADD COLUMN visibility  TEXT COLLATE "C" NOT NULL DEFAULT 'private' CHECK (visibility IN ('public', 'private'));
@@ -177,5 +178,6 @@ ALTER TABLE chats DROP COLUMN active_at;
 ALTER TABLE chats DROP COLUMN managed_by;
 ALTER TABLE chats DROP COLUMN visibility;
 ALTER TABLE chats DROP COLUMN description;
+DROP INDEX users_admin;
 ALTER TABLE users DROP COLUMN deactivated_at;
 ALTER TABLE users DROP COLUMN admin;

@@ -621,5 +621,6 @@ func isLost(err error) bool {
 // isRefused tells whether nobody listens at an address, yet, or it has none.
 func isRefused(err error) bool {
 	var unknown *net.DNSError
-	return errors.As(err, &unknown) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) // of a socket
+	var dial *net.OpError
+	return errors.As(err, &unknown) || errors.As(err, &dial) && dial.Op == "dial" && dial.Timeout() || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) // of a socket
 }

@@ -295,11 +295,12 @@ func (w *model) remove(by *person, c *talk, who *person) {
 	for _, i := range w.invites {
 		i.revoked = i.revoked || by != who && i.in == c && i.by == who
 	}
-	w.leave(c, who)
+	w.leave(by, c, who)
 }
 
-// leave takes somebody out of a group, who may leave it to somebody else.
-func (w *model) leave(c *talk, who *person) {
+// leave takes somebody out of a group, who may leave it to somebody else: to who
+// has done so only if there is nobody else.
+func (w *model) leave(by *person, c *talk, who *person) {
 	role := c.places[who].role
 	delete(c.places, who)
 	w.tell(store.ParticipantRemoved, c, who)
@@ -308,11 +309,14 @@ func (w *model) leave(c *talk, who *person) {
 	}
 	for _, heirs := range []string{store.Admin, store.Member} {
 		for _, p := range c.byPlace() {
-			if c.places[p].role == heirs {
+			if c.places[p].role == heirs && p != by {
 				w.setRole(c, p, store.Owner)
 				return
 			}
 		}
+	}
+	if c.has(by) {
+		w.setRole(c, by, store.Owner)
 	}
 }
 
@@ -372,7 +376,7 @@ func (w *model) join(by *person, c *talk) {
 	w.tell(store.ParticipantAdded, c, by)
 }
 
-func (w *model) changeRefusal(by *person, c *talk) refusal {
+func (w *model) changeRefusal(by *person, c *talk, g chat.GroupChange) refusal {
 	switch {
 	case !c.has(by):
 		return notAParticipant
@@ -380,6 +384,8 @@ func (w *model) changeRefusal(by *person, c *talk) refusal {
 		return notAGroup
 	case !c.isAdmin(by):
 		return because.notAdmin
+	case g.ManagedBy != nil && *g.ManagedBy != c.ManagedBy && c.places[by].role != store.Owner:
+		return because.notOwner
 	}
 	return refusal{}
 }
@@ -858,7 +864,10 @@ func (w *model) unblockRefusal(by, whom *person) refusal {
 func (w *model) deleteAccount(p *person) {
 	for _, c := range w.talks { // in the order of their ids
 		if c.has(p) && c.isGroup() {
-			w.leave(c, p)
+			w.leave(p, c, p)
+			for _, i := range w.invites {
+				i.revoked = i.revoked || i.in == c && i.by == p
+			}
 		}
 	}
 	maps.DeleteFunc(w.blocks, func(b [2]*person, _ bool) bool { return b[0] == p || b[1] == p })

@@ -155,9 +155,13 @@ func createUser(ctx context.Context, flags caddycmd.Flags, cmd *cobra.Command) e
 
 func resetPassword(ctx context.Context, flags caddycmd.Flags, cmd *cobra.Command) error {
 	return withAccounts(ctx, flags, flags.Int("bcrypt-cost"), func(a accounts) error {
-		user, err := a.chat.User(ctx, flags.String("username"))
+		name := flags.String("username")
+		user, err := a.chat.User(ctx, name)
 		if err != nil {
 			return err
+		}
+		if chat.UsernameKey(user.Username) != chat.UsernameKey(name) { // found by the id
+			return fmt.Errorf("there is no account %q", name)
 		}
 		password, err := readPassword(ctx, flags, cmd)
 		if err != nil {

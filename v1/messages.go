@@ -29,7 +29,7 @@ type Message struct {
 	CreatedAt      timestamp `json:"created_at"`
 	ClientID       string    `json:"client_id,omitempty" example:"5f0c" doc:"The sender's idempotency key."`
 	*MessageDetails
-	ReadCount *int     `json:"read_count,omitempty" example:"1" doc:"How many of the others have read it. In the lists of a chat, and of a message that is asked for alone."`
+	ReadCount *int     `json:"read_count,omitempty" example:"1" doc:"How many of the others have read it, of those who were there when it was sent. In the lists of a chat, and of a message that is asked for alone."`
 	ReadBy    []string `json:"read_by,omitempty" nullable:"false" example:"[\"bob\"]" doc:"Who they are, in a chat of at most 20."`
 }
 

@@ -43,7 +43,7 @@ type readersInput struct {
 
 // Readers are those who have read a message.
 type Readers struct {
-	ReadCount      int      `json:"read_count" example:"1" doc:"How many have read it, but for its sender."`
+	ReadCount      int      `json:"read_count" example:"1" doc:"How many have read it, but for its sender and those who joined later."`
 	DeliveredCount int      `json:"delivered_count" example:"1" doc:"To how many it has come."`
 	Readers        []Reader `json:"readers" nullable:"false" doc:"Those who have read it, or a part of them; by their ids."`
 }

@@ -586,6 +586,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{deleteChat, alice, []any{newGroup(alice)}, "", "", "", 200},
 		{toChat, alice, []any{group}, "", `{"text":"hi"}`, "", 200},
 		{toChat, alice, []any{group}, "", fmt.Sprintf(`{"texts":["hi","@alice"],"reply_to":%d}`, mine), "", 200},
+		{toChat, alice, []any{group}, "", `{"text":"hi?","poll":{"options":["hi","hello"]}}`, "", 200},
 		{toChat, alice, []any{group}, "", `{}`, "", 400},
 		{toChat, nobody, []any{group}, "", `{"text":"hi"}`, "", 401},
 		{toChat, alice, []any{others}, "", `{"text":"hi"}`, "", 403},

@@ -492,6 +492,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{block, alice, []any{"carol"}, "", "", foreign, 403},
 		{block, alice, []any{"nobody"}, "", "", "", 404},
 		{blocks, alice, nil, "", "", "", 200},
+		{blocks, alice, nil, "?limit=501", "", "", 400},
 		{blocks, nobody, nil, "", "", "", 401},
 		{unblock, alice, []any{"carol"}, "", "", "", 200},
 		{unblock, nobody, []any{"carol"}, "", "", "", 401},

@@ -262,6 +262,10 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.CountUnread(ada.ID, noon)
 			return err
 		}, want: []string{"SEARCH p USING INDEX participants_user (user_id=?)", "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "ListBlocks", fn: func(tx *store.Tx) error {
+			_, err := tx.ListBlocks(ada.ID, 10, 0)
+			return err
+		}, want: []string{"SEARCH b USING PRIMARY KEY (blocker_id=?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "ListReaders", fn: func(tx *store.Tx) error {
 			_, err := tx.ListReaders(store.Message{ChatID: group.ID, SenderID: ada.ID, Seq: 1, CreatedAt: noon}, 10, 0)
 			return err

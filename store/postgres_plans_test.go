@@ -363,6 +363,10 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.CountUnread(one, noon)
 			return err
 		}, 25, 80},
+		{"ListBlocks", func(tx *store.Tx) error {
+			_, err := tx.ListBlocks(one, 5, 2)
+			return err
+		}, 25, 60},
 		{"ListReaders", func(tx *store.Tx) error {
 			_, err := tx.ListReaders(store.Message{ChatID: one, SenderID: one, CreatedAt: noon}, 5, 2)
 			return err

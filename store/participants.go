@@ -119,7 +119,7 @@ func (tx *Tx) SetSettings(p Participant) error {
 	}
 	err := tx.execOne(`
 		UPDATE participants SET muted_until = ?3, archived = ?4, marked_unread = ?5
-		WHERE chat_id = ?1 AND user_id = ?2`, p.ChatID, p.UserID, muted, flag(p.Archived), flag(p.MarkedUnread))
+		WHERE chat_id = ?1 AND user_id = ?2`, p.ChatID, p.UserID, muted, bit(p.Archived), bit(p.MarkedUnread))
 	if err != nil {
 		return fmt.Errorf("set settings: %w", err)
 	}
@@ -133,19 +133,11 @@ func (tx *Tx) SetWatermarks(p Participant) error {
 		UPDATE participants SET marked_unread = ?5,
 			read_seq = CASE WHEN read_seq > ?3 THEN read_seq ELSE ?3 END,
 			delivered_seq = CASE WHEN delivered_seq > ?4 THEN delivered_seq ELSE ?4 END
-		WHERE chat_id = ?1 AND user_id = ?2`, p.ChatID, p.UserID, p.ReadSeq, p.DeliveredSeq, flag(p.MarkedUnread))
+		WHERE chat_id = ?1 AND user_id = ?2`, p.ChatID, p.UserID, p.ReadSeq, p.DeliveredSeq, bit(p.MarkedUnread))
 	if err != nil {
 		return fmt.Errorf("set watermarks: %w", err)
 	}
 	return nil
-}
-
-// flag is how a truth is stored.
-func flag(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // ListParticipants lists who takes part in a chat, by how long they have.

@@ -42,20 +42,12 @@ func (tx *Tx) CreatePoll(messageID int64, p Poll) error {
 	options, err := json.Marshal(texts)
 	if err == nil {
 		_, err = tx.exec(`INSERT INTO polls (message_id, options, multiple, anonymous, closes_at) VALUES (?1, ?2, ?3, ?4, ?5)`,
-			messageID, string(options), number(p.Multiple), number(p.Anonymous), timeOrNull(p.ClosesAt))
+			messageID, string(options), bit(p.Multiple), bit(p.Anonymous), timeOrNull(p.ClosesAt))
 	}
 	if err != nil {
 		return fmt.Errorf("create poll: %w", err)
 	}
 	return nil
-}
-
-// number is what is stored of a bool.
-func number(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // ClosePoll has a poll close, if it would do so later or not at all; else

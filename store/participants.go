@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -178,17 +177,8 @@ func (tx *Tx) SetRole(chatID, userID int64, role string) error {
 // FindParticipantsByKey finds who takes part in a chat of those who have one of
 // these folded usernames.
 func (tx *Tx) FindParticipantsByKey(chatID int64, keys []string) (map[string]int64, error) {
-	// Their number is rounded up, for each is a statement to prepare.
-	length := 1
-	for length < len(keys) {
-		length *= 2
-	}
-	args := append(make([]any, 0, 1+length), chatID)
-	var places strings.Builder
-	for i := range length {
-		args = append(args, keys[min(i, len(keys)-1)])
-		fmt.Fprintf(&places, ", ?%d", len(args))
-	}
+	args := arguments{chatID}
+	in := among(&args, keys)
 	type named struct {
 		key string
 		id  int64
@@ -197,7 +187,7 @@ func (tx *Tx) FindParticipantsByKey(chatID int64, keys []string) (map[string]int
 	// the participants.
 	found, err := list(tx, len(keys), func(row scanner, n *named) error { return row.Scan(&n.key, &n.id) }, `
 		SELECT u.username_key, u.id FROM users u
-		WHERE u.username_key IN (`+places.String()[2:]+`)
+		WHERE u.username_key IN (`+in+`)
 			AND (SELECT p.user_id FROM participants p WHERE p.chat_id = ?1 AND p.user_id = u.id) IS NOT NULL`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("find participants by key: %w", err)

@@ -69,7 +69,8 @@ type pollOf struct {
 
 // listPolls finds polls as they are at that time, without votes.
 func (tx *Tx) listPolls(messageIDs []int64, at time.Time) ([]pollOf, error) {
-	in, args := among(messageIDs)
+	var args arguments
+	in := among(&args, messageIDs)
 	return list(tx, len(messageIDs), func(row scanner, p *pollOf) error {
 		var options string
 		var closes int64
@@ -138,7 +139,8 @@ func (tx *Tx) FindPolls(userID int64, messageIDs []int64, at time.Time) (map[int
 		choice, votes int
 		me            bool
 	}
-	in, args := among(ids, userID)
+	args := arguments{userID}
+	in := among(&args, ids)
 	tallies, err := list(tx, 4*len(ids), func(row scanner, t *tally) error {
 		return row.Scan(&t.messageID, &t.choice, &t.votes, &t.me)
 	}, `

@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -89,7 +88,8 @@ type Moment struct {
 // out, and so is who joined behind to; who has read more than to counts as one who
 // has read that, and who joined before from as one who joined then.
 func (tx *Tx) CountReadSeqs(chatID int64, from, to Moment, apart []int64) ([]ReadCount, error) {
-	ids, args := inList(apart, chatID, from.Seq, to.Seq, micros(from.At), micros(to.At))
+	args := arguments{chatID, from.Seq, to.Seq, micros(from.At), micros(to.At)}
+	ids := among(&args, apart)
 	found, err := list(tx, 64, func(row scanner, c *ReadCount) error {
 		var joined int64
 		err := row.Scan(&c.UserID, &c.Seq, &joined, &c.Count)
@@ -106,28 +106,4 @@ func (tx *Tx) CountReadSeqs(chatID int64, from, to Moment, apart []int64) ([]Rea
 		return nil, fmt.Errorf("count what has been read: %w", err)
 	}
 	return found, nil
-}
-
-// inList returns the placeholders for a list of ids, to stand in an IN (…), and
-// the arguments of the query: those that come before the list, and the list. Its
-// length is rounded up, for each length is a statement to prepare.
-func inList(ids []int64, before ...any) (placeholders string, args []any) {
-	length := 1
-	for length < len(ids) {
-		length *= 2
-	}
-	args = before
-	var b strings.Builder
-	for i := range length {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		id := int64(0) // nothing has it
-		if i < len(ids) {
-			id = ids[i]
-		}
-		args = append(args, id)
-		fmt.Fprintf(&b, "?%d", len(args))
-	}
-	return b.String(), args
 }

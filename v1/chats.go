@@ -71,8 +71,7 @@ type chatOutput struct {
 type chatsInput struct {
 	Kind     string `query:"kind" enum:"group,direct,self" example:"group" doc:"Only chats of this kind."`
 	Archived string `query:"archived" enum:"true,false" example:"false" doc:"Only chats that are archived, or only those that are not."`
-	Limit    int    `query:"limit" minimum:"1" maximum:"500" default:"100" example:"100" doc:"At most so many."`
-	Offset   int    `query:"offset" minimum:"0" maximum:"1000000" example:"0" doc:"Without the first so many."`
+	OffsetQuery
 }
 
 type chatsOutput struct {

@@ -84,8 +84,7 @@ type voteInput struct {
 type votesInput struct {
 	MessageID string `path:"message_id" example:"1" doc:"The message's id: digits alone."`
 	Option    int    `query:"option" required:"true" minimum:"0" maximum:"9" example:"0" doc:"The place of an option, from 0."`
-	Limit     int    `query:"limit" minimum:"1" maximum:"500" default:"100" example:"100" doc:"At most so many."`
-	Offset    int    `query:"offset" minimum:"0" maximum:"1000000" example:"0" doc:"Without the first so many."`
+	OffsetQuery
 }
 
 // Voter is somebody who has chosen an option.

@@ -52,8 +52,7 @@ type reactionOutput struct {
 
 type reactionsInput struct {
 	MessageID string `path:"message_id" example:"1" doc:"The message's id: digits alone."`
-	Limit     int    `query:"limit" minimum:"1" maximum:"500" default:"100" example:"100" doc:"At most so many users of each emoji."`
-	Offset    int    `query:"offset" minimum:"0" maximum:"1000000" example:"0" doc:"Without the first so many users of each emoji."`
+	OffsetQuery
 }
 
 type reactionsOutput struct {
@@ -65,8 +64,10 @@ func (a *API) registerReactions() {
 		op.Tags = []string{"reactions"}
 		return a.signedIn(op)
 	}
-	register(a, tag(a.operation(http.MethodGet, "/v1/messages/{message_id}/reactions", "list-reactions",
-		"List the reactions to a message, and whose they are", 400, 404)), a.listReactions)
+	list := tag(a.operation(http.MethodGet, "/v1/messages/{message_id}/reactions", "list-reactions",
+		"List the reactions to a message, and whose they are", 400, 404))
+	list.Description = "limit and offset are for the users of each emoji."
+	register(a, list, a.listReactions)
 	register(a, tag(a.operation(http.MethodPut, "/v1/messages/{message_id}/reactions/{emoji}", "react",
 		"React to a message with an emoji", 400, 404)), a.react)
 	register(a, tag(a.operation(http.MethodDelete, "/v1/messages/{message_id}/reactions/{emoji}", "unreact",

@@ -37,8 +37,7 @@ type watermarksOutput struct {
 
 type readersInput struct {
 	MessageID string `path:"message_id" example:"1" doc:"The message's id: digits alone."`
-	Limit     int    `query:"limit" minimum:"1" maximum:"500" default:"100" example:"100" doc:"At most so many readers."`
-	Offset    int    `query:"offset" minimum:"0" maximum:"1000000" example:"0" doc:"Without the first so many readers."`
+	OffsetQuery
 }
 
 // Readers are those who have read a message.
@@ -73,6 +72,7 @@ func (a *API) registerReading() {
 	readers := a.signedIn(a.operation(http.MethodGet, "/v1/messages/{message_id}/readers", "list-readers",
 		"See who has read a message", 400, 404))
 	readers.Tags = []string{"messages"}
+	readers.Description = "limit and offset are for the readers; what is counted is all of them."
 	register(a, readers, a.listReaders)
 }
 

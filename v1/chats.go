@@ -3,8 +3,6 @@ package v1
 import (
 	"context"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -191,7 +189,7 @@ func (a *API) openChat(ctx context.Context, in *openChatInput) (*chatOutput, err
 }
 
 func (a *API) getChat(ctx context.Context, in *chatInput) (*chatOutput, error) {
-	id, err := chatID(in.ChatID)
+	id, err := pathID(in.ChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +201,7 @@ func (a *API) getChat(ctx context.Context, in *chatInput) (*chatOutput, error) {
 }
 
 func (a *API) updateChat(ctx context.Context, in *updateChatInput) (*chatOutput, error) {
-	id, err := chatID(in.ChatID)
+	id, err := pathID(in.ChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -219,20 +217,9 @@ func (a *API) updateChat(ctx context.Context, in *updateChatInput) (*chatOutput,
 }
 
 func (a *API) deleteChat(ctx context.Context, in *chatInput) (*empty, error) {
-	id, err := chatID(in.ChatID)
+	id, err := pathID(in.ChatID)
 	if err != nil {
 		return nil, err
 	}
 	return &empty{}, a.chat.DeleteChat(ctx, callerOf(ctx), id)
-}
-
-// chatID reads a chat's id from a path. What is not all digits is no path of
-// this API (contract 0: 404); a number that no chat can have is a chat that
-// does not exist.
-func chatID(s string) (int64, error) {
-	if s == "" || strings.Trim(s, "0123456789") != "" {
-		return 0, errNoSuchPath
-	}
-	id, _ := strconv.ParseInt(s, 10, 64) // noChat, if the number is too large
-	return id, nil
 }

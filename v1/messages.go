@@ -383,7 +383,7 @@ func (a *API) send(ctx context.Context, in *sendInput) (*messageOutput, error) {
 const maxTextsBytes = 1 << 20
 
 func (a *API) sendToChat(ctx context.Context, in *sendToChatInput) (*sentOutput, error) {
-	id, err := chatID(in.ChatID)
+	id, err := pathID(in.ChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -441,7 +441,7 @@ func newMessages(messages []chat.Message) []Message {
 }
 
 func (a *API) getMessage(ctx context.Context, in *MessageInput) (*messageOutput, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
@@ -453,7 +453,7 @@ func (a *API) getMessage(ctx context.Context, in *MessageInput) (*messageOutput,
 }
 
 func (a *API) editMessage(ctx context.Context, in *editMessageInput) (*messageOutput, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
@@ -465,7 +465,7 @@ func (a *API) editMessage(ctx context.Context, in *editMessageInput) (*messageOu
 }
 
 func (a *API) deleteMessage(ctx context.Context, in *deleteMessageInput) (*empty, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
@@ -476,7 +476,7 @@ func (a *API) deleteMessage(ctx context.Context, in *deleteMessageInput) (*empty
 }
 
 func (a *API) listEdits(ctx context.Context, in *MessageInput) (*editsOutput, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
@@ -492,7 +492,7 @@ func (a *API) listEdits(ctx context.Context, in *MessageInput) (*editsOutput, er
 }
 
 func (a *API) listThread(ctx context.Context, in *threadInput) (*huma.StreamResponse, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
@@ -500,7 +500,7 @@ func (a *API) listThread(ctx context.Context, in *threadInput) (*huma.StreamResp
 }
 
 func (a *API) listChatMessages(ctx context.Context, in *chatMessagesInput) (*huma.StreamResponse, error) {
-	id, err := chatID(in.ChatID)
+	id, err := pathID(in.ChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -528,7 +528,7 @@ func (a *API) listMessages(ctx context.Context, in *listMessagesInput) (*huma.St
 }
 
 func (a *API) listGroupMessages(ctx context.Context, in *groupMessagesInput) (*huma.StreamResponse, error) {
-	id, err := chatID(in.GroupChatID)
+	id, err := pathID(in.GroupChatID)
 	if err != nil {
 		return nil, err
 	}

@@ -129,7 +129,7 @@ func (a *API) closePoll(ctx context.Context, in *pollInput) (*pollOutput, error)
 
 // pollAnswer asks a rule about the poll of the message with that id.
 func pollAnswer(id string, rule func(int64) (chat.Poll, error)) (*pollOutput, error) {
-	n, err := messageID(id)
+	n, err := pathID(id)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func pollAnswer(id string, rule func(int64) (chat.Poll, error)) (*pollOutput, er
 }
 
 func (a *API) listVotes(ctx context.Context, in *votesInput) (*votesOutput, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}

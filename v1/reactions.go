@@ -75,7 +75,7 @@ func (a *API) registerReactions() {
 }
 
 func (a *API) listReactions(ctx context.Context, in *reactionsInput) (*reactionsOutput, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (a *API) listReactions(ctx context.Context, in *reactionsInput) (*reactions
 }
 
 func (a *API) react(ctx context.Context, in *reactionInput) (*reactionOutput, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
@@ -109,12 +109,9 @@ func (a *API) react(ctx context.Context, in *reactionInput) (*reactionOutput, er
 }
 
 func (a *API) unreact(ctx context.Context, in *reactionInput) (*empty, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
 	return &empty{}, a.chat.Unreact(ctx, callerOf(ctx), id, in.Emoji)
 }
-
-// messageID reads a message's id from a path, as chatID does a chat's.
-func messageID(s string) (int64, error) { return chatID(s) }

@@ -77,7 +77,7 @@ func (a *API) registerReading() {
 }
 
 func (a *API) read(ctx context.Context, in *readInput) (*watermarksOutput, error) {
-	id, err := chatID(in.ChatID)
+	id, err := pathID(in.ChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (a *API) read(ctx context.Context, in *readInput) (*watermarksOutput, error
 }
 
 func (a *API) delivered(ctx context.Context, in *deliveredInput) (*watermarksOutput, error) {
-	id, err := chatID(in.ChatID)
+	id, err := pathID(in.ChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func newWatermarks(w chat.Watermarks, err error) (*watermarksOutput, error) {
 }
 
 func (a *API) listReaders(ctx context.Context, in *readersInput) (*readersOutput, error) {
-	id, err := chatID(in.MessageID) // the same rules
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}

@@ -488,7 +488,7 @@ func plans(t *testing.T, prepare string) {
 			return err
 		}, want: []string{"SEARCH c USING INTEGER PRIMARY KEY (rowid=?)"}, gather: true},
 		{name: "ListUsers by a word", fn: func(tx *store.Tx) error {
-			_, err := tx.ListUsers(store.Filter{Terms: word[:1], Limited: true, Limit: 10})
+			_, err := tx.ListUsers(store.Filter{Where: active, Terms: word[:1], Limited: true, Limit: 10})
 			return err
 		}, want: []string{"SEARCH users USING INTEGER PRIMARY KEY (rowid=?)"}, gather: true},
 		{name: "RemoveSearchTerms", fn: func(tx *store.Tx) error {

@@ -592,7 +592,7 @@ func TestPostgresPlans(t *testing.T) {
 			return err
 		}, 60, 200},
 		{"ListUsers by a word", func(tx *store.Tx) error {
-			found, err := tx.ListUsers(store.Filter{Terms: []store.Term{{Text: "777", Prefix: true}}, Limited: true, Limit: 20})
+			found, err := tx.ListUsers(store.Filter{Where: active, Terms: []store.Term{{Text: "777", Prefix: true}}, Limited: true, Limit: 20})
 			return counted(11, len(found), err)
 		}, 40, 100},
 		{"AddSearchEntries", func(tx *store.Tx) error {

@@ -136,7 +136,17 @@ func TestAdmin(t *testing.T) {
 				{"no way in", bob, "POST /v1/auth/login", credentials(t, "bob", "another password"), 403, "account_deactivated", ""},
 				{"nothing for who does not know the password", bob, "POST /v1/auth/login", credentials(t, "bob", "password"), 400, "bad_credentials", ""},
 			})
+			// Nobody finds who is deactivated in a list, and who knows them does.
+			ordinary := func(path string) string { return alice.Get(path).Want(200).Text }
+			for _, path := range []string{"/v1/users", "/v1/users?username=bob", "/v1/users?q=bob", "/v1/search?in=users&q=bob"} {
+				require.NotContains(t, ordinary(path), `"username":"bob"`, path)
+			}
+			require.Contains(t, ordinary("/v1/users"), `"username":"alice"`)
+			require.Contains(t, ordinary("/v1/users/bob"), `"username":"bob"`)
 			require.Empty(t, decode[accountAnswer](root.Do("PATCH", bobs, `{"deactivated":false}`)).DeactivatedAt)
+			for _, path := range []string{"/v1/users", "/v1/search?in=users&q=bob"} {
+				require.Contains(t, ordinary(path), `"username":"bob"`, path)
+			}
 			bob.Post("/v1/auth/login", credentials(t, "bob", "another password")).Want(200)
 		})
 

@@ -57,6 +57,12 @@ func TestPolls(t *testing.T) {
 		require.NotEmpty(t, alice.Get(secret+"/poll").Want(http.StatusOK).Field("closes_at"))
 		vote(bob, secret, `[1]`).Want(http.StatusOK)
 
+		toChat := fmt.Sprintf("/v1/chats/%d/messages", group)
+		sent := bob.Post(toChat, `{"text": "Where?", "poll": {"options": ["here", "there"]}}`).Want(http.StatusOK)
+		require.Equal(t, "Where?", sent.Field("text"))
+		require.Len(t, sent.Field("poll").(map[string]any)["options"], 2)
+		vote(alice, fmt.Sprintf("/v1/messages/%.0f", sent.Field("id")), `[1]`).Want(http.StatusOK)
+
 		over := ask(bob, `{"options": ["yes", "no"]}`)
 		closed := alice.Post(over+"/poll/close", "").Want(http.StatusOK) // the group is hers
 		require.Equal(t, true, closed.Field("closed"))
@@ -87,6 +93,11 @@ func TestPolls(t *testing.T) {
 			{"closed at once", bob, "POST /v1/messages", send(`{"options": ["yes", "no"], "closes_in": 0}`), 400, "malformed_request", "poll.closes_in"},
 			{"closed too late", bob, "POST /v1/messages", send(`{"options": ["yes", "no"], "closes_in": 31622401}`), 400, "malformed_request", "poll.closes_in"},
 			{"no poll", bob, "POST /v1/messages", send(`null`), 200, "", ""},
+			{"one option, to a chat", bob, "POST " + toChat, `{"text": "?", "poll": {"options": ["yes"]}}`, 400, "malformed_request", "poll.options"},
+			{"two that are the same, to a chat", bob, "POST " + toChat, `{"text": "?", "poll": {"options": ["yes", "yes"]}}`, 400, "poll_options_invalid", "poll.options"},
+			{"with several texts", bob, "POST " + toChat, `{"texts": ["?", "!"], "poll": {"options": ["yes", "no"]}}`, 400, "poll_with_texts", "poll"},
+			{"with texts and text", bob, "POST " + toChat, `{"text": "?", "texts": ["!"], "poll": {"options": ["yes", "no"]}}`, 400, "poll_with_texts", "poll"},
+			{"no poll with several texts", bob, "POST " + toChat, `{"texts": ["?", "!"], "poll": null}`, 200, "", ""},
 
 			{"nobody looks", nobody, "GET " + lunch + "/poll", "", 401, "unauthenticated", ""},
 			{"an outsider looks", eve, "GET " + lunch + "/poll", "", 404, "message_not_found", ""},

@@ -233,9 +233,24 @@ func blocks(t *testing.T, s *frontdoor.Server) {
 	require.JSONEq(t, first.Text, rob.Do("PUT", "/v1/blocks/sam", "").Want(http.StatusOK).Text, "again is the same")
 	require.JSONEq(t, "["+first.Text+"]", rob.Get("/v1/blocks").Want(http.StatusOK).Text)
 	require.JSONEq(t, "[]", sam.Get("/v1/blocks").Want(http.StatusOK).Text)
+	uma := frontdoor.SignUp(t, s.URL, "uma")
+	for _, name := range []string{"tom", "rob", "sam"} {
+		uma.Do("PUT", "/v1/blocks/"+name, "").Want(http.StatusOK)
+	}
+	for query, want := range map[string][]string{
+		"": {"rob", "sam", "tom"}, "?limit=2": {"rob", "sam"}, "?offset=2": {"tom"}, "?limit=1&offset=1": {"sam"}, "?offset=3": {},
+	} {
+		names := []string{}
+		for _, b := range decode[[]struct{ Username string }](uma.Get("/v1/blocks" + query)) {
+			names = append(names, b.Username)
+		}
+		require.Equal(t, want, names, query)
+	}
 
 	addRob := fmt.Sprintf("POST /v1/group_chat/%v/participants", group)
 	check(t, []row{
+		{"too long a list", rob, "GET /v1/blocks?limit=501", "", 400, "malformed_request", "limit"},
+		{"no list", rob, "GET /v1/blocks?limit=0", "", 400, "malformed_request", "limit"},
 		{"by name", sam, "POST /v1/messages", toRob, 403, "blocked", ""},
 		{"by the chat's id", sam, "POST /v1/messages", fmt.Sprintf(`{"group_chat_id": %v, "message": "text"}`, direct), 403, "blocked", ""},
 		{"into a group", sam, addRob, `{"username": "rob"}`, 403, "blocked", ""},

@@ -90,7 +90,7 @@ func (s *Service) Accounts(ctx context.Context, caller Caller, f Filter) ([]User
 	if err := RequireAdmin(caller); err != nil {
 		return nil, err
 	}
-	return s.Users(ctx, f)
+	return s.users(ctx, f)
 }
 
 // Account finds an account by its id. It returns Forbidden to who is no admin,

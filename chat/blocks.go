@@ -62,10 +62,14 @@ func (s *Service) Unblock(ctx context.Context, caller Caller, username string) e
 	})
 }
 
-// Blocks lists whom the caller has blocked, by their ids.
-func (s *Service) Blocks(ctx context.Context, caller Caller) (blocks []Block, err error) {
+// Blocks lists whom the caller has blocked, by their ids. Limit is as that of a
+// [Selection]. It returns Invalid for the limit and the offset.
+func (s *Service) Blocks(ctx context.Context, caller Caller, limit, offset int) (blocks []Block, err error) {
+	if limit, err = listLimit(limit, offset); err != nil {
+		return nil, err
+	}
 	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
-		blocks, err = tx.ListBlocks(caller.UserID)
+		blocks, err = tx.ListBlocks(caller.UserID, limit, offset)
 		return err
 	})
 	return blocks, err

@@ -69,10 +69,12 @@ func (s *Service) directChat(tx *store.Tx, from, to int64) (Chat, error) {
 // Entry is a chat as one of its participants has it before them.
 type Entry = store.ChatEntry
 
-// Limits of a list.
+// Limits of a list: how much it has if one does not say, and at most, and how much
+// may be left out first.
 const (
 	StandardListLimit = 100
 	MaxListLimit      = 500
+	MaxOffset         = 1_000_000
 )
 
 // listLimit is the limit of a list that begins at an offset; or it returns
@@ -84,8 +86,8 @@ func listLimit(limit, offset int) (int, error) {
 	case limit < 0 || limit > MaxListLimit:
 		return 0, invalid("limit", "limit_invalid", "limit is a number from 1 to "+strconv.Itoa(MaxListLimit)+".")
 	}
-	if offset < 0 {
-		return 0, invalid("offset", "offset_invalid", "offset is a number from 0.")
+	if offset < 0 || offset > MaxOffset {
+		return 0, invalid("offset", "offset_invalid", "offset is a number from 0 to "+strconv.Itoa(MaxOffset)+".")
 	}
 	return limit, nil
 }

@@ -143,6 +143,7 @@ func TestChats(t *testing.T) {
 			"limit":      {chat.Selection{Limit: -1}, refusal{chat.Invalid, "limit_invalid", "limit"}},
 			"high limit": {chat.Selection{Limit: 501}, refusal{chat.Invalid, "limit_invalid", "limit"}},
 			"offset":     {chat.Selection{Offset: -1}, refusal{chat.Invalid, "offset_invalid", "offset"}},
+			"far offset": {chat.Selection{Offset: 1_000_001}, refusal{chat.Invalid, "offset_invalid", "offset"}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				_, err := r.Chats(t.Context(), alice, c.list)

@@ -9,9 +9,6 @@ import (
 	"github.com/caddymsg/messaging/store"
 )
 
-// MaxPageLimit is the most messages that a page may ask for.
-const MaxPageLimit = 500
-
 // readAtOnce is how many messages of an unlimited history are in memory.
 const readAtOnce = 128
 
@@ -21,7 +18,7 @@ type Page struct {
 	// After and Before bound the page, and are not in it; 0 is no bound.
 	After, Before int64
 	// Limit is how many messages the page has at most, from 1 to
-	// [MaxPageLimit]; 0 is no limit. The page starts behind After, if that is
+	// [MaxListLimit]; 0 is no limit. The page starts behind After, if that is
 	// set; otherwise it ends at Before: it has the newest messages.
 	Limit int
 }
@@ -32,8 +29,8 @@ func (p Page) validate() error {
 		return invalid("after", "cursor_invalid", "after is the id of a message.")
 	case p.Before < 0:
 		return invalid("before", "cursor_invalid", "before is the id of a message.")
-	case p.Limit < 0 || p.Limit > MaxPageLimit:
-		return invalid("limit", "limit_invalid", "limit is a number from 1 to "+strconv.Itoa(MaxPageLimit)+".")
+	case p.Limit < 0 || p.Limit > MaxListLimit:
+		return invalid("limit", "limit_invalid", "limit is a number from 1 to "+strconv.Itoa(MaxListLimit)+".")
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ func TestHistoryAgainstModel(t *testing.T) {
 			page := func(t *rapid.T) chat.Page {
 				return chat.Page{
 					After: cursor(t, "after"), Before: cursor(t, "before"),
-					Limit: rapid.SampledFrom([]int{0, 0, 1, 2, 3, 10, batch, chat.MaxPageLimit}).Draw(t, "limit"),
+					Limit: rapid.SampledFrom([]int{0, 0, 1, 2, 3, 10, batch, chat.MaxListLimit}).Draw(t, "limit"),
 				}
 			}
 

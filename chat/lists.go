@@ -31,7 +31,7 @@ func (s *Service) ChatWindow(ctx context.Context, caller Caller, chatID int64, w
 		return nil, err
 	}
 	if w.Limit == 0 {
-		w.Limit = MaxPageLimit
+		w.Limit = MaxListLimit
 	}
 	return s.list(ctx, caller, func(tx *store.Tx) (found []Message, err error) {
 		c, err := chatOf(tx, caller, chatID)
@@ -170,7 +170,7 @@ func (s *Service) FindMessages(ctx context.Context, caller Caller, q MessageQuer
 				chatID = c.ID // there is no need to look at the others
 			}
 		}
-		if chatID == 0 && len(q.Filter.Order) == 0 && f.Limited && f.Offset <= MaxPageLimit {
+		if chatID == 0 && len(q.Filter.Order) == 0 && f.Limited && f.Offset <= MaxListLimit {
 			return walk(tx, caller, q, f)
 		}
 		found, err := tx.FilterMessages(caller.UserID, chatID, f)
@@ -231,7 +231,7 @@ func (s *Service) Thread(ctx context.Context, caller Caller, id, after int64, li
 		return nil, err
 	}
 	if limit == 0 {
-		limit = MaxPageLimit
+		limit = MaxListLimit
 	}
 	return s.list(ctx, caller, func(tx *store.Tx) (found []Message, err error) {
 		m, err := messageOf(tx, caller, id)

@@ -3,8 +3,6 @@ package chat
 import (
 	"cmp"
 	"context"
-	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -93,8 +91,8 @@ func seqData(seq int64) string { return `{"seq":` + strconv.FormatInt(seq, 10) +
 // Reader is a participant who has read a message.
 type Reader = store.Reader
 
-// Readers are those who have read a message, but for its sender: how many, and
-// a part of them, by their ids.
+// Readers are those who have read a message, but for its sender and those who
+// joined the chat later: how many, and a part of them, by their ids.
 type Readers struct {
 	Read, Delivered int
 	List            []Reader
@@ -114,11 +112,11 @@ func (s *Service) Readers(ctx context.Context, caller Caller, messageID int64, l
 		if err != nil {
 			return refuse(err, store.ErrNotFound, errNoSuchMessage())
 		}
-		readers.Read, readers.Delivered, err = tx.CountReaders(m.ChatID, m.SenderID, m.Seq)
+		readers.Read, readers.Delivered, err = tx.CountReaders(m)
 		if err != nil {
 			return err
 		}
-		readers.List, err = tx.ListReaders(m.ChatID, m.SenderID, m.Seq, limit, offset)
+		readers.List, err = tx.ListReaders(m, limit, offset)
 		return err
 	})
 	return readers, err
@@ -145,7 +143,7 @@ func countReaders(tx *store.Tx, chatID int64, messages []Message) error {
 		m := &messages[i]
 		m.ReadBy = nil
 		for _, r := range readers {
-			if r.UserID != m.SenderID && r.ReadSeq >= m.Seq {
+			if r.Has(*m) {
 				m.ReadBy = append(m.ReadBy, r.Username)
 			}
 		}
@@ -158,41 +156,48 @@ func countReaders(tx *store.Tx, chatID int64, messages []Message) error {
 // countManyReaders is countReaders for a chat that is too large to name them.
 func countManyReaders(tx *store.Tx, chatID int64, messages []Message) error {
 	var senders []int64
-	from, to := int64(math.MaxInt64), int64(0)
+	var times []time.Time
+	from, to := messages[0].Seq, messages[0].Seq
 	for _, m := range messages {
 		senders = append(senders, m.SenderID)
+		times = append(times, m.CreatedAt)
 		from, to = min(from, m.Seq), max(to, m.Seq)
 	}
 	slices.Sort(senders)
 	senders = slices.Compact(senders)
-	counts, err := tx.CountReadSeqs(chatID, from, to, senders)
+	slices.SortFunc(times, time.Time.Compare)
+	counts, err := tx.CountReadSeqs(chatID,
+		store.Moment{Seq: from, At: times[0]}, store.Moment{Seq: to, At: times[len(times)-1]}, senders)
 	if err != nil {
 		return err
 	}
-	bySeq := map[int64]int{}                        // who has read up to it, and no more
-	bySender := make(map[int64]int64, len(senders)) // what they have read themselves
+	bySender := make(map[int64]store.Reader, len(senders)) // what they have read themselves
 	for _, c := range counts {
-		bySeq[c.Seq] += c.Count
 		if c.UserID != 0 {
-			bySender[c.UserID] = c.Seq
+			bySender[c.UserID] = store.Reader{UserID: c.UserID, ReadSeq: c.Seq, JoinedAt: c.JoinedAt}
 		}
 	}
-	// The last message first: who has read it has read those before it, too.
+	// The last message first: who has read it has read those before it, too, of
+	// those that they were there for.
 	order := make([]int, len(messages))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(messages[b].Seq, messages[a].Seq) })
-	read := slices.SortedFunc(maps.Keys(bySeq), func(a, b int64) int { return cmp.Compare(b, a) })
-	total := 0
+	slices.SortFunc(counts, func(a, b store.ReadCount) int { return cmp.Compare(b.Seq, a.Seq) })
+	since := make([]int, len(times)) // readers, by the first of the times that they were there at
 	for _, i := range order {
 		m := &messages[i]
-		for len(read) > 0 && read[0] >= m.Seq {
-			total += bySeq[read[0]]
-			read = read[1:]
+		for len(counts) > 0 && counts[0].Seq >= m.Seq {
+			first, _ := slices.BinarySearchFunc(times, counts[0].JoinedAt, time.Time.Compare)
+			since[first] += counts[0].Count
+			counts = counts[1:]
 		}
-		count := total
-		if seq, in := bySender[m.SenderID]; in && seq >= m.Seq {
+		count := 0
+		for j := 0; j < len(times) && !times[j].After(m.CreatedAt); j++ {
+			count += since[j]
+		}
+		if r, in := bySender[m.SenderID]; in && r.ReadSeq >= m.Seq && !r.JoinedAt.After(m.CreatedAt) {
 			count--
 		}
 		m.ReadCount, m.ReadBy = &count, nil

@@ -156,6 +156,9 @@ func TestReaders(t *testing.T) {
 		require.NoError(t, err)
 
 		all := []chat.Reader{{UserID: bob.UserID, Username: "bob", ReadSeq: 1}, {UserID: carol.UserID, Username: "carol", ReadSeq: 3}}
+		for i := range all {
+			all[i].JoinedAt = r.entry(t, []chat.Caller{bob, carol}[i], id).Participant.JoinedAt
+		}
 		for name, c := range map[string]struct {
 			message       chat.Message
 			limit, offset int
@@ -175,9 +178,26 @@ func TestReaders(t *testing.T) {
 			})
 		}
 
+		// Who joins later has read nothing of it, whatever they have read.
+		require.NoError(t, r.store.Update(t.Context(), func(tx *store.Tx) error {
+			return tx.AddParticipant(id, eve.UserID, store.Member, time.Now())
+		}))
+		_, err = r.Read(t.Context(), eve, id, nil)
+		require.NoError(t, err)
+		got, err := r.Readers(t.Context(), alice, third.ID, 0, 0)
+		require.NoError(t, err)
+		require.Equal(t, chat.Readers{}, got)
+		fourth := r.send(t, alice, chat.Draft{ChatID: id, Text: "4"})
+		_, err = r.Read(t.Context(), eve, id, nil)
+		require.NoError(t, err)
+		got, err = r.Readers(t.Context(), alice, fourth.ID, 0, 0)
+		require.NoError(t, err)
+		require.Equal(t, 1, got.Read)
+		require.NoError(t, r.RemoveParticipant(t.Context(), eve, id, "eve"))
+
 		// Who has left reads no more.
 		require.NoError(t, r.RemoveParticipant(t.Context(), alice, id, "carol"))
-		got, err := r.Readers(t.Context(), alice, first.ID, 0, 0)
+		got, err = r.Readers(t.Context(), alice, first.ID, 0, 0)
 		require.NoError(t, err)
 		require.Equal(t, chat.Readers{Read: 1, Delivered: 1, List: all[:1]}, got)
 
@@ -215,17 +235,28 @@ func TestCountReaders(t *testing.T) {
 				for len(people) < size {
 					people = append(people, r.person(t))
 				}
-				require.NoError(t, r.store.Update(t.Context(), func(tx *store.Tx) error {
-					for _, p := range people[1:] {
-						if err := tx.AddParticipant(id, p.UserID, store.Member, time.Now()); err != nil {
-							return err
+				join := func(some []chat.Caller) error {
+					return r.store.Update(t.Context(), func(tx *store.Tx) error {
+						for _, p := range some {
+							if err := tx.AddParticipant(id, p.UserID, store.Member, time.Now()); err != nil {
+								return err
+							}
 						}
-					}
-					return nil
-				}))
+						return nil
+					})
+				}
+				early := max(1, size-4) // the others come one by one, in between
+				require.NoError(t, join(people[1:early]))
 				var messages []chat.Message
 				for i := range 12 {
-					messages = append(messages, r.send(t, people[i%3%size], chat.Draft{ChatID: id, Text: "text"}))
+					messages = append(messages, r.send(t, people[i%3%early], chat.Draft{ChatID: id, Text: "text"}))
+					if i%3 == 2 && early+i/3 < size {
+						require.NoError(t, join(people[early+i/3:][:1]))
+					}
+				}
+				if size > 2 { // who has written, and is there again
+					require.NoError(t, r.RemoveParticipant(t.Context(), alice, id, people[1].Username))
+					require.NoError(t, join(people[1:2]))
 				}
 				if size > 2 { // who has written, and is there no more
 					require.NoError(t, r.RemoveParticipant(t.Context(), alice, id, people[2].Username))

@@ -34,7 +34,7 @@ type MessageSearch struct {
 	From   time.Time // sent then or later, if it is not zero
 	To     time.Time // sent before, if it is not zero
 	Before int64     // with a lower id, if it is not 0
-	Limit  int       // at most so many, up to [MaxPageLimit]
+	Limit  int       // at most so many, up to [MaxListLimit]
 }
 
 // FoundMessage is a message that a search has found, with the part of its text
@@ -61,8 +61,8 @@ func (s *Service) SearchMessages(ctx context.Context, caller Caller, search Mess
 	if err != nil {
 		return nil, 0, err
 	}
-	if search.Limit < 1 || search.Limit > MaxPageLimit {
-		return nil, 0, invalid("limit", "limit_invalid", "limit is a number from 1 to "+strconv.Itoa(MaxPageLimit)+".")
+	if search.Limit < 1 || search.Limit > MaxListLimit {
+		return nil, 0, invalid("limit", "limit_invalid", "limit is a number from 1 to "+strconv.Itoa(MaxListLimit)+".")
 	}
 	err = s.store.View(ctx, func(tx *store.Tx) error {
 		if search.ChatID != 0 {

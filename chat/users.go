@@ -157,9 +157,14 @@ type Profile struct {
 	About       *string
 }
 
-// Users lists the accounts that a filter names. The fields for it are those of
-// [store.User] that all may see.
-func (s *Service) Users(ctx context.Context, f Filter) (users []User, err error) {
+// Users lists the accounts that a filter names, but for those deactivated. The
+// fields for it are those of [store.User] that all may see.
+func (s *Service) Users(ctx context.Context, f Filter) ([]User, error) {
+	f.Where = append(slices.Clip(f.Where), store.Condition{Field: UserDeactivated, Value: int64(0)})
+	return s.users(ctx, f)
+}
+
+func (s *Service) users(ctx context.Context, f Filter) (users []User, err error) {
 	for _, c := range f.Where {
 		if name, ok := c.Value.(string); ok && c.Field == store.UserUsername && c.Match == store.Equal {
 			// The same, by an index.

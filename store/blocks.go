@@ -48,9 +48,11 @@ func (tx *Tx) FindBlock(blockerID, blockedID int64) (Block, error) {
 	return b, nil
 }
 
-// ListBlocks lists the blocks that a user has made, by the ids of the blocked.
-func (tx *Tx) ListBlocks(blockerID int64) ([]Block, error) {
-	found, err := list(tx, 16, scanBlock, selectBlocks+`WHERE b.blocker_id = ?1 ORDER BY b.blocked_id`, blockerID)
+// ListBlocks lists up to limit blocks that a user has made, by the ids of the
+// blocked, the first of them left out.
+func (tx *Tx) ListBlocks(blockerID int64, limit, offset int) ([]Block, error) {
+	found, err := list(tx, min(limit, 16), scanBlock, selectBlocks+`
+		WHERE b.blocker_id = ?1 ORDER BY b.blocked_id LIMIT ?2 OFFSET ?3`, blockerID, limit, offset)
 	if err != nil {
 		return nil, fmt.Errorf("list blocks: %w", err)
 	}

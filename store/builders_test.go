@@ -21,6 +21,9 @@ var (
 	noon = time.Date(2021, 10, 30, 12, 0, 0, 123456000, time.UTC)
 
 	errOwn = errors.New("an error of the caller's")
+
+	// active is that an account has not been deactivated.
+	active = []store.Condition{{Field: store.UserDeactivated, Value: int64(0)}}
 )
 
 // update stores what fn does. fn must not end the test: it runs on the

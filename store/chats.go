@@ -251,9 +251,9 @@ type ChatFilter struct {
 // message is the newest. It looks at each of the user's chats, and closer at
 // those that it lists.
 func (tx *Tx) ListChatsOf(userID int64, f ChatFilter) ([]ChatEntry, error) {
-	archived := -1
+	archived := int64(-1)
 	if f.Archived != nil {
-		archived = flag(*f.Archived)
+		archived = bit(*f.Archived)
 	}
 	// What is asked about each chat is asked once it is known which are listed.
 	// CROSS JOIN has SQLite begin with the user's chats.

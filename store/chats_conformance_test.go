@@ -114,6 +114,9 @@ func watermarks(t *testing.T, open opener) {
 			return err
 		})
 	}
+	message := func(sender store.User, seq int64) store.Message {
+		return store.Message{ChatID: group.ID, SenderID: sender.ID, Seq: seq, CreatedAt: noon}
+	}
 	set(bob, 3, 4)
 	set(bob, 2, 1)
 	set(eve, 0, 3)
@@ -123,15 +126,15 @@ func watermarks(t *testing.T, open opener) {
 		require.Equal(t, []int64{3, 4}, []int64{p.ReadSeq, p.DeliveredSeq})
 
 		for seq, want := range map[int64][2]int{0: {2, 2}, 1: {1, 2}, 3: {1, 2}, 4: {0, 1}, 5: {0, 0}} {
-			read, delivered, err := tx.CountReaders(group.ID, ada.ID, seq)
+			read, delivered, err := tx.CountReaders(message(ada, seq))
 			require.NoError(t, err)
 			require.Equal(t, want, [2]int{read, delivered}, seq)
 		}
-		a, b, e := store.Reader{ada.ID, "ada", 5}, store.Reader{bob.ID, "bob", 3}, store.Reader{eve.ID, "eve", 0}
-		got, err := tx.ListReaders(group.ID, eve.ID, 3, 10, 0)
+		a, b, e := store.Reader{ada.ID, "ada", 5, noon}, store.Reader{bob.ID, "bob", 3, noon}, store.Reader{eve.ID, "eve", 0, noon}
+		got, err := tx.ListReaders(message(eve, 3), 10, 0)
 		require.NoError(t, err)
 		require.Equal(t, []store.Reader{a, b}, got)
-		got, err = tx.ListReaders(group.ID, eve.ID, 3, 1, 1)
+		got, err = tx.ListReaders(message(eve, 3), 1, 1)
 		require.NoError(t, err)
 		require.Equal(t, []store.Reader{b}, got)
 		got, err = tx.ListReadSeqs(group.ID, 10)
@@ -143,15 +146,48 @@ func watermarks(t *testing.T, open opener) {
 			apart    []int64
 			want     []store.ReadCount
 		}{
-			{0, 9, nil, []store.ReadCount{{0, 0, 1}, {0, 3, 1}, {0, 5, 1}}},
-			{1, 3, nil, []store.ReadCount{{0, 3, 2}}},
-			{1, 3, []int64{ada.ID}, []store.ReadCount{{0, 3, 1}, {ada.ID, 3, 1}}},
-			{1, 9, []int64{bob.ID, ada.ID, 99}, []store.ReadCount{{ada.ID, 5, 1}, {bob.ID, 3, 1}}},
+			{0, 9, nil, []store.ReadCount{{0, 0, noon, 1}, {0, 3, noon, 1}, {0, 5, noon, 1}}},
+			{1, 3, nil, []store.ReadCount{{0, 3, noon, 2}}},
+			{1, 3, []int64{ada.ID}, []store.ReadCount{{0, 3, noon, 1}, {ada.ID, 3, noon, 1}}},
+			{1, 9, []int64{bob.ID, ada.ID, 99}, []store.ReadCount{{ada.ID, 5, noon, 1}, {bob.ID, 3, noon, 1}}},
 			{6, 9, []int64{ada.ID}, nil},
 		} {
-			got, err := tx.CountReadSeqs(group.ID, c.from, c.to, c.apart)
+			got, err := tx.CountReadSeqs(group.ID, store.Moment{Seq: c.from, At: noon}, store.Moment{Seq: c.to, At: noon}, c.apart)
 			require.NoError(t, err)
 			require.ElementsMatch(t, c.want, got)
+		}
+		return nil
+	})
+
+	// Who joined later has not read what was said before, though it counts as read.
+	dan, later := newUser(t, s, "dan"), noon.Add(time.Hour)
+	update(t, s, func(tx *store.Tx) error { return tx.AddParticipant(group.ID, dan.ID, store.Member, later) })
+	view(t, s, func(tx *store.Tx) error {
+		for _, at := range []time.Time{noon, later.Add(-time.Microsecond), later} {
+			m := message(ada, 5)
+			m.CreatedAt = at
+			was := 0 // among the readers
+			if at.Equal(later) {
+				was = 1
+			}
+			read, delivered, err := tx.CountReaders(m)
+			require.NoError(t, err)
+			require.Equal(t, []int{was, was}, []int{read, delivered})
+			got, err := tx.ListReaders(m, 10, 0)
+			require.NoError(t, err)
+			require.Len(t, got, was)
+			for _, c := range []struct {
+				from time.Time
+				want store.ReadCount
+			}{{noon, store.ReadCount{dan.ID, 5, later, 1}}, {later.Add(time.Hour), store.ReadCount{dan.ID, 5, later.Add(time.Hour), 1}}} {
+				counts, err := tx.CountReadSeqs(group.ID, store.Moment{Seq: 5, At: c.from}, store.Moment{Seq: 5, At: at}, []int64{dan.ID})
+				require.NoError(t, err)
+				if was == 1 {
+					require.Contains(t, counts, c.want)
+				} else {
+					require.NotContains(t, counts, c.want)
+				}
+			}
 		}
 		return nil
 	})

@@ -282,7 +282,7 @@ func blocks(t *testing.T, open opener) {
 	of := func(u store.User) (found []store.Block) {
 		t.Helper()
 		view(t, s, func(tx *store.Tx) (err error) {
-			found, err = tx.ListBlocks(u.ID)
+			found, err = tx.ListBlocks(u.ID, 10, 0)
 			return err
 		})
 		return found
@@ -293,6 +293,11 @@ func blocks(t *testing.T, open opener) {
 	require.Empty(t, of(bob), "it is one-way")
 	require.ErrorIs(t, s.Update(t.Context(), func(tx *store.Tx) error { return tx.CreateBlock(adaBob) }), store.ErrConflict)
 	view(t, s, func(tx *store.Tx) error {
+		for offset, want := range [][]store.Block{{adaBob}, {adaEve}, nil} {
+			page, err := tx.ListBlocks(ada.ID, 1, offset)
+			require.NoError(t, err)
+			require.Equal(t, want, page)
+		}
 		found, err := tx.FindBlock(ada.ID, bob.ID)
 		require.NoError(t, err)
 		require.Equal(t, adaBob, found)
@@ -992,7 +997,7 @@ func writes(t *testing.T, open opener) {
 				return err
 			}
 			for _, u := range []store.User{ada, bob} {
-				made, err := tx.ListBlocks(u.ID)
+				made, err := tx.ListBlocks(u.ID, 10, 0)
 				if err != nil {
 					return err
 				}

@@ -36,3 +36,18 @@ const (
 
 // SessionSettings are those of PostgreSQL's connections.
 const SessionSettings = sessionSettings
+
+// MaxQueryTexts is how many queries are kept as PostgreSQL has them.
+const MaxQueryTexts = maxQueryTexts
+
+// QueryTexts keeps queries as PostgreSQL has them.
+type QueryTexts struct{ texts queryTexts }
+
+// Of returns one.
+func (t *QueryTexts) Of(query string) string { return t.texts.of(query) }
+
+// Kept is how many there are.
+func (t *QueryTexts) Kept() (n int) {
+	t.texts.known.Range(func(any, any) bool { n++; return true })
+	return n
+}

@@ -56,7 +56,7 @@ func (f Filter) sql(d dialect, must string, id Field, given ...any) (string, []a
 	args := arguments(given)
 	b.WriteString(" WHERE " + must)
 	if len(f.Terms) > 0 {
-		fmt.Fprintf(&b, " AND deactivated_at IS NULL AND %s IN (%s)", id, idsOf(&args, "search_terms s WHERE s.space = 0", f.Terms))
+		fmt.Fprintf(&b, " AND %s IN (%s)", id, idsOf(&args, "search_terms s WHERE s.space = 0", f.Terms))
 	}
 	for _, c := range f.Where {
 		switch c.Match {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -121,7 +120,7 @@ func (tx *Tx) SetSettings(p Participant) error {
 	}
 	err := tx.execOne(`
 		UPDATE participants SET muted_until = ?3, archived = ?4, marked_unread = ?5
-		WHERE chat_id = ?1 AND user_id = ?2`, p.ChatID, p.UserID, muted, flag(p.Archived), flag(p.MarkedUnread))
+		WHERE chat_id = ?1 AND user_id = ?2`, p.ChatID, p.UserID, muted, bit(p.Archived), bit(p.MarkedUnread))
 	if err != nil {
 		return fmt.Errorf("set settings: %w", err)
 	}
@@ -135,19 +134,11 @@ func (tx *Tx) SetWatermarks(p Participant) error {
 		UPDATE participants SET marked_unread = ?5,
 			read_seq = CASE WHEN read_seq > ?3 THEN read_seq ELSE ?3 END,
 			delivered_seq = CASE WHEN delivered_seq > ?4 THEN delivered_seq ELSE ?4 END
-		WHERE chat_id = ?1 AND user_id = ?2`, p.ChatID, p.UserID, p.ReadSeq, p.DeliveredSeq, flag(p.MarkedUnread))
+		WHERE chat_id = ?1 AND user_id = ?2`, p.ChatID, p.UserID, p.ReadSeq, p.DeliveredSeq, bit(p.MarkedUnread))
 	if err != nil {
 		return fmt.Errorf("set watermarks: %w", err)
 	}
 	return nil
-}
-
-// flag is how a truth is stored.
-func flag(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // ListParticipants lists who takes part in a chat, by how long they have.
@@ -190,17 +181,8 @@ func (tx *Tx) SetRole(chatID, userID int64, role string) error {
 // FindParticipantsByKey finds who takes part in a chat of those who have one of
 // these folded usernames.
 func (tx *Tx) FindParticipantsByKey(chatID int64, keys []string) (map[string]int64, error) {
-	// Their number is rounded up, for each is a statement to prepare.
-	length := 1
-	for length < len(keys) {
-		length *= 2
-	}
-	args := append(make([]any, 0, 1+length), chatID)
-	var places strings.Builder
-	for i := range length {
-		args = append(args, keys[min(i, len(keys)-1)])
-		fmt.Fprintf(&places, ", ?%d", len(args))
-	}
+	args := arguments{chatID}
+	in := among(&args, keys)
 	type named struct {
 		key string
 		id  int64
@@ -209,7 +191,7 @@ func (tx *Tx) FindParticipantsByKey(chatID int64, keys []string) (map[string]int
 	// the participants.
 	found, err := list(tx, len(keys), func(row scanner, n *named) error { return row.Scan(&n.key, &n.id) }, `
 		SELECT u.username_key, u.id FROM users u
-		WHERE u.username_key IN (`+places.String()[2:]+`)
+		WHERE u.username_key IN (`+in+`)
 			AND (SELECT p.user_id FROM participants p WHERE p.chat_id = ?1 AND p.user_id = u.id) IS NOT NULL`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("find participants by key: %w", err)

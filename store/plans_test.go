@@ -262,12 +262,16 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.CountUnread(ada.ID, noon)
 			return err
 		}, want: []string{"SEARCH p USING INDEX participants_user (user_id=?)", "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "ListBlocks", fn: func(tx *store.Tx) error {
+			_, err := tx.ListBlocks(ada.ID, 10, 0)
+			return err
+		}, want: []string{"SEARCH b USING PRIMARY KEY (blocker_id=?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "ListReaders", fn: func(tx *store.Tx) error {
-			_, err := tx.ListReaders(group.ID, ada.ID, 1, 10, 0)
+			_, err := tx.ListReaders(store.Message{ChatID: group.ID, SenderID: ada.ID, Seq: 1, CreatedAt: noon}, 10, 0)
 			return err
 		}, want: []string{"SEARCH p USING PRIMARY KEY (chat_id=?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "CountReaders", fn: func(tx *store.Tx) error {
-			_, _, err := tx.CountReaders(group.ID, ada.ID, 1)
+			_, _, err := tx.CountReaders(store.Message{ChatID: group.ID, SenderID: ada.ID, Seq: 1, CreatedAt: noon})
 			return err
 		}, want: []string{"SEARCH participants USING PRIMARY KEY (chat_id=?)"}},
 		{name: "ListReadSeqs", fn: func(tx *store.Tx) error {
@@ -275,7 +279,7 @@ func plans(t *testing.T, prepare string) {
 			return err
 		}, want: []string{"SEARCH p USING PRIMARY KEY (chat_id=?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "CountReadSeqs", fn: func(tx *store.Tx) error {
-			_, err := tx.CountReadSeqs(group.ID, 1, 2, []int64{ada.ID, bob.ID, 3})
+			_, err := tx.CountReadSeqs(group.ID, store.Moment{Seq: 1, At: noon}, store.Moment{Seq: 2, At: noon}, []int64{ada.ID, bob.ID, 3})
 			return err
 		}, want: []string{"SEARCH participants USING PRIMARY KEY (chat_id=?)"}, may: []string{"USE TEMP B-TREE FOR GROUP BY"}},
 		{name: "SetSettings", fn: func(tx *store.Tx) error {
@@ -484,7 +488,7 @@ func plans(t *testing.T, prepare string) {
 			return err
 		}, want: []string{"SEARCH c USING INTEGER PRIMARY KEY (rowid=?)"}, gather: true},
 		{name: "ListUsers by a word", fn: func(tx *store.Tx) error {
-			_, err := tx.ListUsers(store.Filter{Terms: word[:1], Limited: true, Limit: 10})
+			_, err := tx.ListUsers(store.Filter{Where: active, Terms: word[:1], Limited: true, Limit: 10})
 			return err
 		}, want: []string{"SEARCH users USING INTEGER PRIMARY KEY (rowid=?)"}, gather: true},
 		{name: "RemoveSearchTerms", fn: func(tx *store.Tx) error {

@@ -42,20 +42,12 @@ func (tx *Tx) CreatePoll(messageID int64, p Poll) error {
 	options, err := json.Marshal(texts)
 	if err == nil {
 		_, err = tx.exec(`INSERT INTO polls (message_id, options, multiple, anonymous, closes_at) VALUES (?1, ?2, ?3, ?4, ?5)`,
-			messageID, string(options), number(p.Multiple), number(p.Anonymous), timeOrNull(p.ClosesAt))
+			messageID, string(options), bit(p.Multiple), bit(p.Anonymous), timeOrNull(p.ClosesAt))
 	}
 	if err != nil {
 		return fmt.Errorf("create poll: %w", err)
 	}
 	return nil
-}
-
-// number is what is stored of a bool.
-func number(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // ClosePoll has a poll close, if it would do so later or not at all; else
@@ -77,7 +69,8 @@ type pollOf struct {
 
 // listPolls finds polls as they are at that time, without votes.
 func (tx *Tx) listPolls(messageIDs []int64, at time.Time) ([]pollOf, error) {
-	in, args := among(messageIDs)
+	var args arguments
+	in := among(&args, messageIDs)
 	return list(tx, len(messageIDs), func(row scanner, p *pollOf) error {
 		var options string
 		var closes int64
@@ -146,7 +139,8 @@ func (tx *Tx) FindPolls(userID int64, messageIDs []int64, at time.Time) (map[int
 		choice, votes int
 		me            bool
 	}
-	in, args := among(ids, userID)
+	args := arguments{userID}
+	in := among(&args, ids)
 	tallies, err := list(tx, 4*len(ids), func(row scanner, t *tally) error {
 		return row.Scan(&t.messageID, &t.choice, &t.votes, &t.me)
 	}, `

@@ -27,7 +27,7 @@ type postgres struct {
 	config    atomic.Pointer[pgx.ConnConfig] // of connections that are made from now on
 	readers   *sql.DB
 	writing   *sql.DB
-	texts     sync.Map // of queries, with ?1, to those with $1
+	texts     queryTexts
 	onCommit  func([]Event)
 	onBatch   func(int, time.Duration)
 	isolation sql.IsolationLevel
@@ -548,27 +548,40 @@ func (p *postgres) numbered(q querier) numbered { return numbered{q, p} }
 
 var placeholder = regexp.MustCompile(`\?(\d)`)
 
-// text turns ?1 into $1, once for each query. There are as many as there are in
-// the source.
-func (n numbered) text(query string) string {
-	if text, ok := n.engine.texts.Load(query); ok {
+// maxQueryTexts bounds what is kept of queries: those of filters are put together
+// as clients ask for them, in any order.
+const maxQueryTexts = 1000
+
+// queryTexts are queries as PostgreSQL has them.
+type queryTexts struct {
+	known sync.Map // from those with ?1 to those with $1
+	count atomic.Int64
+}
+
+// of turns ?1 into $1, mostly once for each query.
+func (t *queryTexts) of(query string) string {
+	if text, ok := t.known.Load(query); ok {
 		return text.(string)
 	}
 	text := placeholder.ReplaceAllString(query, "$$$1")
-	n.engine.texts.Store(query, text)
+	if t.count.Add(1) > maxQueryTexts {
+		t.known.Clear() // those that are used come again
+		t.count.Store(1)
+	}
+	t.known.Store(query, text)
 	return text
 }
 
 func (n numbered) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return n.querier.ExecContext(ctx, n.text(query), args...)
+	return n.querier.ExecContext(ctx, n.engine.texts.of(query), args...)
 }
 
 func (n numbered) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return n.querier.QueryContext(ctx, n.text(query), args...)
+	return n.querier.QueryContext(ctx, n.engine.texts.of(query), args...)
 }
 
 func (n numbered) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return n.querier.QueryRowContext(ctx, n.text(query), args...)
+	return n.querier.QueryRowContext(ctx, n.engine.texts.of(query), args...)
 }
 
 // readOnly is the code read_only_sql_transaction.

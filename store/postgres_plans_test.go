@@ -363,12 +363,16 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.CountUnread(one, noon)
 			return err
 		}, 25, 80},
+		{"ListBlocks", func(tx *store.Tx) error {
+			_, err := tx.ListBlocks(one, 5, 2)
+			return err
+		}, 25, 60},
 		{"ListReaders", func(tx *store.Tx) error {
-			_, err := tx.ListReaders(one, one, 0, 5, 2)
+			_, err := tx.ListReaders(store.Message{ChatID: one, SenderID: one, CreatedAt: noon}, 5, 2)
 			return err
 		}, 25, 60},
 		{"CountReaders", func(tx *store.Tx) error {
-			_, _, err := tx.CountReaders(one, one, 0)
+			_, _, err := tx.CountReaders(store.Message{ChatID: one, SenderID: one, CreatedAt: noon})
 			return err
 		}, 10, 20},
 		{"ListReadSeqs", func(tx *store.Tx) error {
@@ -376,7 +380,7 @@ func TestPostgresPlans(t *testing.T) {
 			return err
 		}, 25, 60},
 		{"CountReadSeqs", func(tx *store.Tx) error {
-			_, err := tx.CountReadSeqs(one, 0, 100, []int64{one, one + 7})
+			_, err := tx.CountReadSeqs(one, store.Moment{At: noon}, store.Moment{Seq: 100, At: noon}, []int64{one, one + 7})
 			return err
 		}, 10, 20},
 		{"SetSettings", func(tx *store.Tx) error {
@@ -588,7 +592,7 @@ func TestPostgresPlans(t *testing.T) {
 			return err
 		}, 60, 200},
 		{"ListUsers by a word", func(tx *store.Tx) error {
-			found, err := tx.ListUsers(store.Filter{Terms: []store.Term{{Text: "777", Prefix: true}}, Limited: true, Limit: 20})
+			found, err := tx.ListUsers(store.Filter{Where: active, Terms: []store.Term{{Text: "777", Prefix: true}}, Limited: true, Limit: 20})
 			return counted(11, len(found), err)
 		}, 40, 100},
 		{"AddSearchEntries", func(tx *store.Tx) error {

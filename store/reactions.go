@@ -3,8 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -101,7 +99,8 @@ func (tx *Tx) CountReactions(userID int64, messageIDs []int64) (map[int64][]Reac
 		ReactionCount
 	}
 	scan := func(s scanner, r *row) error { return s.Scan(&r.messageID, &r.Emoji, &r.Count, &r.Me) }
-	in, args := among(messageIDs, userID)
+	args := arguments{userID}
+	in := among(&args, messageIDs)
 	found, err := list(tx, len(messageIDs), scan, `
 		SELECT message_id, emoji, count(*), max(CASE WHEN user_id = ?1 THEN 1 ELSE 0 END)
 		FROM reactions WHERE message_id IN (`+in+`)
@@ -114,27 +113,4 @@ func (tx *Tx) CountReactions(userID int64, messageIDs []int64) (map[int64][]Reac
 		counts[r.messageID] = append(counts[r.messageID], r.ReactionCount)
 	}
 	return counts, nil
-}
-
-// among is the inside of an IN (…) of some ids, and the arguments of a query in
-// which others come first. There are few lengths of it, so that queries can be
-// kept prepared: the rest is the last id again.
-func among(ids []int64, others ...any) (string, []any) {
-	var in strings.Builder
-	args := others
-	for size, i := 1, 0; i < size; i++ {
-		if i > 0 {
-			in.WriteString(", ")
-		}
-		id := int64(0)
-		if len(ids) > 0 {
-			id = ids[min(i, len(ids)-1)]
-		}
-		args = append(args, id)
-		in.WriteString("?" + strconv.Itoa(len(args)))
-		if i+1 == size && size < len(ids) {
-			size *= 2
-		}
-	}
-	return in.String(), args
 }

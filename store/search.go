@@ -25,23 +25,6 @@ type SearchEntry struct {
 	ID    int64
 }
 
-// maxRows is the most rows that a statement adds.
-const maxRows = 128
-
-// inParts calls fn with parts of a list, each as long as a power of two: there
-// are few different statements, and all of them stay prepared.
-func inParts[T any](all []T, fn func([]T) error) error {
-	for size := maxRows; size > 0; size /= 2 {
-		for len(all) >= size {
-			if err := fn(all[:size]); err != nil {
-				return err
-			}
-			all = all[size:]
-		}
-	}
-	return nil
-}
-
 // AddSearchEntries puts entries into the index. Those that are there stay.
 func (tx *Tx) AddSearchEntries(entries []SearchEntry) error {
 	return inParts(entries, func(part []SearchEntry) error {
@@ -65,7 +48,7 @@ func (tx *Tx) AddSearchEntries(entries []SearchEntry) error {
 func (tx *Tx) RemoveSearchTerms(space, id int64, terms []string) error {
 	return inParts(terms, func(part []string) error {
 		q := arguments{space, id}
-		_, err := tx.exec(`DELETE FROM search_terms WHERE space = ?1 AND id = ?2 AND term IN (`+addAll(&q, part)+`)`, q...)
+		_, err := tx.exec(`DELETE FROM search_terms WHERE space = ?1 AND id = ?2 AND term IN (`+among(&q, part)+`)`, q...)
 		if err != nil {
 			return fmt.Errorf("remove search terms: %w", err)
 		}
@@ -198,24 +181,6 @@ func (tx *Tx) SearchMessages(userID, chatID, before int64, terms []Term, limit i
 	return found, nil
 }
 
-// arguments of a query that is being put together.
-type arguments []any
-
-// add adds one, and returns its placeholder.
-func (a *arguments) add(v any) string {
-	*a = append(*a, v)
-	return fmt.Sprintf("?%d", len(*a))
-}
-
-// addAll adds some, and returns the list of their placeholders.
-func addAll[T any](a *arguments, values []T) string {
-	placeholders := make([]string, len(values))
-	for i, v := range values {
-		placeholders[i] = a.add(v)
-	}
-	return strings.Join(placeholders, ", ")
-}
-
 // idsOf is a query for the ids that all of the terms stand with.
 func idsOf(q *arguments, from string, terms []Term) string {
 	selects := make([]string, len(terms))
@@ -240,7 +205,7 @@ func (tx *Tx) ListMessagesByID(userID int64, ids []int64) (all []Message, err er
 	err = inParts(ids, func(part []int64) error {
 		q := arguments{userID}
 		found, err := list(tx, len(part), scanMessage, selectMessages+`
-			WHERE m.id IN (`+addAll(&q, part)+`) AND m.deleted_at IS NULL AND `+notHidden+`
+			WHERE m.id IN (`+among(&q, part)+`) AND m.deleted_at IS NULL AND `+notHidden+`
 			ORDER BY m.id DESC`, q...)
 		all = append(all, found...)
 		return err

@@ -262,9 +262,10 @@ func searchedNames(t *testing.T, open opener) {
 			}
 			return strings.Join(names, " ")
 		}
-		require.Equal(t, "ada bob", names(store.Filter{Terms: terms}))
-		require.Equal(t, "bob", names(store.Filter{Terms: terms, Offset: 1}))
-		require.Equal(t, "bob ada", names(store.Filter{Terms: terms, Order: []store.Order{{Field: store.UserUsername, Descending: true}}}))
+		require.Equal(t, "ada bob eve", names(store.Filter{Terms: terms}))
+		require.Equal(t, "ada bob", names(store.Filter{Terms: terms, Where: active}))
+		require.Equal(t, "bob eve", names(store.Filter{Terms: terms, Offset: 1}))
+		require.Equal(t, "eve bob ada", names(store.Filter{Terms: terms, Order: []store.Order{{Field: store.UserUsername, Descending: true}}}))
 		require.Equal(t, "bob", names(store.Filter{Terms: terms, Where: []store.Condition{{Field: store.UserUsername, Value: "bob"}}}))
 		require.Equal(t, "ada", names(store.Filter{Terms: append(terms, store.Term{Text: "words"})}))
 

@@ -212,7 +212,7 @@ func (a *API) createAccount(ctx context.Context, in *createAccountInput) (*accou
 }
 
 func (a *API) getAccount(ctx context.Context, in *accountInput) (*accountOutput, error) {
-	id, err := chatID(in.ID)
+	id, err := pathID(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +224,7 @@ func (a *API) getAccount(ctx context.Context, in *accountInput) (*accountOutput,
 }
 
 func (a *API) updateAccount(ctx context.Context, in *updateAccountInput) (*accountOutput, error) {
-	id, err := chatID(in.ID)
+	id, err := pathID(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +242,7 @@ func (a *API) updateAccount(ctx context.Context, in *updateAccountInput) (*accou
 }
 
 func (a *API) deleteAccount(ctx context.Context, in *accountInput) (*empty, error) {
-	id, err := chatID(in.ID)
+	id, err := pathID(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +250,7 @@ func (a *API) deleteAccount(ctx context.Context, in *accountInput) (*empty, erro
 }
 
 func (a *API) listSessions(ctx context.Context, in *sessionsInput) (*sessionsOutput, error) {
-	id, err := chatID(in.ID)
+	id, err := pathID(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +266,7 @@ func (a *API) listSessions(ctx context.Context, in *sessionsInput) (*sessionsOut
 }
 
 func (a *API) endSessions(ctx context.Context, in *accountInput) (*empty, error) {
-	id, err := chatID(in.ID)
+	id, err := pathID(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -274,11 +274,11 @@ func (a *API) endSessions(ctx context.Context, in *accountInput) (*empty, error)
 }
 
 func (a *API) endSession(ctx context.Context, in *sessionInput) (*empty, error) {
-	id, err := chatID(in.ID)
+	id, err := pathID(in.ID)
 	if err != nil {
 		return nil, err
 	}
-	session, err := chatID(in.SessionID)
+	session, err := pathID(in.SessionID)
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +301,7 @@ func (a *API) listAllGroups(ctx context.Context, in *listAllGroupsInput) (*group
 }
 
 func (a *API) deleteAnyGroup(ctx context.Context, in *anyGroupInput) (*empty, error) {
-	id, err := chatID(in.ID)
+	id, err := pathID(in.ID)
 	if err != nil {
 		return nil, err
 	}

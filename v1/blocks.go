@@ -24,6 +24,10 @@ type blockInput struct {
 	Username string `path:"username" example:"bob"`
 }
 
+type blocksInput struct {
+	OffsetQuery
+}
+
 type blockOutput struct {
 	Body Block
 }
@@ -38,15 +42,15 @@ func (a *API) registerBlocks() {
 		return a.signedIn(op)
 	}
 	register(a, tag(a.operation(http.MethodGet, "/v1/blocks", "list-blocks",
-		"List whom one has blocked")), a.listBlocks)
+		"List whom one has blocked", 400)), a.listBlocks)
 	register(a, tag(a.operation(http.MethodPut, "/v1/blocks/{username}", "block",
 		"Keep somebody from writing to one alone, and from adding one to groups", 400, 404)), a.block)
 	register(a, tag(a.operation(http.MethodDelete, "/v1/blocks/{username}", "unblock",
 		"Take a block back", 404)), a.unblock)
 }
 
-func (a *API) listBlocks(ctx context.Context, _ *struct{}) (*blocksOutput, error) {
-	blocks, err := a.chat.Blocks(ctx, callerOf(ctx))
+func (a *API) listBlocks(ctx context.Context, in *blocksInput) (*blocksOutput, error) {
+	blocks, err := a.chat.Blocks(ctx, callerOf(ctx), in.Limit, in.Offset)
 	if err != nil {
 		return nil, err
 	}

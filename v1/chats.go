@@ -3,8 +3,6 @@ package v1
 import (
 	"context"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -71,8 +69,7 @@ type chatOutput struct {
 type chatsInput struct {
 	Kind     string `query:"kind" enum:"group,direct,self" example:"group" doc:"Only chats of this kind."`
 	Archived string `query:"archived" enum:"true,false" example:"false" doc:"Only chats that are archived, or only those that are not."`
-	Limit    int    `query:"limit" minimum:"1" maximum:"500" default:"100" example:"100" doc:"At most so many."`
-	Offset   int    `query:"offset" minimum:"0" maximum:"1000000" example:"0" doc:"Without the first so many."`
+	OffsetQuery
 }
 
 type chatsOutput struct {
@@ -192,7 +189,7 @@ func (a *API) openChat(ctx context.Context, in *openChatInput) (*chatOutput, err
 }
 
 func (a *API) getChat(ctx context.Context, in *chatInput) (*chatOutput, error) {
-	id, err := chatID(in.ChatID)
+	id, err := pathID(in.ChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +201,7 @@ func (a *API) getChat(ctx context.Context, in *chatInput) (*chatOutput, error) {
 }
 
 func (a *API) updateChat(ctx context.Context, in *updateChatInput) (*chatOutput, error) {
-	id, err := chatID(in.ChatID)
+	id, err := pathID(in.ChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -220,20 +217,9 @@ func (a *API) updateChat(ctx context.Context, in *updateChatInput) (*chatOutput,
 }
 
 func (a *API) deleteChat(ctx context.Context, in *chatInput) (*empty, error) {
-	id, err := chatID(in.ChatID)
+	id, err := pathID(in.ChatID)
 	if err != nil {
 		return nil, err
 	}
 	return &empty{}, a.chat.DeleteChat(ctx, callerOf(ctx), id)
-}
-
-// chatID reads a chat's id from a path. What is not all digits is no path of
-// this API (contract 0: 404); a number that no chat can have is a chat that
-// does not exist.
-func chatID(s string) (int64, error) {
-	if s == "" || strings.Trim(s, "0123456789") != "" {
-		return 0, errNoSuchPath
-	}
-	id, _ := strconv.ParseInt(s, 10, 64) // noChat, if the number is too large
-	return id, nil
 }

@@ -7,13 +7,6 @@ import (
 	"github.com/caddymsg/messaging/chat"
 )
 
-// MaxListLimit is the most that a list answers with at once, and
-// standardListLimit what it answers with if it is not asked for more.
-const (
-	MaxListLimit      = 500
-	standardListLimit = 100
-)
-
 // parseFilter reads the query of a list. What is not valid in it is ignored.
 func parseFilter(query string, fields map[string]chat.Field) chat.Filter {
 	var params []chat.Param
@@ -30,8 +23,8 @@ func parseFilter(query string, fields map[string]chat.Field) chat.Filter {
 	}
 	f := chat.ParseFilter(params, fields)
 	if !f.Limited {
-		f.Limited, f.Limit = true, standardListLimit
+		f.Limited, f.Limit = true, chat.StandardListLimit
 	}
-	f.Limit = min(f.Limit, MaxListLimit)
+	f.Limit = min(f.Limit, chat.MaxListLimit)
 	return f
 }

@@ -133,7 +133,7 @@ func (a *API) createGroup(ctx context.Context, in *createGroupInput) (*groupOutp
 }
 
 func (a *API) getGroup(ctx context.Context, in *groupInput) (*groupOutput, error) {
-	id, err := chatID(in.GroupChatID)
+	id, err := pathID(in.GroupChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (a *API) getGroup(ctx context.Context, in *groupInput) (*groupOutput, error
 }
 
 func (a *API) updateGroup(ctx context.Context, in *updateGroupInput) (*groupOutput, error) {
-	id, err := chatID(in.GroupChatID)
+	id, err := pathID(in.GroupChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (a *API) updateGroup(ctx context.Context, in *updateGroupInput) (*groupOutp
 }
 
 func (a *API) deleteGroup(ctx context.Context, in *groupInput) (*empty, error) {
-	id, err := chatID(in.GroupChatID)
+	id, err := pathID(in.GroupChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (a *API) deleteGroup(ctx context.Context, in *groupInput) (*empty, error) {
 }
 
 func (a *API) joinGroup(ctx context.Context, in *groupInput) (*groupOutput, error) {
-	id, err := chatID(in.GroupChatID)
+	id, err := pathID(in.GroupChatID)
 	if err != nil {
 		return nil, err
 	}

@@ -92,7 +92,7 @@ func (a *API) registerInvites() {
 }
 
 func (a *API) createInvite(ctx context.Context, in *createInviteInput) (*inviteOutput, error) {
-	id, err := chatID(in.GroupChatID)
+	id, err := pathID(in.GroupChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (a *API) createInvite(ctx context.Context, in *createInviteInput) (*inviteO
 }
 
 func (a *API) listInvites(ctx context.Context, in *groupInput) (*invitesOutput, error) {
-	id, err := chatID(in.GroupChatID)
+	id, err := pathID(in.GroupChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -124,11 +124,11 @@ func (a *API) listInvites(ctx context.Context, in *groupInput) (*invitesOutput, 
 }
 
 func (a *API) revokeInvite(ctx context.Context, in *revokeInviteInput) (*empty, error) {
-	id, err := chatID(in.GroupChatID)
+	id, err := pathID(in.GroupChatID)
 	if err != nil {
 		return nil, err
 	}
-	invite, err := chatID(in.InviteID)
+	invite, err := pathID(in.InviteID)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ type Message struct {
 	CreatedAt      timestamp `json:"created_at"`
 	ClientID       string    `json:"client_id,omitempty" example:"5f0c" doc:"The sender's idempotency key."`
 	*MessageDetails
-	ReadCount *int     `json:"read_count,omitempty" example:"1" doc:"How many of the others have read it. In the lists of a chat, and of a message that is asked for alone."`
+	ReadCount *int     `json:"read_count,omitempty" example:"1" doc:"How many of the others have read it, of those who were there when it was sent. In the lists of a chat, and of a message that is asked for alone."`
 	ReadBy    []string `json:"read_by,omitempty" nullable:"false" example:"[\"bob\"]" doc:"Who they are, in a chat of at most 20."`
 }
 
@@ -154,6 +154,7 @@ type sendToChatInput struct {
 		Texts    []string `json:"texts,omitempty" nullable:"false" example:"[\"hi\",\"all\"]" doc:"From 1 to 100 messages: all of them are sent, or none. They win over text."`
 		ReplyTo  int64    `json:"reply_to,omitempty" minimum:"1" example:"1" doc:"A message of the same chat, that one sees and that has not been deleted."`
 		ClientID string   `json:"client_id,omitempty" example:"5f0d" doc:"An idempotency key: what is sent is sent once, and sending it again answers the first time."`
+		Poll     *NewPoll `json:"poll,omitempty" doc:"Makes the message a poll, with its text as the question. Not with texts."`
 	}
 }
 
@@ -382,12 +383,12 @@ func (a *API) send(ctx context.Context, in *sendInput) (*messageOutput, error) {
 const maxTextsBytes = 1 << 20
 
 func (a *API) sendToChat(ctx context.Context, in *sendToChatInput) (*sentOutput, error) {
-	id, err := chatID(in.ChatID)
+	id, err := pathID(in.ChatID)
 	if err != nil {
 		return nil, err
 	}
 	b := in.Body
-	draft := chat.Draft{ChatID: id, ReplyTo: b.ReplyTo, ClientID: b.ClientID}
+	draft := chat.Draft{ChatID: id, ReplyTo: b.ReplyTo, ClientID: b.ClientID, Poll: b.Poll.draft()}
 	if draft.ClientID == "" {
 		draft.ClientID = in.IdempotencyKey
 	}
@@ -395,6 +396,11 @@ func (a *API) sendToChat(ctx context.Context, in *sendToChatInput) (*sentOutput,
 		draft.ChatID = noChat // 0 is none that is named
 	}
 	switch {
+	case b.Texts != nil && b.Poll != nil:
+		return nil, &Problem{
+			Status: http.StatusBadRequest, Code: "poll_with_texts", Field: "poll",
+			Detail: "A poll has one question: it goes with text.",
+		}
 	case b.Texts != nil:
 		all, err := a.chat.SendAll(ctx, callerOf(ctx), draft, b.Texts)
 		if err != nil {
@@ -435,7 +441,7 @@ func newMessages(messages []chat.Message) []Message {
 }
 
 func (a *API) getMessage(ctx context.Context, in *MessageInput) (*messageOutput, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
@@ -447,7 +453,7 @@ func (a *API) getMessage(ctx context.Context, in *MessageInput) (*messageOutput,
 }
 
 func (a *API) editMessage(ctx context.Context, in *editMessageInput) (*messageOutput, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
@@ -459,7 +465,7 @@ func (a *API) editMessage(ctx context.Context, in *editMessageInput) (*messageOu
 }
 
 func (a *API) deleteMessage(ctx context.Context, in *deleteMessageInput) (*empty, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
@@ -470,7 +476,7 @@ func (a *API) deleteMessage(ctx context.Context, in *deleteMessageInput) (*empty
 }
 
 func (a *API) listEdits(ctx context.Context, in *MessageInput) (*editsOutput, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
@@ -486,7 +492,7 @@ func (a *API) listEdits(ctx context.Context, in *MessageInput) (*editsOutput, er
 }
 
 func (a *API) listThread(ctx context.Context, in *threadInput) (*huma.StreamResponse, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
@@ -494,7 +500,7 @@ func (a *API) listThread(ctx context.Context, in *threadInput) (*huma.StreamResp
 }
 
 func (a *API) listChatMessages(ctx context.Context, in *chatMessagesInput) (*huma.StreamResponse, error) {
-	id, err := chatID(in.ChatID)
+	id, err := pathID(in.ChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -522,7 +528,7 @@ func (a *API) listMessages(ctx context.Context, in *listMessagesInput) (*huma.St
 }
 
 func (a *API) listGroupMessages(ctx context.Context, in *groupMessagesInput) (*huma.StreamResponse, error) {
-	id, err := chatID(in.GroupChatID)
+	id, err := pathID(in.GroupChatID)
 	if err != nil {
 		return nil, err
 	}

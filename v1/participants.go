@@ -82,7 +82,7 @@ func (a *API) registerParticipants() {
 }
 
 func (a *API) listParticipants(ctx context.Context, in *listParticipantsInput) (*participantsOutput, error) {
-	id, err := chatID(in.GroupChatID)
+	id, err := pathID(in.GroupChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (a *API) listParticipants(ctx context.Context, in *listParticipantsInput) (
 }
 
 func (a *API) addParticipant(ctx context.Context, in *addParticipantInput) (*participantOutput, error) {
-	id, err := chatID(in.GroupChatID)
+	id, err := pathID(in.GroupChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (a *API) addParticipant(ctx context.Context, in *addParticipantInput) (*par
 }
 
 func (a *API) setRole(ctx context.Context, in *setRoleInput) (*participantOutput, error) {
-	id, err := chatID(in.GroupChatID)
+	id, err := pathID(in.GroupChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (a *API) setRole(ctx context.Context, in *setRoleInput) (*participantOutput
 }
 
 func (a *API) removeParticipant(ctx context.Context, in *participantInput) (*empty, error) {
-	id, err := chatID(in.GroupChatID)
+	id, err := pathID(in.GroupChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (a *API) removeParticipant(ctx context.Context, in *participantInput) (*emp
 }
 
 func (a *API) requireParticipant(ctx huma.Context, next func(huma.Context)) {
-	id, err := chatID(ctx.Param("group_chat_id"))
+	id, err := pathID(ctx.Param("group_chat_id"))
 	if err == nil {
 		err = a.chat.RequireParticipant(ctx.Context(), callerOf(ctx.Context()), id)
 	}

@@ -84,8 +84,7 @@ type voteInput struct {
 type votesInput struct {
 	MessageID string `path:"message_id" example:"1" doc:"The message's id: digits alone."`
 	Option    int    `query:"option" required:"true" minimum:"0" maximum:"9" example:"0" doc:"The place of an option, from 0."`
-	Limit     int    `query:"limit" minimum:"1" maximum:"500" default:"100" example:"100" doc:"At most so many."`
-	Offset    int    `query:"offset" minimum:"0" maximum:"1000000" example:"0" doc:"Without the first so many."`
+	OffsetQuery
 }
 
 // Voter is somebody who has chosen an option.
@@ -130,7 +129,7 @@ func (a *API) closePoll(ctx context.Context, in *pollInput) (*pollOutput, error)
 
 // pollAnswer asks a rule about the poll of the message with that id.
 func pollAnswer(id string, rule func(int64) (chat.Poll, error)) (*pollOutput, error) {
-	n, err := messageID(id)
+	n, err := pathID(id)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +141,7 @@ func pollAnswer(id string, rule func(int64) (chat.Poll, error)) (*pollOutput, er
 }
 
 func (a *API) listVotes(ctx context.Context, in *votesInput) (*votesOutput, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}

@@ -52,8 +52,7 @@ type reactionOutput struct {
 
 type reactionsInput struct {
 	MessageID string `path:"message_id" example:"1" doc:"The message's id: digits alone."`
-	Limit     int    `query:"limit" minimum:"1" maximum:"500" default:"100" example:"100" doc:"At most so many users of each emoji."`
-	Offset    int    `query:"offset" minimum:"0" maximum:"1000000" example:"0" doc:"Without the first so many users of each emoji."`
+	OffsetQuery
 }
 
 type reactionsOutput struct {
@@ -65,8 +64,10 @@ func (a *API) registerReactions() {
 		op.Tags = []string{"reactions"}
 		return a.signedIn(op)
 	}
-	register(a, tag(a.operation(http.MethodGet, "/v1/messages/{message_id}/reactions", "list-reactions",
-		"List the reactions to a message, and whose they are", 400, 404)), a.listReactions)
+	list := tag(a.operation(http.MethodGet, "/v1/messages/{message_id}/reactions", "list-reactions",
+		"List the reactions to a message, and whose they are", 400, 404))
+	list.Description = "limit and offset are for the users of each emoji."
+	register(a, list, a.listReactions)
 	register(a, tag(a.operation(http.MethodPut, "/v1/messages/{message_id}/reactions/{emoji}", "react",
 		"React to a message with an emoji", 400, 404)), a.react)
 	register(a, tag(a.operation(http.MethodDelete, "/v1/messages/{message_id}/reactions/{emoji}", "unreact",
@@ -74,7 +75,7 @@ func (a *API) registerReactions() {
 }
 
 func (a *API) listReactions(ctx context.Context, in *reactionsInput) (*reactionsOutput, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func (a *API) listReactions(ctx context.Context, in *reactionsInput) (*reactions
 }
 
 func (a *API) react(ctx context.Context, in *reactionInput) (*reactionOutput, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
@@ -108,12 +109,9 @@ func (a *API) react(ctx context.Context, in *reactionInput) (*reactionOutput, er
 }
 
 func (a *API) unreact(ctx context.Context, in *reactionInput) (*empty, error) {
-	id, err := messageID(in.MessageID)
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
 	return &empty{}, a.chat.Unreact(ctx, callerOf(ctx), id, in.Emoji)
 }
-
-// messageID reads a message's id from a path, as chatID does a chat's.
-func messageID(s string) (int64, error) { return chatID(s) }

@@ -37,13 +37,12 @@ type watermarksOutput struct {
 
 type readersInput struct {
 	MessageID string `path:"message_id" example:"1" doc:"The message's id: digits alone."`
-	Limit     int    `query:"limit" minimum:"1" maximum:"500" default:"100" example:"100" doc:"At most so many readers."`
-	Offset    int    `query:"offset" minimum:"0" maximum:"1000000" example:"0" doc:"Without the first so many readers."`
+	OffsetQuery
 }
 
 // Readers are those who have read a message.
 type Readers struct {
-	ReadCount      int      `json:"read_count" example:"1" doc:"How many have read it, but for its sender."`
+	ReadCount      int      `json:"read_count" example:"1" doc:"How many have read it, but for its sender and those who joined later."`
 	DeliveredCount int      `json:"delivered_count" example:"1" doc:"To how many it has come."`
 	Readers        []Reader `json:"readers" nullable:"false" doc:"Those who have read it, or a part of them; by their ids."`
 }
@@ -73,11 +72,12 @@ func (a *API) registerReading() {
 	readers := a.signedIn(a.operation(http.MethodGet, "/v1/messages/{message_id}/readers", "list-readers",
 		"See who has read a message", 400, 404))
 	readers.Tags = []string{"messages"}
+	readers.Description = "limit and offset are for the readers; what is counted is all of them."
 	register(a, readers, a.listReaders)
 }
 
 func (a *API) read(ctx context.Context, in *readInput) (*watermarksOutput, error) {
-	id, err := chatID(in.ChatID)
+	id, err := pathID(in.ChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (a *API) read(ctx context.Context, in *readInput) (*watermarksOutput, error
 }
 
 func (a *API) delivered(ctx context.Context, in *deliveredInput) (*watermarksOutput, error) {
-	id, err := chatID(in.ChatID)
+	id, err := pathID(in.ChatID)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func newWatermarks(w chat.Watermarks, err error) (*watermarksOutput, error) {
 }
 
 func (a *API) listReaders(ctx context.Context, in *readersInput) (*readersOutput, error) {
-	id, err := chatID(in.MessageID) // the same rules
+	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}

@@ -16,8 +16,7 @@ type searchInput struct {
 	From   string `query:"from" example:"2021-10-30" doc:"Only messages of that time or later: RFC 3339, or a day (UTC)."`
 	To     string `query:"to" example:"2099-10-30T12:00:00Z" doc:"Only messages before that time or, if it is a day (UTC), before its end."`
 	Before int64  `query:"before" minimum:"1" example:"1000" doc:"Only messages with a lower id: next_before of the page before."`
-	Limit  int    `query:"limit" minimum:"1" maximum:"500" example:"20" doc:"At most so many. Default: 100."`
-	Offset int    `query:"offset" minimum:"0" maximum:"100000" example:"0" doc:"So many users or groups are left out first."`
+	OffsetQuery
 }
 
 type searchOutput struct {
@@ -49,13 +48,11 @@ func (a *API) registerSearch() {
 	search := a.signedIn(a.operation(http.MethodGet, "/v1/search", "search",
 		"Search messages, accounts or groups", 400, 403))
 	search.Tags = []string{"search"}
+	search.Description = "The next page of messages is the one before the last id, that of users and groups has another offset."
 	register(a, search, a.search)
 }
 
 func (a *API) search(ctx context.Context, in *searchInput) (*searchOutput, error) {
-	if in.Limit == 0 {
-		in.Limit = standardListLimit
-	}
 	switch in.In {
 	case "users":
 		return a.searchUsers(ctx, in)

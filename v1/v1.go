@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"path"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -278,6 +279,16 @@ func register[I, O any](a *API, op huma.Operation, controller func(context.Conte
 		}
 		return out, nil
 	})
+}
+
+// pathID reads an id from a path. What is not all digits is no path of this API
+// (contract 0: 404); a number that nothing can have is of what does not exist.
+func pathID(s string) (int64, error) {
+	if s == "" || strings.Trim(s, "0123456789") != "" {
+		return 0, errNoSuchPath
+	}
+	id, _ := strconv.ParseInt(s, 10, 64) // the largest there is, if the number is larger
+	return id, nil
 }
 
 // empty is the answer of a command that has nothing to tell.

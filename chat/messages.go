@@ -49,8 +49,9 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 			sent, err = tx.FindMessageByClientID(caller.UserID, d.ClientID)
 			if replayed = err == nil; replayed {
 				one := []Message{sent}
-				err = s.decorate(tx, caller, one)
+				err = s.decorateReplay(tx, caller, one)
 				sent = one[0]
+				return err
 			}
 			if !errors.Is(err, store.ErrNotFound) {
 				return err
@@ -80,8 +81,9 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 
 // SendAll stores several messages, one after the other, in a chat that the draft
 // names: all of them or none. Its text is not looked at; what else it says holds
-// for each of them. It returns the errors of Send; the idempotency key is one of
-// its own, which Send does not know.
+// for each of them. It returns the errors of Send, Invalid for a poll, and NotFound
+// if they have been sent before and are gone with their chat; the idempotency key
+// is one of its own, which Send does not know.
 func (s *Service) SendAll(ctx context.Context, caller Caller, d Draft, texts []string) ([]Message, error) {
 	if len(texts) == 0 || len(texts) > MaxTexts {
 		return nil, invalid("texts", "texts_invalid", "From 1 to "+strconv.Itoa(MaxTexts)+" messages can be sent at once.")
@@ -112,11 +114,11 @@ func (s *Service) SendAll(ctx context.Context, caller Caller, d Draft, texts []s
 		for _, id := range ids {
 			m, err := tx.FindMessageBySender(caller.UserID, id)
 			if err != nil {
-				return err
+				return refuse(err, store.ErrNotFound, errNoSuchMessage()) // its chat has been deleted
 			}
 			sent = append(sent, m)
 		}
-		return s.decorate(tx, caller, sent)
+		return s.decorateReplay(tx, caller, sent)
 	})
 	s.auditBlocked(ctx, caller, d, err)
 	return sent, err
@@ -239,6 +241,23 @@ func (s *Service) decorate(tx *store.Tx, caller Caller, messages []Message) erro
 	for i := range messages {
 		m := &messages[i]
 		m.Reactions, m.Poll = reactionsTo[m.ID], pollOf[m.ID]
+	}
+	return nil
+}
+
+// decorateReplay is decorate for messages of one chat that are answered anew to
+// who sent them. Outside of the chat, one does not hear what has come to them
+// since.
+func (s *Service) decorateReplay(tx *store.Tx, caller Caller, messages []Message) error {
+	_, err := tx.FindParticipant(messages[0].ChatID, caller.UserID)
+	if !errors.Is(err, store.ErrNotFound) {
+		if err == nil {
+			err = s.decorate(tx, caller, messages)
+		}
+		return err
+	}
+	for i := range messages {
+		messages[i].ReplyCount = 0
 	}
 	return nil
 }

@@ -79,7 +79,13 @@ func TestPolls(t *testing.T) {
 		send := func(poll string) string {
 			return fmt.Sprintf(`{"group_chat_id": %d, "message": "?", "poll": %s}`, group, poll)
 		}
+		toChat := fmt.Sprintf("/v1/chats/%d/messages", group)
+		one := bob.Post(toChat, `{"text": "?", "poll": {"options": ["yes", "no"]}}`).Want(http.StatusOK)
+		require.NotNil(t, one.Field("poll"))
+		vote(alice, fmt.Sprint("/v1/messages/", decode[struct{ ID int64 }](one).ID), `[0]`).Want(http.StatusOK)
 		check(t, []row{
+			{"of several texts", bob, "POST " + toChat, `{"texts": ["?"], "poll": {"options": ["yes", "no"]}}`, 400, "poll_not_alone", "poll"},
+			{"one option, to a chat", bob, "POST " + toChat, `{"text": "?", "poll": {"options": ["yes"]}}`, 400, "malformed_request", "poll.options"},
 			{"no options", bob, "POST /v1/messages", send(`{}`), 400, "malformed_request", "options"},
 			{"one option", bob, "POST /v1/messages", send(`{"options": ["yes"]}`), 400, "malformed_request", "poll.options"},
 			{"two that are the same", bob, "POST /v1/messages", send(`{"options": ["yes", "yes "]}`), 400, "poll_options_invalid", "poll.options"},

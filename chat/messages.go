@@ -88,6 +88,9 @@ func (s *Service) SendAll(ctx context.Context, caller Caller, d Draft, texts []s
 	if len(texts) == 0 || len(texts) > MaxTexts {
 		return nil, invalid("texts", "texts_invalid", "From 1 to "+strconv.Itoa(MaxTexts)+" messages can be sent at once.")
 	}
+	if d.Poll != nil {
+		return nil, invalid("poll", "poll_not_alone", "A poll has one text, its question.")
+	}
 	bodies := make([]content, len(texts))
 	for i, text := range texts {
 		if err := validateText("texts", text); err != nil {

@@ -154,6 +154,7 @@ type sendToChatInput struct {
 		Texts    []string `json:"texts,omitempty" nullable:"false" example:"[\"hi\",\"all\"]" doc:"From 1 to 100 messages: all of them are sent, or none. They win over text."`
 		ReplyTo  int64    `json:"reply_to,omitempty" minimum:"1" example:"1" doc:"A message of the same chat, that one sees and that has not been deleted."`
 		ClientID string   `json:"client_id,omitempty" example:"5f0d" doc:"An idempotency key: what is sent is sent once, and sending it again answers the first time."`
+		Poll     *NewPoll `json:"poll,omitempty" doc:"Makes the message a poll, with text as the question; not with texts."`
 	}
 }
 
@@ -387,7 +388,7 @@ func (a *API) sendToChat(ctx context.Context, in *sendToChatInput) (*sentOutput,
 		return nil, err
 	}
 	b := in.Body
-	draft := chat.Draft{ChatID: id, ReplyTo: b.ReplyTo, ClientID: b.ClientID}
+	draft := chat.Draft{ChatID: id, ReplyTo: b.ReplyTo, ClientID: b.ClientID, Poll: b.Poll.draft()}
 	if draft.ClientID == "" {
 		draft.ClientID = in.IdempotencyKey
 	}

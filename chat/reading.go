@@ -3,8 +3,6 @@ package chat
 import (
 	"cmp"
 	"context"
-	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -114,11 +112,11 @@ func (s *Service) Readers(ctx context.Context, caller Caller, messageID int64, l
 		if err != nil {
 			return refuse(err, store.ErrNotFound, errNoSuchMessage())
 		}
-		readers.Read, readers.Delivered, err = tx.CountReaders(m.ChatID, m.SenderID, m.Seq)
+		readers.Read, readers.Delivered, err = tx.CountReaders(m)
 		if err != nil {
 			return err
 		}
-		readers.List, err = tx.ListReaders(m.ChatID, m.SenderID, m.Seq, limit, offset)
+		readers.List, err = tx.ListReaders(m, limit, offset)
 		return err
 	})
 	return readers, err
@@ -145,7 +143,7 @@ func countReaders(tx *store.Tx, chatID int64, messages []Message) error {
 		m := &messages[i]
 		m.ReadBy = nil
 		for _, r := range readers {
-			if r.UserID != m.SenderID && r.ReadSeq >= m.Seq {
+			if r.UserID != m.SenderID && r.ReadSeq >= m.Seq && !r.JoinedAt.After(m.CreatedAt) {
 				m.ReadBy = append(m.ReadBy, r.Username)
 			}
 		}
@@ -157,42 +155,37 @@ func countReaders(tx *store.Tx, chatID int64, messages []Message) error {
 
 // countManyReaders is countReaders for a chat that is too large to name them.
 func countManyReaders(tx *store.Tx, chatID int64, messages []Message) error {
+	page := make([]*Message, len(messages)) // by their numbers, and so by their times
 	var senders []int64
-	from, to := int64(math.MaxInt64), int64(0)
-	for _, m := range messages {
-		senders = append(senders, m.SenderID)
-		from, to = min(from, m.Seq), max(to, m.Seq)
+	for i := range messages {
+		page[i] = &messages[i]
+		senders = append(senders, messages[i].SenderID)
 	}
+	slices.SortFunc(page, func(a, b *Message) int { return cmp.Compare(a.Seq, b.Seq) })
 	slices.Sort(senders)
-	senders = slices.Compact(senders)
-	counts, err := tx.CountReadSeqs(chatID, from, to, senders)
+	counts, err := tx.CountReadSeqs(chatID, *page[0], *page[len(page)-1], slices.Compact(senders))
 	if err != nil {
 		return err
 	}
-	bySeq := map[int64]int{}                        // who has read up to it, and no more
-	bySender := make(map[int64]int64, len(senders)) // what they have read themselves
+	more := make([]int, len(page)+1) // than have read the message before
+	bySender := map[int64][2]int{}   // what of the page they have read themselves
 	for _, c := range counts {
-		bySeq[c.Seq] += c.Count
+		from, _ := slices.BinarySearchFunc(page, c.JoinedAt, func(m *Message, at time.Time) int { return m.CreatedAt.Compare(at) })
+		to, _ := slices.BinarySearchFunc(page, c.Seq+1, func(m *Message, seq int64) int { return cmp.Compare(m.Seq, seq) })
+		if from >= to {
+			continue
+		}
+		more[from] += c.Count
+		more[to] -= c.Count
 		if c.UserID != 0 {
-			bySender[c.UserID] = c.Seq
+			bySender[c.UserID] = [2]int{from, to}
 		}
 	}
-	// The last message first: who has read it has read those before it, too.
-	order := make([]int, len(messages))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(messages[b].Seq, messages[a].Seq) })
-	read := slices.SortedFunc(maps.Keys(bySeq), func(a, b int64) int { return cmp.Compare(b, a) })
 	total := 0
-	for _, i := range order {
-		m := &messages[i]
-		for len(read) > 0 && read[0] >= m.Seq {
-			total += bySeq[read[0]]
-			read = read[1:]
-		}
+	for i, m := range page {
+		total += more[i]
 		count := total
-		if seq, in := bySender[m.SenderID]; in && seq >= m.Seq {
+		if of := bySender[m.SenderID]; of[0] <= i && i < of[1] {
 			count--
 		}
 		m.ReadCount, m.ReadBy = &count, nil

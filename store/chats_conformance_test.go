@@ -108,6 +108,9 @@ func watermarks(t *testing.T, open opener) {
 			return tx.SetWatermarks(store.Participant{ChatID: group.ID, UserID: u.ID, ReadSeq: read, DeliveredSeq: delivered})
 		})
 	}
+	at := func(sender store.User, seq int64, when time.Time) store.Message {
+		return store.Message{ChatID: group.ID, SenderID: sender.ID, Seq: seq, CreatedAt: when}
+	}
 	for range 5 {
 		update(t, s, func(tx *store.Tx) error {
 			_, err := post(tx, group.ID, ada.ID, "text")
@@ -123,15 +126,16 @@ func watermarks(t *testing.T, open opener) {
 		require.Equal(t, []int64{3, 4}, []int64{p.ReadSeq, p.DeliveredSeq})
 
 		for seq, want := range map[int64][2]int{0: {2, 2}, 1: {1, 2}, 3: {1, 2}, 4: {0, 1}, 5: {0, 0}} {
-			read, delivered, err := tx.CountReaders(group.ID, ada.ID, seq)
+			read, delivered, err := tx.CountReaders(at(ada, seq, noon))
 			require.NoError(t, err)
 			require.Equal(t, want, [2]int{read, delivered}, seq)
 		}
-		a, b, e := store.Reader{ada.ID, "ada", 5}, store.Reader{bob.ID, "bob", 3}, store.Reader{eve.ID, "eve", 0}
-		got, err := tx.ListReaders(group.ID, eve.ID, 3, 10, 0)
+		before := time.Time{}
+		a, b, e := store.Reader{ada.ID, "ada", 5, noon}, store.Reader{bob.ID, "bob", 3, noon}, store.Reader{eve.ID, "eve", 0, noon}
+		got, err := tx.ListReaders(at(eve, 3, noon), 10, 0)
 		require.NoError(t, err)
 		require.Equal(t, []store.Reader{a, b}, got)
-		got, err = tx.ListReaders(group.ID, eve.ID, 3, 1, 1)
+		got, err = tx.ListReaders(at(eve, 3, noon), 1, 1)
 		require.NoError(t, err)
 		require.Equal(t, []store.Reader{b}, got)
 		got, err = tx.ListReadSeqs(group.ID, 10)
@@ -143,16 +147,31 @@ func watermarks(t *testing.T, open opener) {
 			apart    []int64
 			want     []store.ReadCount
 		}{
-			{0, 9, nil, []store.ReadCount{{0, 0, 1}, {0, 3, 1}, {0, 5, 1}}},
-			{1, 3, nil, []store.ReadCount{{0, 3, 2}}},
-			{1, 3, []int64{ada.ID}, []store.ReadCount{{0, 3, 1}, {ada.ID, 3, 1}}},
-			{1, 9, []int64{bob.ID, ada.ID, 99}, []store.ReadCount{{ada.ID, 5, 1}, {bob.ID, 3, 1}}},
+			{0, 9, nil, []store.ReadCount{{0, 0, before, 1}, {0, 3, before, 1}, {0, 5, before, 1}}},
+			{1, 3, nil, []store.ReadCount{{0, 3, before, 2}}},
+			{1, 3, []int64{ada.ID}, []store.ReadCount{{0, 3, before, 1}, {ada.ID, 3, before, 1}}},
+			{1, 9, []int64{bob.ID, ada.ID, 99}, []store.ReadCount{{ada.ID, 5, before, 1}, {bob.ID, 3, before, 1}}},
 			{6, 9, []int64{ada.ID}, nil},
 		} {
-			got, err := tx.CountReadSeqs(group.ID, c.from, c.to, c.apart)
+			got, err := tx.CountReadSeqs(group.ID, at(ada, c.from, noon), at(ada, c.to, noon.Add(time.Hour)), c.apart)
 			require.NoError(t, err)
 			require.ElementsMatch(t, c.want, got)
 		}
+
+		// Who was not there yet has not read it.
+		early := noon.Add(-time.Second)
+		read, delivered, err := tx.CountReaders(at(ada, 1, early))
+		require.NoError(t, err)
+		require.Zero(t, read+delivered)
+		got, err = tx.ListReaders(at(eve, 3, early), 10, 0)
+		require.NoError(t, err)
+		require.Empty(t, got)
+		counts, err := tx.CountReadSeqs(group.ID, at(ada, 0, early), at(ada, 3, noon), nil)
+		require.NoError(t, err)
+		require.ElementsMatch(t, []store.ReadCount{{0, 0, noon, 1}, {0, 3, noon, 2}}, counts)
+		counts, err = tx.CountReadSeqs(group.ID, at(ada, 0, early), at(ada, 3, early), nil)
+		require.NoError(t, err)
+		require.Empty(t, counts)
 		return nil
 	})
 	for _, fn := range []func(*store.Tx) error{

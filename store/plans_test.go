@@ -263,11 +263,11 @@ func plans(t *testing.T, prepare string) {
 			return err
 		}, want: []string{"SEARCH p USING INDEX participants_user (user_id=?)", "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "ListReaders", fn: func(tx *store.Tx) error {
-			_, err := tx.ListReaders(group.ID, ada.ID, 1, 10, 0)
+			_, err := tx.ListReaders(store.Message{ChatID: group.ID, SenderID: ada.ID, Seq: 1, CreatedAt: noon}, 10, 0)
 			return err
 		}, want: []string{"SEARCH p USING PRIMARY KEY (chat_id=?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "CountReaders", fn: func(tx *store.Tx) error {
-			_, _, err := tx.CountReaders(group.ID, ada.ID, 1)
+			_, _, err := tx.CountReaders(store.Message{ChatID: group.ID, SenderID: ada.ID, Seq: 1, CreatedAt: noon})
 			return err
 		}, want: []string{"SEARCH participants USING PRIMARY KEY (chat_id=?)"}},
 		{name: "ListReadSeqs", fn: func(tx *store.Tx) error {
@@ -275,7 +275,7 @@ func plans(t *testing.T, prepare string) {
 			return err
 		}, want: []string{"SEARCH p USING PRIMARY KEY (chat_id=?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "CountReadSeqs", fn: func(tx *store.Tx) error {
-			_, err := tx.CountReadSeqs(group.ID, 1, 2, []int64{ada.ID, bob.ID, 3})
+			_, err := tx.CountReadSeqs(group.ID, store.Message{Seq: 1, CreatedAt: noon}, store.Message{Seq: 2, CreatedAt: noon}, []int64{ada.ID, bob.ID, 3})
 			return err
 		}, want: []string{"SEARCH participants USING PRIMARY KEY (chat_id=?)"}, may: []string{"USE TEMP B-TREE FOR GROUP BY"}},
 		{name: "SetSettings", fn: func(tx *store.Tx) error {

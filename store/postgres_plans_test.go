@@ -364,11 +364,11 @@ func TestPostgresPlans(t *testing.T) {
 			return err
 		}, 25, 80},
 		{"ListReaders", func(tx *store.Tx) error {
-			_, err := tx.ListReaders(one, one, 0, 5, 2)
+			_, err := tx.ListReaders(store.Message{ChatID: one, SenderID: one, CreatedAt: noon}, 5, 2)
 			return err
 		}, 25, 60},
 		{"CountReaders", func(tx *store.Tx) error {
-			_, _, err := tx.CountReaders(one, one, 0)
+			_, _, err := tx.CountReaders(store.Message{ChatID: one, SenderID: one, CreatedAt: noon})
 			return err
 		}, 10, 20},
 		{"ListReadSeqs", func(tx *store.Tx) error {
@@ -376,7 +376,7 @@ func TestPostgresPlans(t *testing.T) {
 			return err
 		}, 25, 60},
 		{"CountReadSeqs", func(tx *store.Tx) error {
-			_, err := tx.CountReadSeqs(one, 0, 100, []int64{one, one + 7})
+			_, err := tx.CountReadSeqs(one, store.Message{CreatedAt: noon}, store.Message{Seq: 100, CreatedAt: noon}, []int64{one, one + 7})
 			return err
 		}, 10, 20},
 		{"SetSettings", func(tx *store.Tx) error {

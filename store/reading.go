@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Reader is a participant of a chat, as one who has read something.
@@ -10,36 +11,43 @@ type Reader struct {
 	UserID   int64
 	Username string
 	ReadSeq  int64 // up to this message
+	JoinedAt time.Time
 }
 
 func scanReader(row scanner, r *Reader) error {
-	return row.Scan(&r.UserID, &r.Username, &r.ReadSeq)
+	var joined int64
+	err := row.Scan(&r.UserID, &r.Username, &r.ReadSeq, &joined)
+	r.JoinedAt = fromMicros(joined)
+	return err
 }
 
 const selectReaders = `
-	SELECT p.user_id, u.username, p.read_seq
+	SELECT p.user_id, u.username, p.read_seq, p.joined_at
 	FROM participants p JOIN users u ON u.id = p.user_id
 `
 
-// ListReaders lists up to limit participants of a chat, but for one, who have
-// read the message that has a seq; by their ids, the first of them left out.
-func (tx *Tx) ListReaders(chatID, butFor, seq int64, limit, offset int) ([]Reader, error) {
+// ListReaders lists up to limit participants of a message's chat, but for its
+// sender, who have read it; by their ids, the first of them left out. What was said
+// before they joined is marked as read, but they have not read it.
+func (tx *Tx) ListReaders(m Message, limit, offset int) ([]Reader, error) {
 	found, err := list(tx, min(limit, 64), scanReader, selectReaders+`
-		WHERE p.chat_id = ?1 AND p.user_id <> ?2 AND p.read_seq >= ?3
-		ORDER BY p.user_id LIMIT ?4 OFFSET ?5`, chatID, butFor, seq, limit, offset)
+		WHERE p.chat_id = ?1 AND p.user_id <> ?2 AND p.read_seq >= ?3 AND p.joined_at <= ?6
+		ORDER BY p.user_id LIMIT ?4 OFFSET ?5`, m.ChatID, m.SenderID, m.Seq, limit, offset, micros(m.CreatedAt))
 	if err != nil {
 		return nil, fmt.Errorf("list readers: %w", err)
 	}
 	return found, nil
 }
 
-// CountReaders tells how many participants of a chat, but for one, have read
-// the message that has a seq, and to how many it has come.
-func (tx *Tx) CountReaders(chatID, butFor, seq int64) (read, delivered int, err error) {
+// CountReaders tells how many participants of a message's chat, but for its
+// sender, have read it, and to how many it has come; of those who were in the chat
+// by then.
+func (tx *Tx) CountReaders(m Message) (read, delivered int, err error) {
 	err = tx.one(`
 		SELECT coalesce(sum(CASE WHEN read_seq >= ?3 THEN 1 ELSE 0 END), 0), count(*)
 		FROM participants
-		WHERE chat_id = ?1 AND user_id <> ?2 AND delivered_seq >= ?3`, []any{chatID, butFor, seq}, &read, &delivered)
+		WHERE chat_id = ?1 AND user_id <> ?2 AND delivered_seq >= ?3 AND joined_at <= ?4`,
+		[]any{m.ChatID, m.SenderID, m.Seq, micros(m.CreatedAt)}, &read, &delivered)
 	if err != nil {
 		return 0, 0, fmt.Errorf("count readers: %w", err)
 	}
@@ -57,26 +65,34 @@ func (tx *Tx) ListReadSeqs(chatID int64, limit int) ([]Reader, error) {
 }
 
 // ReadCount is how many participants of a chat have read up to the same
-// message.
+// message, since the same time.
 type ReadCount struct {
-	UserID int64 // if it is of one who is counted alone, and else 0
-	Seq    int64
-	Count  int
+	UserID   int64 // if it is of one who is counted alone, and else 0
+	Seq      int64
+	JoinedAt time.Time // zero, if they were in the chat before the first message
+	Count    int
 }
 
-// CountReadSeqs counts the participants of a chat by what they have read, up to
-// a seq, those apart who are in a list. Who has not read from yet is left out,
-// and who has read more than to counts as one who has read that.
-func (tx *Tx) CountReadSeqs(chatID, from, to int64, apart []int64) ([]ReadCount, error) {
-	ids, args := inList(apart, chatID, from, to)
+// CountReadSeqs counts the participants of a chat by what they have read from one
+// message to another, those apart who are in a list. Who has not read the first
+// yet, or has joined after the last, is left out, and who has read more than the
+// last counts as one who has read that.
+func (tx *Tx) CountReadSeqs(chatID int64, first, last Message, apart []int64) ([]ReadCount, error) {
+	ids, args := inList(apart, chatID, first.Seq, last.Seq, micros(first.CreatedAt), micros(last.CreatedAt))
 	found, err := list(tx, 64, func(row scanner, c *ReadCount) error {
-		return row.Scan(&c.UserID, &c.Seq, &c.Count)
+		var joined int64
+		err := row.Scan(&c.UserID, &c.Seq, &joined, &c.Count)
+		if joined != 0 {
+			c.JoinedAt = fromMicros(joined)
+		}
+		return err
 	}, `
-		SELECT r.user_id, r.seq, count(*) FROM (
+		SELECT r.user_id, r.seq, r.joined, count(*) FROM (
 			SELECT CASE WHEN user_id IN (`+ids+`) THEN user_id ELSE 0 END AS user_id,
-				CASE WHEN read_seq > ?3 THEN ?3 ELSE read_seq END AS seq
-			FROM participants WHERE chat_id = ?1 AND read_seq >= ?2) r
-		GROUP BY r.user_id, r.seq`, args...)
+				CASE WHEN read_seq > ?3 THEN ?3 ELSE read_seq END AS seq,
+				CASE WHEN joined_at <= ?4 THEN 0 ELSE joined_at END AS joined
+			FROM participants WHERE chat_id = ?1 AND read_seq >= ?2 AND joined_at <= ?5) r
+		GROUP BY r.user_id, r.seq, r.joined`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("count what has been read: %w", err)
 	}

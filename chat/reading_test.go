@@ -157,7 +157,7 @@ func TestReadersWhoJoinLater(t *testing.T) {
 		alice, bob := r.user(t, "alice"), r.user(t, "bob")
 		id := r.group(t, alice).ID
 		before := r.send(t, alice, chat.Draft{ChatID: id, Text: "before"})
-		_, err := r.AddParticipant(t.Context(), alice, id, "bob")
+		_, err := r.AddParticipant(t.Context(), alice, id, "bob", "")
 		require.NoError(t, err)
 		after := r.send(t, alice, chat.Draft{ChatID: id, Text: "after"})
 		_, err = r.Read(t.Context(), bob, id, nil)
@@ -262,7 +262,7 @@ func TestCountReaders(t *testing.T) {
 					messages = append(messages, r.send(t, people[i%3%size], chat.Draft{ChatID: id, Text: "text"}))
 				}
 				late := r.person(t)
-				require.NoError(t, ignore(r.AddParticipant(t.Context(), alice, id, late.Username)))
+				require.NoError(t, ignore(r.AddParticipant(t.Context(), alice, id, late.Username, "")))
 				people = append(people, late)
 				for range 4 {
 					messages = append(messages, r.send(t, late, chat.Draft{ChatID: id, Text: "text"}), r.send(t, alice, chat.Draft{ChatID: id, Text: "text"}))

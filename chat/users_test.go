@@ -334,7 +334,7 @@ func TestFindUser(t *testing.T) {
 				}
 
 				empty := r.group(t, me)
-				user, err := r.AddParticipant(t.Context(), me, empty.ID, c.named)
+				user, err := r.AddParticipant(t.Context(), me, empty.ID, c.named, "")
 				if c.want == nil || strings.HasPrefix(name, "id") {
 					requireRefusal(t, noSuchUser, err)
 					_, err = r.DirectMessages(t.Context(), me, c.named, chat.Page{})

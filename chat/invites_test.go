@@ -238,3 +238,40 @@ func TestAcceptInvite(t *testing.T) {
 		})
 	})
 }
+
+// An invite goes with the right of who made it to make it.
+func TestInvitesOfWhoMayNot(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		for name, c := range map[string]struct {
+			managedBy string
+			happens   func(c cast) error
+			live      bool
+		}{
+			"the account is deleted": {store.ByMembers, func(c cast) error { return r.DeleteMe(t.Context(), c.admin) }, false},
+			"an admin no more": {store.ByAdmins, func(c cast) error {
+				return ignore(r.SetRole(t.Context(), c.owner, c.group.ID, c.admin.Username, store.Member))
+			}, false},
+			"an admin no more, where members may": {store.ByMembers, func(c cast) error {
+				return ignore(r.SetRole(t.Context(), c.owner, c.group.ID, c.admin.Username, store.Member))
+			}, true},
+			"the owner now": {store.ByAdmins, func(c cast) error {
+				return ignore(r.SetRole(t.Context(), c.owner, c.group.ID, c.admin.Username, store.Owner))
+			}, true},
+			"another is an admin no more": {store.ByAdmins, func(c cast) error {
+				return ignore(r.SetRole(t.Context(), c.owner, c.group.ID, c.deputy.Username, store.Member))
+			}, true},
+		} {
+			t.Run(name, func(t *testing.T) {
+				group := r.cast(t, c.managedBy)
+				invite := r.invite(t, group.admin, group.group.ID, chat.NewInvite{})
+				require.NoError(t, c.happens(group))
+				_, err := r.AcceptInvite(t.Context(), group.nobody, invite.Token, "")
+				if c.live {
+					require.NoError(t, err)
+					return
+				}
+				requireRefusal(t, refusal{chat.NotFound, "invite_not_found", ""}, err)
+			})
+		}
+	})
+}

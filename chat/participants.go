@@ -157,7 +157,7 @@ func (s *Service) RemoveParticipant(ctx context.Context, caller Caller, chatID i
 // returns Invalid for the role, Forbidden to those outside, then NotFound for the
 // user, then Invalid for a chat that is no group, then Forbidden to who is not the
 // owner, NotFound if the user is not in it, and Invalid for an owner who would go
-// without another.
+// without another. The invites of who may not add people any more are revoked.
 func (s *Service) SetRole(ctx context.Context, caller Caller, chatID int64, username, role string) (Participant, error) {
 	switch role {
 	case store.Owner, store.Admin, store.Member:
@@ -166,7 +166,7 @@ func (s *Service) SetRole(ctx context.Context, caller Caller, chatID int64, user
 	}
 	var theirs Participant
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
-		_, mine, user, err := groupAndUser(tx, caller, chatID, findUserOrID, username)
+		c, mine, user, err := groupAndUser(tx, caller, chatID, findUserOrID, username)
 		if err != nil {
 			return err
 		}
@@ -189,7 +189,10 @@ func (s *Service) SetRole(ctx context.Context, caller Caller, chatID int64, user
 			return err
 		}
 		theirs.Role = role
-		return nil
+		if canManage(theirs, c) {
+			return nil
+		}
+		return tx.RevokeInvitesOf(chatID, user.ID, now)
 	})
 	return theirs, err
 }

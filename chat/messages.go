@@ -147,10 +147,13 @@ func (s *Service) append(tx *store.Tx, caller Caller, chatID int64, d Draft, bod
 
 // appendAll stores messages as the next ones of their chat.
 func (s *Service) appendAll(tx *store.Tx, caller Caller, chatID int64, d Draft, bodies []content) ([]Message, error) {
-	now := s.now()
+	if err := tx.LockChat(caller.UserID, chatID); err != nil {
+		return nil, refuse(err, store.ErrNotFound, errNotParticipant())
+	}
+	now := s.now() // not before: the times of a chat go forward with its numbers
 	var threadID int64
 	if d.ReplyTo != 0 {
-		if err := lockChatOf(tx, caller, chatID); err != nil {
+		if _, err := chatOf(tx, caller, chatID); err != nil {
 			return nil, err
 		}
 		to, err := tx.FindMessage(caller.UserID, d.ReplyTo)
@@ -207,15 +210,6 @@ func (s *Service) appendAll(tx *store.Tx, caller Caller, chatID int64, d Draft, 
 		}
 	}
 	return sent, s.decorate(tx, caller, sent)
-}
-
-// lockChatOf is chatOf for an Update that changes something in the chat.
-func lockChatOf(tx *store.Tx, caller Caller, chatID int64) error {
-	if err := tx.LockChat(caller.UserID, chatID); err != nil {
-		return refuse(err, store.ErrNotFound, errNotParticipant())
-	}
-	_, err := chatOf(tx, caller, chatID)
-	return err
 }
 
 // decorate adds to messages what is kept beside them. Of most there is nothing.

@@ -41,7 +41,7 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 	if err := d.validate(); err != nil {
 		return Message{}, err
 	}
-	body := newContent(d.Text)
+	bodies := newContents(d.Text)
 	var sent Message
 	var replayed bool
 	err := s.store.Update(ctx, func(tx *store.Tx) (err error) {
@@ -67,7 +67,10 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 				return err
 			}
 		}
-		sent, err = s.append(tx, caller, chatID, d, body)
+		stored, err := s.appendAll(tx, caller, chatID, d, bodies)
+		if err == nil {
+			sent = stored[0]
+		}
 		return err
 	})
 	s.auditBlocked(ctx, caller, d, err)
@@ -91,13 +94,12 @@ func (s *Service) SendAll(ctx context.Context, caller Caller, d Draft, texts []s
 	if d.Poll != nil {
 		return nil, invalid("poll", "poll_not_alone", "A poll has one text, its question.")
 	}
-	bodies := make([]content, len(texts))
-	for i, text := range texts {
+	for _, text := range texts {
 		if err := validateText("texts", text); err != nil {
 			return nil, err
 		}
-		bodies[i] = newContent(text)
 	}
+	bodies := newContents(texts...)
 	key := d.ClientID
 	d.ClientID = ""
 	var sent []Message
@@ -134,15 +136,26 @@ type content struct {
 	calls []call
 }
 
-func newContent(text string) content { return content{text: text, calls: callsIn(text)} }
-
-// append stores a message as the next of its chat.
-func (s *Service) append(tx *store.Tx, caller Caller, chatID int64, d Draft, body content) (Message, error) {
-	sent, err := s.appendAll(tx, caller, chatID, d, []content{body})
-	if err != nil {
-		return Message{}, err
+// newContents are texts that are stored together. No more names are looked up for
+// them than for one: behind the last of these, nobody is mentioned.
+func newContents(texts ...string) []content {
+	contents := make([]content, len(texts))
+	room := maxReadings
+	for i, text := range texts {
+		contents[i].text = text
+		if room <= 0 {
+			continue
+		}
+		calls := callsIn(text)
+		for n, c := range calls {
+			if room -= len(c.readings); room < 0 {
+				calls = calls[:n]
+				break
+			}
+		}
+		contents[i].calls = calls
 	}
-	return sent[0], nil
+	return contents
 }
 
 // appendAll stores messages as the next ones of their chat.
@@ -178,6 +191,10 @@ func (s *Service) appendAll(tx *store.Tx, caller Caller, chatID int64, d Draft, 
 	if err != nil {
 		return nil, err
 	}
+	called, err := whoIsCalled(tx, chatID, bodies)
+	if err != nil {
+		return nil, err
+	}
 	sent := make([]Message, len(bodies))
 	for i, body := range bodies {
 		m := &sent[i]
@@ -185,10 +202,7 @@ func (s *Service) appendAll(tx *store.Tx, caller Caller, chatID int64, d Draft, 
 			ChatID: chatID, ChatKind: c.Kind, Seq: c.LastSeq - int64(len(bodies)-1-i),
 			SenderID: caller.UserID, SenderUsername: caller.Username,
 			Text: body.text, ClientID: d.ClientID, CreatedAt: now, ReplyTo: d.ReplyTo, ThreadID: threadID,
-			HasPoll: d.Poll != nil,
-		}
-		if m.Mentions, err = mentionsOf(tx, chatID, body.calls); err != nil {
-			return nil, err
+			HasPoll: d.Poll != nil, Mentions: resolve(body.calls, called),
 		}
 		if err := tx.CreateMessage(m); err != nil {
 			return nil, err

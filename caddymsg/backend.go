@@ -27,10 +27,10 @@ type backend struct {
 	metrics  *metrics
 	wake     chan struct{} // what is done behind the requests
 
-	mu      sync.Mutex
-	users   int  // the pool, and every request that is being answered
-	closed  bool // no users are left
-	store   *store.Store
+	mu     sync.Mutex
+	users  int  // the pool, and every request that is being answered
+	closed bool // no users are left
+	store  *store.Store
 
 	working sync.Mutex
 	endWork func() // what is done behind the requests; it waits

@@ -122,9 +122,10 @@ func lifeOfGroup(t *testing.T, s *frontdoor.Server) {
 	requireAnswer(t, leo.Get(groupPath(made.ChatID, "/participants")), 403, "not_a_participant", "")
 
 	send(t, lia, made.ChatID, "before")
-	joined := decode[groupAnswer](leo.Post(groupPath(made.ChatID, "/join"), ""))
+	joined := decode[groupAnswer](leo.Do("POST", groupPath(made.ChatID, "/join"), "", "Idempotency-Key", "join"))
 	seen.Role, seen.ParticipantCount = "member", 2
 	require.Equal(t, seen, joined)
+	require.Equal(t, joined, decode[groupAnswer](leo.Do("POST", groupPath(made.ChatID, "/join"), "", "Idempotency-Key", "join")))
 	requireAnswer(t, leo.Post(groupPath(made.ChatID, "/join"), ""), 400, "already_a_participant", "")
 	require.Equal(t, []string{"before"}, textsOf(list(leo, fmt.Sprint("/v1/messages/group/", made.ChatID))))
 	found := decode[[]participantAnswer](leo.Get(groupPath(made.ChatID, "/participants")))

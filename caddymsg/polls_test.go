@@ -95,8 +95,8 @@ func TestPolls(t *testing.T) {
 			{"no poll", bob, "POST /v1/messages", send(`null`), 200, "", ""},
 			{"one option, to a chat", bob, "POST " + toChat, `{"text": "?", "poll": {"options": ["yes"]}}`, 400, "malformed_request", "poll.options"},
 			{"two that are the same, to a chat", bob, "POST " + toChat, `{"text": "?", "poll": {"options": ["yes", "yes"]}}`, 400, "poll_options_invalid", "poll.options"},
-			{"with several texts", bob, "POST " + toChat, `{"texts": ["?", "!"], "poll": {"options": ["yes", "no"]}}`, 400, "poll_with_texts", "poll"},
-			{"with texts and text", bob, "POST " + toChat, `{"text": "?", "texts": ["!"], "poll": {"options": ["yes", "no"]}}`, 400, "poll_with_texts", "poll"},
+			{"with several texts", bob, "POST " + toChat, `{"texts": ["?", "!"], "poll": {"options": ["yes", "no"]}}`, 400, "poll_not_alone", "poll"},
+			{"with texts and text", bob, "POST " + toChat, `{"text": "?", "texts": ["!"], "poll": {"options": ["yes", "no"]}}`, 400, "poll_not_alone", "poll"},
 			{"no poll with several texts", bob, "POST " + toChat, `{"texts": ["?", "!"], "poll": null}`, 200, "", ""},
 
 			{"nobody looks", nobody, "GET " + lunch + "/poll", "", 401, "unauthenticated", ""},

@@ -125,7 +125,7 @@ func TestAdminsReadNoChats(t *testing.T) {
 			_, err = r.Send(t.Context(), root, chat.Draft{ChatID: chatID, Text: "hi"})
 			requireRefusal(t, notAParticipant, err)
 		}
-		_, err := r.AddParticipant(t.Context(), root, group.ID, "root")
+		_, err := r.AddParticipant(t.Context(), root, group.ID, "root", "")
 		requireRefusal(t, notAParticipant, err)
 	})
 }

@@ -30,11 +30,13 @@ type Service struct {
 	store *store.Store
 	log   *slog.Logger
 	now   func() time.Time
+
+	maxParticipants int // of a group
 }
 
 // New makes a Service over an open store.
 func New(s *store.Store, log *slog.Logger) *Service {
-	return &Service{store: s, log: log, now: now}
+	return &Service{store: s, log: log, now: now, maxParticipants: MaxParticipants}
 }
 
 // now is as precise as the store is: what a rule answers first, and what is

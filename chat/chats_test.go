@@ -355,7 +355,7 @@ func TestDeleteChat(t *testing.T) {
 					requireRefusal(t, notAParticipant, err)
 					_, err = r.Send(t.Context(), caller, chat.Draft{ChatID: c.chatID, Text: "still here?"})
 					requireRefusal(t, notAParticipant, err)
-					_, err = r.AddParticipant(t.Context(), caller, c.chatID, "eve")
+					_, err = r.AddParticipant(t.Context(), caller, c.chatID, "eve", "")
 					requireRefusal(t, notAParticipant, err)
 					_, err = r.Read(t.Context(), caller, c.chatID, nil)
 					requireRefusal(t, notAParticipant, err)

@@ -47,7 +47,7 @@ func (s *Service) EditMessage(ctx context.Context, caller Caller, id int64, text
 	if err := validateText("text", text); err != nil {
 		return Message{}, err
 	}
-	body := newContent(text)
+	bodies := newContents(text)
 	var m Message
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		var err error
@@ -79,10 +79,11 @@ func (s *Service) EditMessage(ctx context.Context, caller Caller, id int64, text
 			}
 		}
 		old := m
-		m.Text, m.EditedAt = body.text, s.now()
-		if m.Mentions, err = mentionsOf(tx, m.ChatID, body.calls); err != nil {
+		called, err := whoIsCalled(tx, m.ChatID, bodies)
+		if err != nil {
 			return err
 		}
+		m.Text, m.EditedAt, m.Mentions = text, s.now(), resolve(bodies[0].calls, called)
 		if err := tx.EditMessage(&m); err != nil {
 			return err
 		}

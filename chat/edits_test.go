@@ -457,6 +457,9 @@ func TestSendAll(t *testing.T) {
 				require.Empty(t, r.committed())
 			})
 		}
+		poll := chat.Draft{ChatID: group.ID, Poll: &chat.NewPoll{Options: []string{"a", "b"}}}
+		_, err = r.SendAll(t.Context(), alice, poll, []string{"x", "y"})
+		requireRefusal(t, refusal{chat.Invalid, "poll_not_alone", "poll"}, err)
 		require.Len(t, r.chatMessages(t, alice, group.ID), before)
 		hundred, err := r.SendAll(t.Context(), alice, chat.Draft{ChatID: group.ID}, slices.Repeat([]string{"x"}, 100))
 		require.NoError(t, err)

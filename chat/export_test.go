@@ -9,5 +9,8 @@ var Unpanicked = unpanicked
 // LookedAtOnce is the bound of a search.
 const LookedAtOnce = lookedAtOnce
 
+// SetMaxParticipants has groups be full earlier.
+func (s *Service) SetMaxParticipants(n int) { s.maxParticipants = n }
+
 // Snippet is tested by itself.
 var Snippet = snippet

@@ -299,7 +299,7 @@ func TestDeleteGroup(t *testing.T) {
 			requireRefusal(t, notAParticipant, err)
 		}
 		require.Len(t, told, 5)
-		_, err = r.JoinGroup(t.Context(), c.nobody, c.group.ID)
+		_, err = r.JoinGroup(t.Context(), c.nobody, c.group.ID, "")
 		requireRefusal(t, notAParticipant, err)
 		all, err := r.Groups(t.Context(), c.owner, 10, 0)
 		require.NoError(t, err)
@@ -348,7 +348,7 @@ func TestWhoManages(t *testing.T) {
 				switch c.what {
 				case "add":
 					var added chat.Participant
-					added, err = r.AddParticipant(t.Context(), by, group.group.ID, whom.Username)
+					added, err = r.AddParticipant(t.Context(), by, group.group.ID, whom.Username, "")
 					if err == nil {
 						require.Equal(t, store.Member, added.Role)
 						require.Equal(t, whom.UserID, added.UserID)
@@ -491,7 +491,7 @@ func TestJoinGroup(t *testing.T) {
 		direct := r.send(t, alice, chat.Draft{To: "bob", Text: "hi"}).ChatID
 		r.send(t, alice, chat.Draft{ChatID: group.ID, Text: "before"})
 
-		_, err := r.JoinGroup(t.Context(), bob, group.ID)
+		_, err := r.JoinGroup(t.Context(), bob, group.ID, "")
 		requireRefusal(t, notAParticipant, err)
 		_, err = r.UpdateGroup(t.Context(), alice, group.ID, chat.GroupChange{
 			Visibility: new(store.Public), ManagedBy: new(store.ByAdmins), // who joins is not added by anybody
@@ -500,7 +500,7 @@ func TestJoinGroup(t *testing.T) {
 		require.NoError(t, ignore(r.Block(t.Context(), alice, "bob"))) // blocks don't matter here
 		r.committed()
 
-		joined, err := r.JoinGroup(t.Context(), bob, group.ID)
+		joined, err := r.JoinGroup(t.Context(), bob, group.ID, "")
 		require.NoError(t, err)
 		require.Equal(t, store.Member, joined.Role)
 		require.Equal(t, 2, joined.ParticipantCount)
@@ -521,7 +521,7 @@ func TestJoinGroup(t *testing.T) {
 			"direct chat of others": {eve, direct, notAParticipant},
 		} {
 			t.Run(name, func(t *testing.T) {
-				_, err := r.JoinGroup(t.Context(), c.caller, c.chatID)
+				_, err := r.JoinGroup(t.Context(), c.caller, c.chatID, "")
 				requireRefusal(t, c.want, err)
 				require.Empty(t, r.committed())
 			})
@@ -530,7 +530,7 @@ func TestJoinGroup(t *testing.T) {
 			people := []chat.Caller{r.person(t), r.person(t), r.person(t), r.person(t)}
 			in := 0
 			for _, err := range atOnce(2*len(people), func(i int) error {
-				return ignore(r.JoinGroup(t.Context(), people[i%len(people)], group.ID))
+				return ignore(r.JoinGroup(t.Context(), people[i%len(people)], group.ID, ""))
 			}) {
 				if err == nil {
 					in++
@@ -547,7 +547,7 @@ func TestJoinGroup(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, r.RemoveParticipant(t.Context(), alice, left.ID, "alice"))
 			r.committed()
-			group, err := r.JoinGroup(t.Context(), eve, left.ID)
+			group, err := r.JoinGroup(t.Context(), eve, left.ID, "")
 			require.NoError(t, err)
 			require.Equal(t, store.Owner, group.Role)
 			r.requireEvents(t, left.ID, happened{store.ParticipantAdded, eve, eve, `{"role":"owner"}`})
@@ -574,7 +574,7 @@ func TestOneOwner(t *testing.T) {
 				ctx, err := context.Background(), error(nil)
 				switch rapid.IntRange(0, 9).Draw(t, "what") {
 				case 0, 1, 2:
-					err = ignore(r.JoinGroup(ctx, by, group.ID))
+					err = ignore(r.JoinGroup(ctx, by, group.ID, ""))
 				case 3, 4:
 					err = r.RemoveParticipant(ctx, by, group.ID, by.Username)
 				case 5:
@@ -648,5 +648,88 @@ func TestHeirs(t *testing.T) {
 		require.Equal(t, store.Owner, r.roles(t, group.ID)[first.UserID])
 		require.NoError(t, r.RemoveParticipant(t.Context(), first, group.ID, "first"))
 		require.Equal(t, store.Owner, r.roles(t, group.ID)[second.UserID], "there is nobody else")
+	})
+}
+
+// The ways into a group.
+func waysIn(r *rules, owner chat.Caller, group int64, token string) map[string]func(ctx context.Context, who chat.Caller, key string) error {
+	return map[string]func(ctx context.Context, who chat.Caller, key string) error{
+		"add": func(ctx context.Context, who chat.Caller, key string) error {
+			return ignore(r.AddParticipant(ctx, owner, group, who.Username, key))
+		},
+		"join": func(ctx context.Context, who chat.Caller, key string) error {
+			return ignore(r.JoinGroup(ctx, who, group, key))
+		},
+		"accept": func(ctx context.Context, who chat.Caller, key string) error {
+			return ignore(r.AcceptInvite(ctx, who, token, key))
+		},
+	}
+}
+
+func TestFullGroup(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		r.SetMaxParticipants(5)
+		alice := r.person(t)
+		group, err := r.CreateGroup(t.Context(), alice, chat.NewGroup{Visibility: store.Public})
+		require.NoError(t, err)
+		invite, err := r.CreateInvite(t.Context(), alice, group.ID, chat.NewInvite{MaxUses: 5})
+		require.NoError(t, err)
+		ways := waysIn(r, alice, group.ID, invite.Token)
+		for name, in := range ways {
+			t.Run(name, func(t *testing.T) {
+				in5 := len(r.roles(t, group.ID))
+				var late []chat.Caller
+				for range 6 {
+					late = append(late, r.person(t))
+				}
+				for _, err := range atOnce(len(late), func(i int) error { return in(t.Context(), late[i], "") }) {
+					if err == nil {
+						in5++
+						continue
+					}
+					requireRefusal(t, refusal{chat.Conflict, "group_full", ""}, err)
+				}
+				require.Equal(t, 5, in5)
+				left := 0
+				for _, p := range late { // there is room again
+					if _, in := r.roles(t, group.ID)[p.UserID]; in {
+						require.NoError(t, r.RemoveParticipant(t.Context(), alice, group.ID, p.Username))
+						left++
+					}
+				}
+				require.Equal(t, 4, left)
+			})
+		}
+		require.Equal(t, 10_000, chat.MaxParticipants)
+	})
+}
+
+// With a key, the first answer is given again, and nobody comes in twice.
+func TestIntoGroupOnce(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice, bob := r.person(t), r.person(t)
+		group, err := r.CreateGroup(t.Context(), alice, chat.NewGroup{Visibility: store.Public})
+		require.NoError(t, err)
+		invite, err := r.CreateInvite(t.Context(), alice, group.ID, chat.NewInvite{})
+		require.NoError(t, err)
+		for name, in := range waysIn(r, alice, group.ID, invite.Token) {
+			t.Run(name, func(t *testing.T) {
+				r.committed()
+				for _, err := range atOnce(4, func(int) error { return in(t.Context(), bob, name) }) {
+					require.NoError(t, err)
+				}
+				require.Len(t, r.committed(), 1)
+				requireRefusal(t, refusal{chat.Invalid, "idempotency_key_invalid", "Idempotency-Key"}, in(t.Context(), bob, "\n"))
+				require.Equal(t, chat.Conflict, chat.AsError(in(t.Context(), bob, "another")).Kind)
+				require.NoError(t, r.RemoveParticipant(t.Context(), alice, group.ID, bob.Username))
+				require.NoError(t, in(t.Context(), bob, name))
+				require.NotContains(t, r.roles(t, group.ID), bob.UserID, "what was answered, not what was done")
+			})
+		}
+		added, err := r.AddParticipant(t.Context(), alice, group.ID, bob.Username, "answer")
+		require.NoError(t, err)
+		again, err := r.AddParticipant(t.Context(), alice, group.ID, bob.Username, "answer")
+		require.NoError(t, err)
+		require.Equal(t, added, again)
 	})
 }

@@ -103,7 +103,7 @@ func TestHistoryAgainstModel(t *testing.T) {
 				},
 				"join": func(t *rapid.T) {
 					by, who, id := person.Draw(t, "by"), person.Draw(t, "who"), someChat(t)
-					_, err := r.AddParticipant(ctx, by, id, who.Username)
+					_, err := r.AddParticipant(ctx, by, id, who.Username, "")
 					switch {
 					case !w.members[id][by.UserID]:
 						requireRefusal(t, notAParticipant, err)

@@ -128,26 +128,29 @@ func (s *Service) InvitedTo(ctx context.Context, caller Caller, token string) (G
 
 // AcceptInvite puts the caller into the group that a token lets into. It returns
 // NotFound for a token that is of no use, whatever the reason, and Conflict to
-// whoever is in the group; that does not use it up.
-func (s *Service) AcceptInvite(ctx context.Context, caller Caller, token string) (Group, error) {
+// whoever is in the group, and if that is full; neither uses it up. It returns
+// Invalid for the idempotency key, which is optional.
+func (s *Service) AcceptInvite(ctx context.Context, caller Caller, token, key string) (Group, error) {
 	var group Group
+	hash := inviteHash(token)
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
-		now := s.now()
-		invite, err := tx.FindInviteByTokenHash(inviteHash(token), now)
-		if err == nil {
-			err = tx.LockGroup(invite.ChatID)
-		}
-		if err == nil {
-			group, err = tx.FindGroup(caller.UserID, invite.ChatID)
-		}
-		if err != nil {
-			return refuse(err, store.ErrNotFound, errNoSuchInvite())
-		}
-		if group, err = join(tx, group, caller, now); err != nil {
-			return err
-		}
-		// By now it may be used up, or revoked.
-		return refuse(tx.UseInvite(invite.ID, now), store.ErrNotFound, errNoSuchInvite())
+		return once(tx, caller, key, fmt.Sprintf("accept-invite %x", hash), s.now(), &group, func() error {
+			invite, err := tx.FindInviteByTokenHash(hash, s.now())
+			if err == nil {
+				err = tx.LockGroup(invite.ChatID)
+			}
+			if err == nil {
+				group, err = tx.FindGroup(caller.UserID, invite.ChatID)
+			}
+			if err != nil {
+				return refuse(err, store.ErrNotFound, errNoSuchInvite())
+			}
+			if group, err = s.join(tx, group, caller); err != nil {
+				return err
+			}
+			// By now it may be used up, or revoked.
+			return refuse(tx.UseInvite(invite.ID, s.now()), store.ErrNotFound, errNoSuchInvite())
+		})
 	})
 	return group, err
 }

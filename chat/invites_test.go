@@ -128,7 +128,7 @@ func TestAcceptInvite(t *testing.T) {
 			},
 			"used up": func(t *testing.T) string {
 				invite := r.invite(t, alice, group, chat.NewInvite{MaxUses: 1})
-				_, err := r.AcceptInvite(t.Context(), r.person(t), invite.Token)
+				_, err := r.AcceptInvite(t.Context(), r.person(t), invite.Token, "")
 				require.NoError(t, err)
 				return invite.Token
 			},
@@ -159,7 +159,7 @@ func TestAcceptInvite(t *testing.T) {
 				r.committed()
 				_, err := r.InvitedTo(t.Context(), bob, token)
 				requireRefusal(t, noInvite, err)
-				_, err = r.AcceptInvite(t.Context(), bob, token)
+				_, err = r.AcceptInvite(t.Context(), bob, token, "")
 				requireRefusal(t, noInvite, err)
 				require.Empty(t, r.committed())
 			})
@@ -174,7 +174,7 @@ func TestAcceptInvite(t *testing.T) {
 			require.Zero(t, uses(invite.ID), "to look is not to use it")
 			r.committed()
 
-			joined, err := r.AcceptInvite(t.Context(), bob, invite.Token)
+			joined, err := r.AcceptInvite(t.Context(), bob, invite.Token, "")
 			require.NoError(t, err)
 			require.Equal(t, group, joined.ID)
 			require.Equal(t, store.Member, joined.Role)
@@ -183,7 +183,7 @@ func TestAcceptInvite(t *testing.T) {
 			require.NoError(t, r.RequireParticipant(t.Context(), bob, group))
 			require.Equal(t, 1, uses(invite.ID))
 
-			_, err = r.AcceptInvite(t.Context(), bob, invite.Token)
+			_, err = r.AcceptInvite(t.Context(), bob, invite.Token, "")
 			requireRefusal(t, alreadyIn, err)
 			require.Equal(t, 1, uses(invite.ID), "whoever is in it uses none up")
 		})
@@ -195,7 +195,7 @@ func TestAcceptInvite(t *testing.T) {
 			}
 			in := 0
 			for i, err := range atOnce(len(people), func(i int) error {
-				return ignore(r.AcceptInvite(t.Context(), people[i], invite.Token))
+				return ignore(r.AcceptInvite(t.Context(), people[i], invite.Token, ""))
 			}) {
 				if err == nil {
 					in++
@@ -212,9 +212,9 @@ func TestAcceptInvite(t *testing.T) {
 			require.NoError(t, err)
 			own, kept := r.invite(t, bob, group, chat.NewInvite{}), r.invite(t, alice, group, chat.NewInvite{})
 			require.NoError(t, r.RemoveParticipant(t.Context(), alice, group, "bob"))
-			_, err = r.AcceptInvite(t.Context(), bob, own.Token)
+			_, err = r.AcceptInvite(t.Context(), bob, own.Token, "")
 			requireRefusal(t, noInvite, err)
-			_, err = r.AcceptInvite(t.Context(), bob, kept.Token)
+			_, err = r.AcceptInvite(t.Context(), bob, kept.Token, "")
 			require.NoError(t, err, "somebody else still wants them")
 		})
 		t.Run("the invites of one who leaves stay", func(t *testing.T) {
@@ -222,13 +222,13 @@ func TestAcceptInvite(t *testing.T) {
 			require.NoError(t, err)
 			invite := r.invite(t, bob, group, chat.NewInvite{})
 			require.NoError(t, r.RemoveParticipant(t.Context(), bob, group, "bob"))
-			_, err = r.AcceptInvite(t.Context(), r.person(t), invite.Token)
+			_, err = r.AcceptInvite(t.Context(), r.person(t), invite.Token, "")
 			require.NoError(t, err)
 		})
 		t.Run("revoked by those who may add people", func(t *testing.T) {
 			invite := r.invite(t, alice, group, chat.NewInvite{})
 			member := r.person(t)
-			_, err := r.AcceptInvite(t.Context(), member, invite.Token)
+			_, err := r.AcceptInvite(t.Context(), member, invite.Token, "")
 			require.NoError(t, err)
 			elsewhere := r.group(t, member)
 			requireRefusal(t, groupAdminRequired, r.RevokeInvite(t.Context(), member, group, invite.ID))
@@ -236,5 +236,42 @@ func TestAcceptInvite(t *testing.T) {
 			requireRefusal(t, notAParticipant, r.RevokeInvite(t.Context(), r.person(t), group, invite.ID))
 			require.NoError(t, r.RevokeInvite(t.Context(), alice, group, invite.ID))
 		})
+	})
+}
+
+// An invite goes with the right of who made it to make it.
+func TestInvitesOfWhoMayNot(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		for name, c := range map[string]struct {
+			managedBy string
+			happens   func(c cast) error
+			live      bool
+		}{
+			"the account is deleted": {store.ByMembers, func(c cast) error { return r.DeleteMe(t.Context(), c.admin) }, false},
+			"an admin no more": {store.ByAdmins, func(c cast) error {
+				return ignore(r.SetRole(t.Context(), c.owner, c.group.ID, c.admin.Username, store.Member))
+			}, false},
+			"an admin no more, where members may": {store.ByMembers, func(c cast) error {
+				return ignore(r.SetRole(t.Context(), c.owner, c.group.ID, c.admin.Username, store.Member))
+			}, true},
+			"the owner now": {store.ByAdmins, func(c cast) error {
+				return ignore(r.SetRole(t.Context(), c.owner, c.group.ID, c.admin.Username, store.Owner))
+			}, true},
+			"another is an admin no more": {store.ByAdmins, func(c cast) error {
+				return ignore(r.SetRole(t.Context(), c.owner, c.group.ID, c.deputy.Username, store.Member))
+			}, true},
+		} {
+			t.Run(name, func(t *testing.T) {
+				group := r.cast(t, c.managedBy)
+				invite := r.invite(t, group.admin, group.group.ID, chat.NewInvite{})
+				require.NoError(t, c.happens(group))
+				_, err := r.AcceptInvite(t.Context(), group.nobody, invite.Token, "")
+				if c.live {
+					require.NoError(t, err)
+					return
+				}
+				requireRefusal(t, refusal{chat.NotFound, "invite_not_found", ""}, err)
+			})
+		}
 	})
 }

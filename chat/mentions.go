@@ -11,7 +11,8 @@ import (
 // MaxMentions is how many @ of a message are looked at.
 const MaxMentions = 50
 
-// maxReadings is how many names are looked up for a message.
+// maxReadings is how many names are looked up for a message, and for several that
+// are sent at once.
 const maxReadings = 512
 
 // call is an @ in a text, with what may be a name behind it.
@@ -98,23 +99,22 @@ func inName(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsDigit(r) || strings.ContainsRune("\u200c\u200d·͵׳״・", r)
 }
 
-// mentionsOf finds who of the participants of a chat is called.
-func mentionsOf(tx *store.Tx, chatID int64, calls []call) ([]store.Mention, error) {
-	if len(calls) == 0 {
-		return nil, nil
-	}
+// whoIsCalled finds who of the participants of a chat some texts may call, by
+// their folded names.
+func whoIsCalled(tx *store.Tx, chatID int64, texts []content) (map[string]int64, error) {
 	var keys []string
-	for _, c := range calls {
-		for _, r := range c.readings {
-			keys = append(keys, r.key)
+	for _, text := range texts {
+		for _, c := range text.calls {
+			for _, r := range c.readings {
+				keys = append(keys, r.key)
+			}
 		}
 	}
-	slices.Sort(keys)
-	ids, err := tx.FindParticipantsByKey(chatID, slices.Compact(keys))
-	if err != nil {
-		return nil, err
+	if len(keys) == 0 {
+		return nil, nil
 	}
-	return resolve(calls, ids), nil
+	slices.Sort(keys)
+	return tx.FindParticipantsByKey(chatID, slices.Compact(keys))
 }
 
 // resolve takes of each call the longest name that somebody has.

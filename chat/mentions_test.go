@@ -115,3 +115,28 @@ func FuzzMentions(f *testing.F) {
 		}
 	})
 }
+
+// What is looked up for many texts is as little as for one, and is looked up for
+// all of them at once.
+func TestMentionsOfManyTexts(t *testing.T) {
+	t.Parallel()
+	texts := []string{"@bob", "no", "@bob @eve"}
+	for range 30 {
+		texts = append(texts, strings.Repeat("@x!!!!!!!!! ", 10))
+	}
+	texts = append(texts, "@bob")
+	contents := newContents(texts...)
+	require.Len(t, contents, len(texts))
+	looked := 0
+	for i, c := range contents {
+		require.Equal(t, texts[i], c.text)
+		for _, call := range c.calls {
+			looked += len(call.readings)
+		}
+	}
+	require.LessOrEqual(t, looked, maxReadings)
+	require.Greater(t, looked, maxReadings-10)
+	require.Len(t, contents[0].calls, 1)
+	require.Len(t, contents[2].calls, 2)
+	require.Empty(t, contents[len(contents)-1].calls)
+}

@@ -41,7 +41,7 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 	if err := d.validate(); err != nil {
 		return Message{}, err
 	}
-	body := newContent(d.Text)
+	bodies := newContents(d.Text)
 	var sent Message
 	var replayed bool
 	err := s.store.Update(ctx, func(tx *store.Tx) (err error) {
@@ -49,8 +49,9 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 			sent, err = tx.FindMessageByClientID(caller.UserID, d.ClientID)
 			if replayed = err == nil; replayed {
 				one := []Message{sent}
-				err = s.decorate(tx, caller, one)
+				err = s.decorateReplay(tx, caller, one)
 				sent = one[0]
+				return err
 			}
 			if !errors.Is(err, store.ErrNotFound) {
 				return err
@@ -66,7 +67,10 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 				return err
 			}
 		}
-		sent, err = s.append(tx, caller, chatID, d, body)
+		stored, err := s.appendAll(tx, caller, chatID, d, bodies)
+		if err == nil {
+			sent = stored[0]
+		}
 		return err
 	})
 	s.auditBlocked(ctx, caller, d, err)
@@ -80,19 +84,22 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 
 // SendAll stores several messages, one after the other, in a chat that the draft
 // names: all of them or none. Its text is not looked at; what else it says holds
-// for each of them. It returns the errors of Send; the idempotency key is one of
-// its own, which Send does not know.
+// for each of them. It returns the errors of Send, Invalid for a poll, and NotFound
+// if they have been sent before and are gone with their chat; the idempotency key
+// is one of its own, which Send does not know.
 func (s *Service) SendAll(ctx context.Context, caller Caller, d Draft, texts []string) ([]Message, error) {
 	if len(texts) == 0 || len(texts) > MaxTexts {
 		return nil, invalid("texts", "texts_invalid", "From 1 to "+strconv.Itoa(MaxTexts)+" messages can be sent at once.")
 	}
-	bodies := make([]content, len(texts))
-	for i, text := range texts {
+	if d.Poll != nil {
+		return nil, invalid("poll", "poll_not_alone", "A poll has one text, its question.")
+	}
+	for _, text := range texts {
 		if err := validateText("texts", text); err != nil {
 			return nil, err
 		}
-		bodies[i] = newContent(text)
 	}
+	bodies := newContents(texts...)
 	key := d.ClientID
 	d.ClientID = ""
 	var sent []Message
@@ -112,11 +119,11 @@ func (s *Service) SendAll(ctx context.Context, caller Caller, d Draft, texts []s
 		for _, id := range ids {
 			m, err := tx.FindMessageBySender(caller.UserID, id)
 			if err != nil {
-				return err
+				return refuse(err, store.ErrNotFound, errNoSuchMessage()) // its chat has been deleted
 			}
 			sent = append(sent, m)
 		}
-		return s.decorate(tx, caller, sent)
+		return s.decorateReplay(tx, caller, sent)
 	})
 	s.auditBlocked(ctx, caller, d, err)
 	return sent, err
@@ -129,23 +136,37 @@ type content struct {
 	calls []call
 }
 
-func newContent(text string) content { return content{text: text, calls: callsIn(text)} }
-
-// append stores a message as the next of its chat.
-func (s *Service) append(tx *store.Tx, caller Caller, chatID int64, d Draft, body content) (Message, error) {
-	sent, err := s.appendAll(tx, caller, chatID, d, []content{body})
-	if err != nil {
-		return Message{}, err
+// newContents are texts that are stored together. No more names are looked up for
+// them than for one: behind the last of these, nobody is mentioned.
+func newContents(texts ...string) []content {
+	contents := make([]content, len(texts))
+	room := maxReadings
+	for i, text := range texts {
+		contents[i].text = text
+		if room <= 0 {
+			continue
+		}
+		calls := callsIn(text)
+		for n, c := range calls {
+			if room -= len(c.readings); room < 0 {
+				calls = calls[:n]
+				break
+			}
+		}
+		contents[i].calls = calls
 	}
-	return sent[0], nil
+	return contents
 }
 
 // appendAll stores messages as the next ones of their chat.
 func (s *Service) appendAll(tx *store.Tx, caller Caller, chatID int64, d Draft, bodies []content) ([]Message, error) {
-	now := s.now()
+	if err := tx.LockChat(caller.UserID, chatID); err != nil {
+		return nil, refuse(err, store.ErrNotFound, errNotParticipant())
+	}
+	now := s.now() // not before: the times of a chat go forward with its numbers
 	var threadID int64
 	if d.ReplyTo != 0 {
-		if err := lockChatOf(tx, caller, chatID); err != nil {
+		if _, err := chatOf(tx, caller, chatID); err != nil {
 			return nil, err
 		}
 		to, err := tx.FindMessage(caller.UserID, d.ReplyTo)
@@ -170,6 +191,10 @@ func (s *Service) appendAll(tx *store.Tx, caller Caller, chatID int64, d Draft, 
 	if err != nil {
 		return nil, err
 	}
+	called, err := whoIsCalled(tx, chatID, bodies)
+	if err != nil {
+		return nil, err
+	}
 	sent := make([]Message, len(bodies))
 	for i, body := range bodies {
 		m := &sent[i]
@@ -177,10 +202,7 @@ func (s *Service) appendAll(tx *store.Tx, caller Caller, chatID int64, d Draft, 
 			ChatID: chatID, ChatKind: c.Kind, Seq: c.LastSeq - int64(len(bodies)-1-i),
 			SenderID: caller.UserID, SenderUsername: caller.Username,
 			Text: body.text, ClientID: d.ClientID, CreatedAt: now, ReplyTo: d.ReplyTo, ThreadID: threadID,
-			HasPoll: d.Poll != nil,
-		}
-		if m.Mentions, err = mentionsOf(tx, chatID, body.calls); err != nil {
-			return nil, err
+			HasPoll: d.Poll != nil, Mentions: resolve(body.calls, called),
 		}
 		if err := tx.CreateMessage(m); err != nil {
 			return nil, err
@@ -202,15 +224,6 @@ func (s *Service) appendAll(tx *store.Tx, caller Caller, chatID int64, d Draft, 
 		}
 	}
 	return sent, s.decorate(tx, caller, sent)
-}
-
-// lockChatOf is chatOf for an Update that changes something in the chat.
-func lockChatOf(tx *store.Tx, caller Caller, chatID int64) error {
-	if err := tx.LockChat(caller.UserID, chatID); err != nil {
-		return refuse(err, store.ErrNotFound, errNotParticipant())
-	}
-	_, err := chatOf(tx, caller, chatID)
-	return err
 }
 
 // decorate adds to messages what is kept beside them. Of most there is nothing.
@@ -239,6 +252,23 @@ func (s *Service) decorate(tx *store.Tx, caller Caller, messages []Message) erro
 	for i := range messages {
 		m := &messages[i]
 		m.Reactions, m.Poll = reactionsTo[m.ID], pollOf[m.ID]
+	}
+	return nil
+}
+
+// decorateReplay is decorate for messages of one chat that are answered anew to
+// who sent them. Outside of the chat, one does not hear what has come to them
+// since.
+func (s *Service) decorateReplay(tx *store.Tx, caller Caller, messages []Message) error {
+	_, err := tx.FindParticipant(messages[0].ChatID, caller.UserID)
+	if !errors.Is(err, store.ErrNotFound) {
+		if err == nil {
+			err = s.decorate(tx, caller, messages)
+		}
+		return err
+	}
+	for i := range messages {
+		messages[i].ReplyCount = 0
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package chat_test
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/internal/pgtest"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -336,4 +339,47 @@ func TestSendBesideFailures(t *testing.T) {
 		}
 		require.Len(t, r.committed(), len(want))
 	})
+}
+
+// Whoever waits for a chat sends when it is their turn, and not when they began:
+// the times of a chat go forward with its numbers. On SQLite, one never waits
+// inside of an Update.
+func TestSendInOrderOfTime(t *testing.T) {
+	t.Parallel()
+	database := pgtest.NewDatabase(t)
+	r, elsewhere := newRules(t, database), newRules(t, database)
+	alice, bob := r.person(t), r.person(t)
+	group := r.group(t, alice, bob)
+	db, err := sql.Open("pgx", database)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+
+	type answer struct {
+		chat.Message
+		error
+	}
+	sent := make(chan answer, 1)
+	var free time.Time
+	require.NoError(t, elsewhere.store.Update(t.Context(), func(tx *store.Tx) error {
+		if err := tx.LockChat(bob.UserID, group.ID); err != nil {
+			return err
+		}
+		go func() {
+			m, err := r.Send(context.Background(), alice, chat.Draft{ChatID: group.ID, Text: "late"})
+			sent <- answer{m, err}
+		}()
+		require.Eventually(t, func() bool {
+			var waits bool
+			require.NoError(t, db.QueryRowContext(t.Context(), `
+				SELECT count(*) > 0 FROM pg_locks
+				WHERE locktype = 'advisory' AND NOT granted
+					AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&waits))
+			return waits
+		}, time.Minute, time.Millisecond)
+		free = time.Now().UTC().Truncate(time.Microsecond)
+		return nil
+	}))
+	late := <-sent
+	require.NoError(t, late.error)
+	require.False(t, late.CreatedAt.Before(free), "%s before %s", late.CreatedAt, free)
 }

@@ -99,7 +99,7 @@ func (g *game) begin(t *rapid.T) {
 		c := g.addTalk(exported(group.Chat), store.Owner, owner)
 		for _, p := range []*person{g.persons[3], g.persons[2], g.persons[1]} { // not by their ids
 			g.now = g.now.Add(time.Second)
-			_, err := g.AddParticipant(t.Context(), owner.Caller, c.ID, p.Username)
+			_, err := g.AddParticipant(t.Context(), owner.Caller, c.ID, p.Username, "")
 			require.NoError(t, err)
 			g.add(c, p)
 		}
@@ -292,7 +292,7 @@ func (g *game) makeGroup(t *rapid.T) {
 func (g *game) addSomebody(t *rapid.T) {
 	c, id := g.someTalk(t)
 	by, name := g.somebody(t, c), g.username(t)
-	p, err := g.AddParticipant(t.Context(), by.Caller, id, name)
+	p, err := g.AddParticipant(t.Context(), by.Caller, id, name, "")
 	if agree(t, g.addRefusal(by, c, name), err) {
 		g.add(c, g.named(name))
 		require.Equal(t, g.participant(c, g.named(name)), bare(p)[0])
@@ -333,7 +333,7 @@ func (g *game) giveSomeRole(t *rapid.T) {
 func (g *game) joinGroup(t *rapid.T) {
 	c, id := g.someTalk(t)
 	by := g.anyone(t)
-	group, err := g.JoinGroup(t.Context(), by.Caller, id)
+	group, err := g.JoinGroup(t.Context(), by.Caller, id, "")
 	if agree(t, g.joinRefusal(by, c), err) {
 		g.join(by, c)
 		require.Equal(t, g.group(c, by), plainGroup(group))
@@ -432,7 +432,7 @@ func (g *game) acceptSomeInvite(t *rapid.T) {
 		require.NoError(t, err)
 		require.Equal(t, g.group(i.in, by), plainGroup(found))
 	}
-	group, err := g.AcceptInvite(t.Context(), by.Caller, token)
+	group, err := g.AcceptInvite(t.Context(), by.Caller, token, "")
 	if agree(t, g.acceptRefusal(by, i), err) {
 		g.accept(by, i)
 		require.Equal(t, g.group(i.in, by), plainGroup(group))
@@ -903,7 +903,7 @@ func (g *game) lookAtChat(t *rapid.T, p *person, c *talk) {
 	require.Equal(t, part(want, offset, limit), bare(found...))
 
 	seen := g.visible(p, c)
-	limit = pick(t, []int{1, 2, 3, 4, chat.MaxPageLimit}, "messages")
+	limit = pick(t, []int{1, 2, 3, 4, chat.MaxListLimit}, "messages")
 	window := chat.Window{Page: chat.Page{Limit: limit}}
 	cursor := func(label string) int64 {
 		m := pick(t, g.said, label) // perhaps of another chat
@@ -1171,7 +1171,7 @@ func (g *game) lookAtAll(t *rapid.T, p *person) {
 	}
 	g.requireGroups(t, p)
 	g.requireHistories(t, p)
-	blocks, err := g.Blocks(t.Context(), p.Caller)
+	blocks, err := g.Blocks(t.Context(), p.Caller, 100, 0)
 	require.NoError(t, err)
 	var want, got []int64
 	for _, other := range g.persons { // by their ids

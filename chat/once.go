@@ -50,6 +50,13 @@ func once[T any](tx *store.Tx, caller Caller, key, operation string, at time.Tim
 		return err
 	}
 	if err := create(); err != nil {
+		// It may be there because it was made with this key, while this waited for
+		// the chat.
+		if refusal := AsError(err); refusal != nil && refusal.Kind == Conflict {
+			if answer, again := tx.FindAnswer(caller.UserID, hash); again == nil && answer.Operation == operation {
+				return unseal(sealer, answer, result)
+			}
+		}
 		return err
 	}
 	body, err := json.Marshal(result)

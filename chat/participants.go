@@ -3,10 +3,15 @@ package chat
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/caddymsg/messaging/store"
 )
+
+// MaxParticipants is how many people a group takes. All of them hear of what
+// happens to it, in one transaction.
+const MaxParticipants = 10_000
 
 // Participant is somebody's place in a chat.
 type Participant = store.Participant
@@ -60,41 +65,56 @@ func (s *Service) Participants(ctx context.Context, caller Caller, chatID int64,
 // (contract 0), unless its admins manage it. It returns Forbidden to others,
 // then NotFound for the user, then Invalid for a chat that is no group, then
 // Forbidden to whom the admins have left nothing to manage and to whom the user
-// has blocked, then Conflict if the user is in it.
-func (s *Service) AddParticipant(ctx context.Context, caller Caller, chatID int64, username string) (Participant, error) {
+// has blocked, then Conflict if the user is in it or the group is full. It returns
+// Invalid for the idempotency key, which is optional.
+func (s *Service) AddParticipant(ctx context.Context, caller Caller, chatID int64, username, key string) (Participant, error) {
 	var added Participant
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
-		c, mine, user, err := groupAndUser(tx, caller, chatID, findUser, username)
-		if err != nil {
+		operation := "add-participant " + strconv.FormatInt(chatID, 10)
+		return once(tx, caller, key, operation, s.now(), &added, func() (err error) {
+			added, err = s.addParticipant(tx, caller, chatID, username)
 			return err
-		}
-		if !canManage(mine, c) {
-			return errAdminRequired()
-		}
-		if err := notBlocked(tx, user, caller); err != nil {
-			return err
-		}
-		// The chat is locked: nobody adds them meanwhile.
-		if _, err := tx.FindParticipant(chatID, user.ID); err == nil {
-			return &Error{
-				Kind: Conflict, Code: "already_a_participant", Field: "username", Message: "This user is in the chat already.",
-			}
-		} else if !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		now := s.now()
-		if err := tx.AddParticipant(chatID, user.ID, store.Member, now); err != nil {
-			return refuse(err, store.ErrNotFound, errNoSuchUser("username")) // deleted meanwhile
-		}
-		if err := tx.AppendEvent(store.Event{
-			Type: store.ParticipantAdded, ChatID: chatID, ActorID: caller.UserID, UserID: user.ID, At: now,
-		}); err != nil {
-			return err
-		}
-		added, err = tx.FindParticipant(chatID, user.ID)
-		return err
+		})
 	})
 	return added, err
+}
+
+func (s *Service) addParticipant(tx *store.Tx, caller Caller, chatID int64, username string) (Participant, error) {
+	c, mine, user, err := groupAndUser(tx, caller, chatID, findUser, username)
+	if err != nil {
+		return Participant{}, err
+	}
+	if !canManage(mine, c) {
+		return Participant{}, errAdminRequired()
+	}
+	if err := notBlocked(tx, user, caller); err != nil {
+		return Participant{}, err
+	}
+	// The chat is locked: nobody adds them meanwhile.
+	if _, err := tx.FindParticipant(chatID, user.ID); err == nil {
+		return Participant{}, &Error{
+			Kind: Conflict, Code: "already_a_participant", Field: "username", Message: "This user is in the chat already.",
+		}
+	} else if !errors.Is(err, store.ErrNotFound) {
+		return Participant{}, err
+	}
+	group, err := tx.FindGroup(caller.UserID, chatID)
+	if err != nil {
+		return Participant{}, err
+	}
+	if group.ParticipantCount >= s.maxParticipants {
+		return Participant{}, errGroupFull()
+	}
+	now := s.now()
+	if err := tx.AddParticipant(chatID, user.ID, store.Member, now); err != nil {
+		return Participant{}, refuse(err, store.ErrNotFound, errNoSuchUser("username")) // deleted meanwhile
+	}
+	if err := tx.AppendEvent(store.Event{
+		Type: store.ParticipantAdded, ChatID: chatID, ActorID: caller.UserID, UserID: user.ID, At: now,
+	}); err != nil {
+		return Participant{}, err
+	}
+	return tx.FindParticipant(chatID, user.ID)
 }
 
 // RemoveParticipant takes the user of that username or id out of a group. Any
@@ -137,7 +157,7 @@ func (s *Service) RemoveParticipant(ctx context.Context, caller Caller, chatID i
 // returns Invalid for the role, Forbidden to those outside, then NotFound for the
 // user, then Invalid for a chat that is no group, then Forbidden to who is not the
 // owner, NotFound if the user is not in it, and Invalid for an owner who would go
-// without another.
+// without another. The invites of who may not add people any more are revoked.
 func (s *Service) SetRole(ctx context.Context, caller Caller, chatID int64, username, role string) (Participant, error) {
 	switch role {
 	case store.Owner, store.Admin, store.Member:
@@ -146,7 +166,7 @@ func (s *Service) SetRole(ctx context.Context, caller Caller, chatID int64, user
 	}
 	var theirs Participant
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
-		_, mine, user, err := groupAndUser(tx, caller, chatID, findOneNamed, username)
+		c, mine, user, err := groupAndUser(tx, caller, chatID, findOneNamed, username)
 		if err != nil {
 			return err
 		}
@@ -169,39 +189,50 @@ func (s *Service) SetRole(ctx context.Context, caller Caller, chatID int64, user
 			return err
 		}
 		theirs.Role = role
-		return nil
+		if canManage(theirs, c) {
+			return nil
+		}
+		return tx.RevokeInvitesOf(chatID, user.ID, now)
 	})
 	return theirs, err
 }
 
 // JoinGroup puts the caller into a public group. Anybody may. It returns Forbidden
 // for a group that is private or not there, Invalid for a chat of the caller's that
-// is no group, and Conflict to whoever is in it.
-func (s *Service) JoinGroup(ctx context.Context, caller Caller, chatID int64) (Group, error) {
+// is no group, and Conflict to whoever is in it, and if it is full. It returns
+// Invalid for the idempotency key, which is optional.
+func (s *Service) JoinGroup(ctx context.Context, caller Caller, chatID int64, key string) (Group, error) {
 	var group Group
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
-		_, err := groupFor(tx, caller, chatID)
-		if err == nil {
-			err = refuse(tx.LockGroup(chatID), store.ErrNotFound, errNotParticipant())
-		}
-		if err != nil {
+		operation := "join-group " + strconv.FormatInt(chatID, 10)
+		return once(tx, caller, key, operation, s.now(), &group, func() error {
+			_, err := groupFor(tx, caller, chatID)
+			if err == nil {
+				err = refuse(tx.LockGroup(chatID), store.ErrNotFound, errNotParticipant())
+			}
+			if err != nil {
+				return err
+			}
+			if group, err = groupFor(tx, caller, chatID); err != nil {
+				return err
+			}
+			group, err = s.join(tx, group, caller)
 			return err
-		}
-		if group, err = groupFor(tx, caller, chatID); err != nil {
-			return err
-		}
-		group, err = join(tx, group, caller, s.now())
-		return err
+		})
 	})
 	return group, err
 }
 
 // join puts the caller into a group, which is locked, and returns it as it is
 // then. In a group that everybody has left, they are the owner.
-func join(tx *store.Tx, group Group, caller Caller, at time.Time) (Group, error) {
+func (s *Service) join(tx *store.Tx, group Group, caller Caller) (Group, error) {
 	if group.Role != "" {
 		return Group{}, &Error{Kind: Conflict, Code: "already_a_participant", Message: "You are in this group already."}
 	}
+	if group.ParticipantCount >= s.maxParticipants {
+		return Group{}, errGroupFull()
+	}
+	at := s.now()
 	joined := store.Event{
 		Type: store.ParticipantAdded, ChatID: group.ID, ActorID: caller.UserID, UserID: caller.UserID, At: at,
 	}
@@ -273,4 +304,8 @@ func groupAndUser(tx *store.Tx, caller Caller, chatID int64, find func(*store.Tx
 		err = errNotAGroup()
 	}
 	return c, mine, user, err
+}
+
+func errGroupFull() *Error {
+	return &Error{Kind: Conflict, Code: "group_full", Message: "A group takes " + strconv.Itoa(MaxParticipants) + " people. This one is full."}
 }

@@ -90,16 +90,9 @@ func (s *Service) Poll(ctx context.Context, caller Caller, messageID int64) (Pol
 		if _, err := messageOf(tx, caller, messageID); err != nil {
 			return err
 		}
-		polls, err := s.pollsOf(tx, caller, []int64{messageID})
-		if err != nil {
-			return err
-		}
-		found := polls[messageID]
-		if found == nil {
-			return errNoSuchPoll()
-		}
-		poll = *found
-		return nil
+		var err error
+		poll, err = s.pollOf(tx, caller, messageID)
+		return err
 	})
 	return poll, err
 }
@@ -162,8 +155,31 @@ func (s *Service) Vote(ctx context.Context, caller Caller, messageID int64, choi
 	if err != nil {
 		return Poll{}, err
 	}
-	// Not in the Update, which others wait for: all votes are to be counted.
-	return s.Poll(ctx, caller, messageID)
+	return s.standing(ctx, caller, messageID)
+}
+
+// standing shows a poll to somebody who has just changed it, also if they have
+// been taken out of the chat since. It is not in their Update, which others wait
+// for: all votes are to be counted.
+func (s *Service) standing(ctx context.Context, caller Caller, messageID int64) (poll Poll, err error) {
+	err = s.store.View(ctx, func(tx *store.Tx) error {
+		poll, err = s.pollOf(tx, caller, messageID)
+		return err
+	})
+	return poll, err
+}
+
+// pollOf finds the poll of a message that the caller sees, or returns NotFound.
+func (s *Service) pollOf(tx *store.Tx, caller Caller, messageID int64) (Poll, error) {
+	polls, err := s.pollsOf(tx, caller, []int64{messageID})
+	if err != nil {
+		return Poll{}, err
+	}
+	found := polls[messageID]
+	if found == nil {
+		return Poll{}, errNoSuchPoll()
+	}
+	return *found, nil
 }
 
 func votesData(choices []int) string {
@@ -207,7 +223,7 @@ func (s *Service) ClosePoll(ctx context.Context, caller Caller, messageID int64)
 	if err != nil {
 		return Poll{}, err
 	}
-	return s.Poll(ctx, caller, messageID)
+	return s.standing(ctx, caller, messageID)
 }
 
 // PollVotes lists who has chosen an option: up to limit people behind the first

@@ -1,6 +1,8 @@
 package chat_test
 
 import (
+	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/internal/pgtest"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -372,4 +375,40 @@ func TestVoteConcurrently(t *testing.T) {
 		require.Equal(t, 2, voters)
 		require.Equal(t, 2, votes[0]+votes[1]+votes[2])
 	})
+}
+
+// Whose vote is stored is answered, also if they are taken out of the group
+// meanwhile: the answer is read after the vote.
+func TestVoteAndBeRemoved(t *testing.T) {
+	t.Parallel()
+	database := pgtest.NewDatabase(t) // on SQLite, nobody else writes until the events are handed on
+	elsewhere := newRules(t, database)
+	alice, bob := elsewhere.person(t), elsewhere.person(t)
+	removed := make(chan error, 1)
+	var group chat.Chat
+	s, err := store.Open(t.Context(), store.Options{Database: database, OnCommit: func([]store.Event) {
+		removed <- elsewhere.RemoveParticipant(context.Background(), alice, group.ID, bob.Username)
+	}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	r := chat.New(s, slog.New(slog.DiscardHandler))
+
+	for name, change := range map[string]func(messageID int64) (chat.Poll, error){
+		"vote":  func(id int64) (chat.Poll, error) { return r.Vote(t.Context(), bob, id, []int{1}) },
+		"close": func(id int64) (chat.Poll, error) { return r.ClosePoll(t.Context(), bob, id) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			group = elsewhere.group(t, alice, bob)
+			m := elsewhere.send(t, bob, chat.Draft{
+				ChatID: group.ID, Text: "?", Poll: &chat.NewPoll{Options: []string{"yes", "no"}},
+			})
+			poll, err := change(m.ID)
+			require.NoError(t, <-removed)
+			require.NoError(t, err)
+			require.Equal(t, name == "vote", poll.Options[1].Me)
+			require.Equal(t, name == "close", poll.Closed)
+			_, err = r.Poll(t.Context(), bob, m.ID)
+			requireRefusal(t, noSuchMessage, err)
+		})
+	}
 }

@@ -209,7 +209,7 @@ func TestReactionsPage(t *testing.T) {
 		var names []string
 		for range 5 {
 			p := r.person(t)
-			_, err := r.AddParticipant(t.Context(), alice, group.ID, p.Username)
+			_, err := r.AddParticipant(t.Context(), alice, group.ID, p.Username, "")
 			require.NoError(t, err)
 			_, err = r.React(t.Context(), p, m.ID, "👍")
 			require.NoError(t, err)

@@ -144,6 +144,38 @@ func TestReadConcurrently(t *testing.T) {
 	})
 }
 
+// timeless takes from readers when they joined.
+func timeless(readers chat.Readers) {
+	for i := range readers.List {
+		readers.List[i].JoinedAt = time.Time{}
+	}
+}
+
+// Whoever joins has no unread messages, but has not read what was said before.
+func TestReadersWhoJoinLater(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice, bob := r.user(t, "alice"), r.user(t, "bob")
+		id := r.group(t, alice).ID
+		before := r.send(t, alice, chat.Draft{ChatID: id, Text: "before"})
+		_, err := r.AddParticipant(t.Context(), alice, id, "bob", "")
+		require.NoError(t, err)
+		after := r.send(t, alice, chat.Draft{ChatID: id, Text: "after"})
+		_, err = r.Read(t.Context(), bob, id, nil)
+		require.NoError(t, err)
+
+		for m, want := range map[int64][]string{before.ID: nil, after.ID: {"bob"}} {
+			got, err := r.Message(t.Context(), alice, m)
+			require.NoError(t, err)
+			require.Equal(t, len(want), *got.ReadCount)
+			require.Equal(t, want, got.ReadBy)
+			readers, err := r.Readers(t.Context(), alice, m, 0, 0)
+			require.NoError(t, err)
+			require.Len(t, readers.List, len(want))
+			require.Equal(t, []int{len(want), len(want)}, []int{readers.Read, readers.Delivered})
+		}
+	})
+}
+
 func TestReaders(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, r *rules) {
 		alice, bob, carol, eve := r.user(t, "alice"), r.user(t, "bob"), r.user(t, "carol"), r.user(t, "eve")
@@ -174,6 +206,7 @@ func TestReaders(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				got, err := r.Readers(t.Context(), bob, c.message.ID, c.limit, c.offset)
 				require.NoError(t, err)
+				timeless(got)
 				require.Equal(t, c.want, got)
 			})
 		}
@@ -199,6 +232,7 @@ func TestReaders(t *testing.T) {
 		require.NoError(t, r.RemoveParticipant(t.Context(), alice, id, "carol"))
 		got, err = r.Readers(t.Context(), alice, first.ID, 0, 0)
 		require.NoError(t, err)
+		timeless(got)
 		require.Equal(t, chat.Readers{Read: 1, Delivered: 1, List: all[:1]}, got)
 
 		r.hide(t, bob, first)
@@ -258,6 +292,12 @@ func TestCountReaders(t *testing.T) {
 					require.NoError(t, r.RemoveParticipant(t.Context(), alice, id, people[1].Username))
 					require.NoError(t, join(people[1:2]))
 				}
+				late := r.person(t)
+				require.NoError(t, ignore(r.AddParticipant(t.Context(), alice, id, late.Username, "")))
+				people = append(people, late)
+				for range 4 {
+					messages = append(messages, r.send(t, late, chat.Draft{ChatID: id, Text: "text"}), r.send(t, alice, chat.Draft{ChatID: id, Text: "text"}))
+				}
 				if size > 2 { // who has written, and is there no more
 					require.NoError(t, r.RemoveParticipant(t.Context(), alice, id, people[2].Username))
 					people = slices.Delete(people, 2, 3)
@@ -265,10 +305,10 @@ func TestCountReaders(t *testing.T) {
 				rapid.Check(t, func(t *rapid.T) {
 					for range rapid.IntRange(0, 3).Draw(t, "who read") {
 						who := rapid.SampledFrom(people).Draw(t, "reader")
-						_, err := r.Read(context.Background(), who, id, new(rapid.Int64Range(0, 12).Draw(t, "seq")))
+						_, err := r.Read(context.Background(), who, id, new(rapid.Int64Range(0, 20).Draw(t, "seq")))
 						require.NoError(t, err)
 					}
-					page := slices.Clone(rapid.SliceOfNDistinct(rapid.SampledFrom(messages), 1, 12,
+					page := slices.Clone(rapid.SliceOfNDistinct(rapid.SampledFrom(messages), 1, 20,
 						func(m chat.Message) int64 { return m.ID }).Draw(t, "page"))
 					require.NoError(t, r.store.View(context.Background(), func(tx *store.Tx) error {
 						return chat.CountReaders(tx, id, page)

@@ -98,7 +98,7 @@ func (r *rules) group(tb reporter, creator chat.Caller, others ...chat.Caller) c
 	group, err := r.CreateGroup(context.Background(), creator, chat.NewGroup{})
 	require.NoError(tb, err)
 	for _, other := range others {
-		_, err := r.AddParticipant(context.Background(), creator, group.ID, other.Username)
+		_, err := r.AddParticipant(context.Background(), creator, group.ID, other.Username, "")
 		require.NoError(tb, err)
 	}
 	return group.Chat
@@ -290,7 +290,7 @@ func TestParticipantRefusals(t *testing.T) {
 		} {
 			if c.add != nil {
 				t.Run("add/"+name, func(t *testing.T) {
-					_, err := r.AddParticipant(t.Context(), c.caller, c.chatID, c.username)
+					_, err := r.AddParticipant(t.Context(), c.caller, c.chatID, c.username, "")
 					requireRefusal(t, *c.add, err)
 					require.Empty(t, r.committed())
 				})
@@ -313,7 +313,7 @@ func TestParticipants(t *testing.T) {
 		before := r.send(t, alice, chat.Draft{ChatID: group.ID, Text: "before bob"})
 		r.committed()
 
-		added, err := r.AddParticipant(t.Context(), alice, group.ID, "BOB")
+		added, err := r.AddParticipant(t.Context(), alice, group.ID, "BOB", "")
 		require.NoError(t, err)
 		require.Equal(t, bob.UserID, added.UserID)
 		require.Equal(t, "bob", added.Username)
@@ -327,7 +327,7 @@ func TestParticipants(t *testing.T) {
 		require.Equal(t, []chat.Message{before}, r.chatMessages(t, bob, group.ID), "membership is that of now")
 
 		// Any participant may remove any: the one who made the group, too.
-		_, err = r.AddParticipant(t.Context(), bob, group.ID, "carol")
+		_, err = r.AddParticipant(t.Context(), bob, group.ID, "carol", "")
 		require.NoError(t, err)
 		r.committed()
 		require.NoError(t, r.RemoveParticipant(t.Context(), carol, group.ID, "alice"))
@@ -347,7 +347,7 @@ func TestParticipants(t *testing.T) {
 		requireRefusal(t, notAParticipant, err)
 		_, err = r.Send(t.Context(), alice, chat.Draft{ChatID: group.ID, Text: "still here?"})
 		requireRefusal(t, notAParticipant, err)
-		_, err = r.AddParticipant(t.Context(), alice, group.ID, "alice")
+		_, err = r.AddParticipant(t.Context(), alice, group.ID, "alice", "")
 		requireRefusal(t, notAParticipant, err)
 
 		// The last one may leave.
@@ -365,7 +365,7 @@ func TestAddParticipantConcurrently(t *testing.T) {
 		r.committed()
 
 		errs := atOnce(8, func(int) error {
-			_, err := r.AddParticipant(t.Context(), alice, group.ID, bob.Username)
+			_, err := r.AddParticipant(t.Context(), alice, group.ID, bob.Username, "")
 			return err
 		})
 		added := 0

@@ -345,6 +345,9 @@ func deleteAccount(tx *store.Tx, userID, actor int64, at time.Time) error {
 		if err != nil {
 			return err
 		}
+		if err := tx.RevokeInvitesOf(chatID, userID, at); err != nil {
+			return err
+		}
 		if err := leave(tx, theirs, actor, at); err != nil {
 			return err
 		}

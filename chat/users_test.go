@@ -335,7 +335,7 @@ func TestFindUser(t *testing.T) {
 				}
 
 				empty := r.group(t, me)
-				user, err := r.AddParticipant(t.Context(), me, empty.ID, c.named)
+				user, err := r.AddParticipant(t.Context(), me, empty.ID, c.named, "")
 				if c.want == nil || strings.HasPrefix(name, "id") {
 					requireRefusal(t, noSuchUser, err)
 					_, err = r.DirectMessages(t.Context(), me, c.named, chat.Page{})
@@ -369,7 +369,7 @@ func TestUsernameThatIsAnId(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, bob.UserID, p.UserID)
 		// Where only usernames are taken, it is one.
-		added, err := r.AddParticipant(t.Context(), owner, r.group(t, owner).ID, id)
+		added, err := r.AddParticipant(t.Context(), owner, r.group(t, owner).ID, id, "")
 		require.NoError(t, err)
 		require.Equal(t, mallory.UserID, added.UserID)
 	})
@@ -386,7 +386,7 @@ func TestDeletedAccountsAreInNoGroup(t *testing.T) {
 			for _, err := range atOnce(3, func(i int) error {
 				switch i {
 				case 0:
-					_, err := r.AddParticipant(t.Context(), alice, group.ID, bob.Username)
+					_, err := r.AddParticipant(t.Context(), alice, group.ID, bob.Username, "")
 					if err != nil {
 						requireRefusal(t, noSuchUser, err)
 					}

@@ -39,8 +39,10 @@ func (a *API) registerAuth() {
 		op.Tags = []string{"auth"}
 		return op
 	}
-	register(a, tag(a.operation(http.MethodPost, "/v1/auth/register", "register",
-		"Make an account", 400, 403, 413)), a.registerUser)
+	signUp := tag(a.operation(http.MethodPost, "/v1/auth/register", "register",
+		"Make an account", 400, 403, 413))
+	signUp.Description = "It takes no idempotency key: a key is one's own, and nobody is signed in. Again, the username is taken."
+	register(a, signUp, a.registerUser)
 
 	login := tag(a.operation(http.MethodPost, "/v1/auth/login", "login",
 		"Sign in; the answer sets the session cookie", 400, 413))

@@ -63,6 +63,11 @@ type groupInput struct {
 	GroupChatID string `path:"group_chat_id" example:"1" doc:"The chat's id: digits alone."`
 }
 
+type joinGroupInput struct {
+	GroupChatID    string `path:"group_chat_id" example:"1" doc:"The chat's id: digits alone."`
+	IdempotencyKey string `header:"Idempotency-Key" example:"here-i-am" doc:"One joins once with it, and joining again answers the first time."`
+}
+
 type updateGroupInput struct {
 	GroupChatID string `path:"group_chat_id" example:"1" doc:"The chat's id: digits alone."`
 	Body        struct {
@@ -167,12 +172,12 @@ func (a *API) deleteGroup(ctx context.Context, in *groupInput) (*empty, error) {
 	return &empty{}, a.chat.DeleteGroup(ctx, callerOf(ctx), id)
 }
 
-func (a *API) joinGroup(ctx context.Context, in *groupInput) (*groupOutput, error) {
+func (a *API) joinGroup(ctx context.Context, in *joinGroupInput) (*groupOutput, error) {
 	id, err := pathID(in.GroupChatID)
 	if err != nil {
 		return nil, err
 	}
-	group, err := a.chat.JoinGroup(ctx, callerOf(ctx), id)
+	group, err := a.chat.JoinGroup(ctx, callerOf(ctx), id, in.IdempotencyKey)
 	if err != nil {
 		return nil, err
 	}

@@ -66,6 +66,11 @@ type tokenInput struct {
 	Token string `path:"token" example:"pZ1vG5bQhT3kXw9sLr7YcD2e"`
 }
 
+type acceptInviteInput struct {
+	Token          string `path:"token" example:"pZ1vG5bQhT3kXw9sLr7YcD2e"`
+	IdempotencyKey string `header:"Idempotency-Key" example:"here-i-am" doc:"One comes in once with it, and accepting again answers the first time."`
+}
+
 type invitationOutput struct {
 	Body Invitation
 }
@@ -145,8 +150,8 @@ func (a *API) getInvitation(ctx context.Context, in *tokenInput) (*invitationOut
 	}}, nil
 }
 
-func (a *API) acceptInvite(ctx context.Context, in *tokenInput) (*groupOutput, error) {
-	group, err := a.chat.AcceptInvite(ctx, callerOf(ctx), in.Token)
+func (a *API) acceptInvite(ctx context.Context, in *acceptInviteInput) (*groupOutput, error) {
+	group, err := a.chat.AcceptInvite(ctx, callerOf(ctx), in.Token, in.IdempotencyKey)
 	if err != nil {
 		return nil, err
 	}

@@ -396,11 +396,6 @@ func (a *API) sendToChat(ctx context.Context, in *sendToChatInput) (*sentOutput,
 		draft.ChatID = noChat // 0 is none that is named
 	}
 	switch {
-	case b.Texts != nil && b.Poll != nil:
-		return nil, &Problem{
-			Status: http.StatusBadRequest, Code: "poll_with_texts", Field: "poll",
-			Detail: "A poll has one question: it goes with text.",
-		}
 	case b.Texts != nil:
 		all, err := a.chat.SendAll(ctx, callerOf(ctx), draft, b.Texts)
 		if err != nil {

@@ -41,8 +41,9 @@ type participantsOutput struct {
 }
 
 type addParticipantInput struct {
-	GroupChatID string `path:"group_chat_id" example:"1" doc:"The chat's id: digits alone."`
-	Body        struct {
+	GroupChatID    string `path:"group_chat_id" example:"1" doc:"The chat's id: digits alone."`
+	IdempotencyKey string `header:"Idempotency-Key" example:"welcome" doc:"Somebody is added once with it, and added again, the first answer is given."`
+	Body           struct {
 		_        struct{} `additionalProperties:"true"`
 		Username string   `json:"username" minLength:"1" example:"bob"`
 	}
@@ -102,7 +103,7 @@ func (a *API) addParticipant(ctx context.Context, in *addParticipantInput) (*par
 	if err != nil {
 		return nil, err
 	}
-	added, err := a.chat.AddParticipant(ctx, callerOf(ctx), id, in.Body.Username)
+	added, err := a.chat.AddParticipant(ctx, callerOf(ctx), id, in.Body.Username, in.IdempotencyKey)
 	if err != nil {
 		return nil, err
 	}

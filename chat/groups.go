@@ -103,8 +103,8 @@ func groupFor(tx *store.Tx, caller Caller, chatID int64) (Group, error) {
 }
 
 // UpdateGroup changes a group, all that is given or nothing. Its owner and its
-// admins may; who manages it is for the owner alone. It returns Invalid for what won't do and for a chat that is no group,
-// and Forbidden to others.
+// admins may; who manages it is for the owner alone. It returns Invalid for what
+// won't do and for a chat that is no group, and Forbidden to others.
 func (s *Service) UpdateGroup(ctx context.Context, caller Caller, chatID int64, g GroupChange) (Group, error) {
 	change, err := g.prepare()
 	if err != nil {

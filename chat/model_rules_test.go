@@ -292,28 +292,41 @@ func (w *model) removeRefusal(by *person, c *talk, who *person) refusal {
 // remove takes somebody out of a group, who does not come back by an invite of
 // their own unless they left themselves.
 func (w *model) remove(by *person, c *talk, who *person) {
-	for _, i := range w.invites {
-		i.revoked = i.revoked || by != who && i.in == c && i.by == who
+	if by != who {
+		w.revokeOf(c, who)
 	}
-	w.leave(c, who)
+	w.leave(by, c, who)
 }
 
-// leave takes somebody out of a group, who may leave it to somebody else.
-func (w *model) leave(c *talk, who *person) {
+func (w *model) revokeOf(c *talk, who *person) {
+	for _, i := range w.invites {
+		i.revoked = i.revoked || i.in == c && i.by == who
+	}
+}
+
+// leave takes somebody out of a group, who may leave it to somebody else: to an
+// admin rather than to a member, but to whoever removed them last of all.
+func (w *model) leave(by *person, c *talk, who *person) {
 	role := c.places[who].role
 	delete(c.places, who)
 	w.tell(store.ParticipantRemoved, c, who)
-	if role != store.Owner {
+	heirs := c.byPlace()
+	if role != store.Owner || len(heirs) == 0 {
 		return
 	}
-	for _, heirs := range []string{store.Admin, store.Member} {
-		for _, p := range c.byPlace() {
-			if c.places[p].role == heirs {
-				w.setRole(c, p, store.Owner)
-				return
+	slices.SortStableFunc(heirs, func(a, b *person) int {
+		rank := func(p *person) int {
+			switch {
+			case p == by:
+				return 2
+			case c.isAdmin(p):
+				return 0
 			}
+			return 1
 		}
-	}
+		return cmp.Compare(rank(a), rank(b))
+	})
+	w.setRole(c, heirs[0], store.Owner)
 }
 
 func (w *model) roleRefusal(by *person, c *talk, who *person, role string) refusal {
@@ -372,7 +385,7 @@ func (w *model) join(by *person, c *talk) {
 	w.tell(store.ParticipantAdded, c, by)
 }
 
-func (w *model) changeRefusal(by *person, c *talk) refusal {
+func (w *model) changeRefusal(by *person, c *talk, g chat.GroupChange) refusal {
 	switch {
 	case !c.has(by):
 		return notAParticipant
@@ -380,6 +393,8 @@ func (w *model) changeRefusal(by *person, c *talk) refusal {
 		return notAGroup
 	case !c.isAdmin(by):
 		return because.notAdmin
+	case g.ManagedBy != nil && *g.ManagedBy != c.ManagedBy && c.places[by].role != store.Owner:
+		return because.notOwner
 	}
 	return refusal{}
 }
@@ -858,7 +873,8 @@ func (w *model) unblockRefusal(by, whom *person) refusal {
 func (w *model) deleteAccount(p *person) {
 	for _, c := range w.talks { // in the order of their ids
 		if c.has(p) && c.isGroup() {
-			w.leave(c, p)
+			w.revokeOf(c, p)
+			w.leave(p, c, p)
 		}
 	}
 	maps.DeleteFunc(w.blocks, func(b [2]*person, _ bool) bool { return b[0] == p || b[1] == p })

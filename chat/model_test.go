@@ -314,7 +314,7 @@ func (g *game) leaveGroup(t *rapid.T) {
 	by := g.somebody(t, c)
 	err := g.RemoveParticipant(t.Context(), by.Caller, id, by.Username)
 	if agree(t, g.removeRefusal(by, c, by), err) {
-		g.leave(c, by)
+		g.leave(by, c, by)
 	}
 }
 
@@ -355,7 +355,7 @@ func (g *game) changeGroup(t *rapid.T) {
 		Visibility: maybe("visibility", store.Public, store.Private), ManagedBy: maybe("managed by", store.ByAdmins, store.ByMembers),
 	}
 	group, err := g.UpdateGroup(t.Context(), by.Caller, id, change)
-	if agree(t, g.changeRefusal(by, c), err) {
+	if agree(t, g.changeRefusal(by, c, change), err) {
 		g.change(c, change)
 		require.Equal(t, g.group(c, by), plainGroup(group))
 	}

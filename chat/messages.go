@@ -81,7 +81,8 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 // SendAll stores several messages, one after the other, in a chat that the draft
 // names: all of them or none. Its text is not looked at; what else it says holds
 // for each of them. It returns the errors of Send; the idempotency key is one of
-// its own, which Send does not know.
+// its own, which Send does not know. It returns NotFound for a key whose messages
+// are gone with their chat.
 func (s *Service) SendAll(ctx context.Context, caller Caller, d Draft, texts []string) ([]Message, error) {
 	if len(texts) == 0 || len(texts) > MaxTexts {
 		return nil, invalid("texts", "texts_invalid", "From 1 to "+strconv.Itoa(MaxTexts)+" messages can be sent at once.")
@@ -112,7 +113,7 @@ func (s *Service) SendAll(ctx context.Context, caller Caller, d Draft, texts []s
 		for _, id := range ids {
 			m, err := tx.FindMessageBySender(caller.UserID, id)
 			if err != nil {
-				return err
+				return refuse(err, store.ErrNotFound, errNoSuchMessage()) // gone with its chat
 			}
 			sent = append(sent, m)
 		}

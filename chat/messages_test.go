@@ -337,3 +337,24 @@ func TestSendBesideFailures(t *testing.T) {
 		require.Len(t, r.committed(), len(want))
 	})
 }
+
+// A key of several messages says so when they are gone with their chat.
+func TestSendAllOfDeletedChat(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice := r.user(t, "alice")
+		group := r.group(t, alice)
+		draft := chat.Draft{ChatID: group.ID, ClientID: "key"}
+		sent, err := r.SendAll(t.Context(), alice, draft, []string{"one", "two"})
+		require.NoError(t, err)
+		require.NoError(t, r.DeleteChat(t.Context(), alice, group.ID))
+		again, err := r.SendAll(t.Context(), alice, draft, []string{"one", "two"})
+		require.NoError(t, err)
+		require.Equal(t, idsOf(sent), idsOf(again))
+		for more := true; more; {
+			more, err = r.Sweep(t.Context())
+			require.NoError(t, err)
+		}
+		_, err = r.SendAll(t.Context(), alice, draft, []string{"one", "two"})
+		requireRefusal(t, refusal{chat.NotFound, "message_not_found", ""}, err)
+	})
+}

@@ -562,6 +562,7 @@ func (g *game) sendSeveral(t *rapid.T) {
 	if before, ok := g.answered(by, key); ok {
 		again, _ := before.([]*said)
 		if again != nil && again[0].in.swept {
+			requireRefusal(t, because.noMessage, err)
 			return
 		}
 		agreeOnce(t, before, again, err)

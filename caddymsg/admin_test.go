@@ -72,14 +72,15 @@ func TestAdmin(t *testing.T) {
 
 		rootID, aliceID := root.Get("/v1/me").Field("id"), alice.Get("/v1/me").Field("id")
 		created := root.Do("POST", "/v1/admin/users",
-			`{"username":"bob","password":"password","display_name":"Bob","email":"bob@example.com"}`, "Idempotency-Key", "key").Want(200)
+			`{"username":"bob","password":"password","display_name":"Bob","email":"bob@example.com","locale":"en-GB","about":"text"}`, "Idempotency-Key", "key").Want(200)
 		again := root.Do("POST", "/v1/admin/users", `{"username":"bob","password":"password"}`, "Idempotency-Key", "key").Want(200)
 		require.JSONEq(t, created.Text, again.Text)
 		bob := frontdoor.NewClient(t, s.URL)
 		bob.Post("/v1/auth/login", credentials(t, "bob", "password")).Want(200)
 		account := decode[accountAnswer](root.Get(fmt.Sprintf("/v1/admin/users/%v", created.Field("id"))))
 		require.Equal(t, accountAnswer{userAnswer: userAnswer{
-			ID: account.ID, Username: "bob", DisplayName: "Bob", Email: "bob@example.com", CreatedAt: account.CreatedAt,
+			ID: account.ID, Username: "bob", DisplayName: "Bob", Email: "bob@example.com", Locale: "en-GB", About: "text",
+			CreatedAt: account.CreatedAt,
 		}}, account)
 
 		one, bobs := fmt.Sprintf("/v1/admin/users/%v", rootID), fmt.Sprintf("/v1/admin/users/%d", account.ID)
@@ -94,6 +95,7 @@ func TestAdmin(t *testing.T) {
 				{"no such id", root, "GET /v1/admin/users/9999", "", 404, "user_not_found", ""},
 				{"no id of a session", root, "DELETE " + bobs + "/sessions/x", "", 404, "no_such_path", ""},
 				{"password too short", root, "POST /v1/admin/users", `{"username":"eve","password":"short"}`, 400, "password_too_short", "password"},
+				{"no language", root, "POST /v1/admin/users", `{"username":"eve","password":"password","locale":"?"}`, 400, "locale_invalid", "locale"},
 				{"no password", root, "POST /v1/admin/users", `{"username":"eve"}`, 400, "malformed_request", "password"},
 				{"username taken", root, "PATCH " + bobs, `{"username":"ALICE"}`, 400, "username_taken", "username"},
 				{"my own role", root, "PATCH " + one, `{"admin":false}`, 400, "cannot_change_self", "admin"},

@@ -155,8 +155,8 @@ func countReaders(tx *store.Tx, chatID int64, messages []Message) error {
 
 // countManyReaders is countReaders for a chat that is too large to name them.
 func countManyReaders(tx *store.Tx, chatID int64, messages []Message) error {
-	var senders []int64
-	var times []time.Time
+	senders := make([]int64, 0, len(messages))
+	times := make([]time.Time, 0, len(messages))
 	from, to := messages[0].Seq, messages[0].Seq
 	for _, m := range messages {
 		senders = append(senders, m.SenderID)

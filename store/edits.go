@@ -72,13 +72,16 @@ func (tx *Tx) DeleteMessage(m *Message) error {
 	err := tx.execOne(`
 		UPDATE messages SET text = '', mentions = NULL, edited_at = NULL, deleted_at = ?2, flags = (flags & ?3) | ?4
 		WHERE id = ?1`, m.ID, micros(m.DeletedAt), flagReply|flagReplied, flagDeleted)
-	for flag, query := range map[int64]string{
-		flagEdited:    `DELETE FROM message_edits WHERE message_id = ?1`,
-		flagReactions: `DELETE FROM reactions WHERE message_id = ?1`,
-		flagPoll:      `DELETE FROM polls WHERE message_id = ?1`, // and the votes
+	for _, of := range []struct {
+		flag  int64
+		query string
+	}{
+		{flagEdited, `DELETE FROM message_edits WHERE message_id = ?1`},
+		{flagReactions, `DELETE FROM reactions WHERE message_id = ?1`},
+		{flagPoll, `DELETE FROM polls WHERE message_id = ?1`}, // and the votes
 	} {
-		if err == nil && flags&flag != 0 {
-			_, err = tx.exec(query, m.ID)
+		if err == nil && flags&of.flag != 0 {
+			_, err = tx.exec(of.query, m.ID)
 		}
 	}
 	if err != nil {

@@ -51,3 +51,9 @@ func (t *QueryTexts) Kept() (n int) {
 	t.texts.known.Range(func(any, any) bool { n++; return true })
 	return n
 }
+
+// WithAll makes a message one that has been edited, and has reactions and a poll.
+func WithAll(m Message) Message {
+	m.flags |= flagEdited | flagReactions | flagPoll
+	return m
+}

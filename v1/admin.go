@@ -76,6 +76,8 @@ type createAccountInput struct {
 		Admin       bool     `json:"admin,omitempty" example:"false" doc:"An administrator of this server."`
 		DisplayName *string  `json:"display_name,omitempty" example:"Dave Bowman" doc:"One line, at most 64 characters."`
 		Email       *string  `json:"email,omitempty" example:"dave@example.com" doc:"An address."`
+		Locale      *string  `json:"locale,omitempty" example:"en-GB" doc:"A language tag (BCP 47)."`
+		About       *string  `json:"about,omitempty" example:"Here for the tea." doc:"At most 500 characters."`
 	}
 }
 
@@ -202,8 +204,10 @@ func (a *API) listAccounts(ctx context.Context, in *listAccountsInput) (*account
 func (a *API) createAccount(ctx context.Context, in *createAccountInput) (*accountOutput, error) {
 	b := in.Body
 	user, err := a.auth.CreateAccount(ctx, callerOf(ctx), chat.NewAccount{
-		Profile: chat.Profile{Username: &b.Username, DisplayName: b.DisplayName, Email: b.Email},
-		Admin:   b.Admin,
+		Profile: chat.Profile{
+			Username: &b.Username, DisplayName: b.DisplayName, Email: b.Email, Locale: b.Locale, About: b.About,
+		},
+		Admin: b.Admin,
 	}, b.Password, in.IdempotencyKey)
 	if err != nil {
 		return nil, err

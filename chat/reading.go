@@ -153,10 +153,9 @@ func countReaders(tx *store.Tx, chatID int64, messages []Message) error {
 // countManyReaders is countReaders for a chat that is too large to name them.
 func countManyReaders(tx *store.Tx, chatID int64, messages []Message) error {
 	page := make([]*Message, len(messages)) // by their numbers, and so by their times
-	var senders []int64
+	senders := make([]int64, len(messages))
 	for i := range messages {
-		page[i] = &messages[i]
-		senders = append(senders, messages[i].SenderID)
+		page[i], senders[i] = &messages[i], messages[i].SenderID
 	}
 	slices.SortFunc(page, func(a, b *Message) int { return cmp.Compare(a.Seq, b.Seq) })
 	slices.Sort(senders)

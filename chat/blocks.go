@@ -87,6 +87,19 @@ func notBlocked(tx *store.Tx, user User, caller Caller) error {
 	return errBlocked()
 }
 
+// notBlockedAt returns Forbidden if a message is in a chat with somebody who has
+// blocked the caller.
+func notBlockedAt(tx *store.Tx, caller Caller, m Message) error {
+	if m.ChatKind != store.DirectChat {
+		return nil
+	}
+	c, err := chatOf(tx, caller, m.ChatID)
+	if err != nil {
+		return err
+	}
+	return notBlocked(tx, User{ID: c.OtherThan(caller.UserID)}, caller)
+}
+
 const codeBlocked = "blocked"
 
 func errBlocked() *Error {

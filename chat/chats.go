@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"time"
@@ -235,7 +234,7 @@ func (s *Service) UpdateChatSettings(ctx context.Context, caller Caller, chatID 
 	}
 	var entry Entry
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
-		_, before, err := lockedPlace(tx, caller, chatID)
+		_, before, err := lockPlace(tx, caller, chatID)
 		if err != nil {
 			return err
 		}
@@ -269,35 +268,13 @@ func (s *Service) UpdateChatSettings(ctx context.Context, caller Caller, chatID 
 
 // appendSettings tells a participant's other devices.
 func appendSettings(tx *store.Tx, p store.Participant, at time.Time) error {
-	settings := struct {
-		MutedUntil   *time.Time `json:"muted_until"`
-		Archived     bool       `json:"archived"`
-		MarkedUnread bool       `json:"marked_unread"`
-	}{Archived: p.Archived, MarkedUnread: p.MarkedUnread}
+	told := map[string]any{"muted_until": nil, "archived": p.Archived, "marked_unread": p.MarkedUnread}
 	if !p.MutedUntil.IsZero() {
-		settings.MutedUntil = &p.MutedUntil
-	}
-	data, err := json.Marshal(settings)
-	if err != nil {
-		return err
+		told["muted_until"] = p.MutedUntil.UTC().Format(eventTime)
 	}
 	return tx.AppendEvent(store.Event{
-		Type: store.ChatSettingsUpdated, ChatID: p.ChatID, ActorID: p.UserID, UserID: p.UserID, Data: string(data), At: at,
+		Type: store.ChatSettingsUpdated, ChatID: p.ChatID, ActorID: p.UserID, UserID: p.UserID, Data: eventData(told), At: at,
 	})
-}
-
-// lockedPlace locks a chat of the caller's and finds it, and the caller's place
-// in it; or it returns Forbidden.
-func lockedPlace(tx *store.Tx, caller Caller, chatID int64) (Chat, store.Participant, error) {
-	if err := tx.LockChat(caller.UserID, chatID); err != nil {
-		return Chat{}, store.Participant{}, refuse(err, store.ErrNotFound, errNotParticipant())
-	}
-	c, err := chatOf(tx, caller, chatID)
-	if err != nil {
-		return Chat{}, store.Participant{}, err
-	}
-	p, err := tx.FindParticipant(chatID, caller.UserID)
-	return c, p, refuse(err, store.ErrNotFound, errNotParticipant())
 }
 
 // DeleteChat deletes a chat with all its messages, for all who are in it. Of two
@@ -305,15 +282,20 @@ func lockedPlace(tx *store.Tx, caller Caller, chatID int64) (Chat, store.Partici
 // others.
 func (s *Service) DeleteChat(ctx context.Context, caller Caller, chatID int64) error {
 	return s.store.Update(ctx, func(tx *store.Tx) error {
-		c, p, err := lockedPlace(tx, caller, chatID)
+		c, mine, err := lockPlace(tx, caller, chatID)
 		if err != nil {
 			return err
 		}
-		if c.Kind == store.GroupChat && p.Role != store.Owner {
-			return &Error{Kind: Forbidden, Code: "owner_required", Message: "Only the owner of a group may do this."}
-		}
-		return deleteChat(tx, c, caller.UserID, s.now())
+		return s.deleteOwn(tx, c, mine)
 	})
+}
+
+// deleteOwn is what [Service.DeleteChat] says, of a chat that is locked.
+func (s *Service) deleteOwn(tx *store.Tx, c Chat, mine Participant) error {
+	if c.Kind == store.GroupChat && mine.Role != store.Owner {
+		return errOwnerRequired()
+	}
+	return deleteChat(tx, c, mine.UserID, s.now())
 }
 
 // deleteChat deletes a chat for all who are in it, and tells each. The caller

@@ -224,7 +224,7 @@ func TestUpdateChatSettings(t *testing.T) {
 		}))
 		require.Empty(t, r.committed(), "nothing has changed")
 
-		until := time.Date(2999, 1, 2, 3, 4, 5, 678_901_000, time.UTC)
+		until := time.Date(2999, 1, 2, 3, 4, 5, 678_900_000, time.UTC)
 		want := before
 		want.MutedUntil = until
 		require.Equal(t, want, change(chat.Settings{MutedUntil: new(until.Add(999).In(time.FixedZone("", 3600)))}))
@@ -245,10 +245,10 @@ func TestUpdateChatSettings(t *testing.T) {
 			data = append(data, e.Data)
 		}
 		require.Equal(t, []string{
-			`{"muted_until":"2999-01-02T03:04:05.678901Z","archived":false,"marked_unread":false}`,
-			`{"muted_until":"2999-01-02T03:04:05.678901Z","archived":true,"marked_unread":false}`,
-			`{"muted_until":"2999-01-02T03:04:05.678901Z","archived":true,"marked_unread":true}`,
-			`{"muted_until":null,"archived":false,"marked_unread":true}`,
+			`{"archived":false,"marked_unread":false,"muted_until":"2999-01-02T03:04:05.678900Z"}`,
+			`{"archived":true,"marked_unread":false,"muted_until":"2999-01-02T03:04:05.678900Z"}`,
+			`{"archived":true,"marked_unread":true,"muted_until":"2999-01-02T03:04:05.678900Z"}`,
+			`{"archived":false,"marked_unread":true,"muted_until":null}`,
 		}, data)
 
 		for _, chatID := range []int64{id, 9999, 0} {

@@ -93,3 +93,11 @@ func refuse(err, sentinel error, refusal *Error) error {
 	}
 	return err
 }
+
+// refuseNothing is for what was to be taken away and is not there.
+func refuseNothing(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
+}

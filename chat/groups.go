@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
@@ -149,10 +148,7 @@ func (s *Service) DeleteGroup(ctx context.Context, caller Caller, chatID int64) 
 		if err != nil {
 			return err
 		}
-		if mine.Role != store.Owner {
-			return errOwnerRequired()
-		}
-		return deleteChat(tx, c, caller.UserID, s.now())
+		return s.deleteOwn(tx, c, mine)
 	})
 }
 
@@ -210,15 +206,6 @@ func changes(before, after Chat) string {
 		}
 	}
 	return eventData(told)
-}
-
-// eventData encodes what else an event has to tell.
-func eventData(told map[string]string) string {
-	data, err := json.Marshal(told)
-	if err != nil {
-		panic(err) // strings can always be encoded
-	}
-	return string(data)
 }
 
 // lockGroup locks a group that the caller is in, and finds it and their place in

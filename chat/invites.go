@@ -157,10 +157,11 @@ func (s *Service) AcceptInvite(ctx context.Context, caller Caller, token, key st
 
 // lockManaged locks a group that the caller may add people to, or refuses.
 func lockManaged(tx *store.Tx, caller Caller, chatID int64) error {
-	if err := tx.LockChat(caller.UserID, chatID); err != nil {
-		return refuse(err, store.ErrNotFound, errNotParticipant())
+	c, mine, err := lockGroup(tx, caller, chatID)
+	if err == nil && !canManage(mine, c) {
+		err = errAdminRequired()
 	}
-	return managed(tx, caller, chatID)
+	return err
 }
 
 // managed refuses who may not add people to a group.

@@ -129,6 +129,25 @@ func (s *Service) SendAll(ctx context.Context, caller Caller, d Draft, texts []s
 	return sent, err
 }
 
+// messageOf finds a message that the caller sees, or returns NotFound.
+func messageOf(tx *store.Tx, caller Caller, id int64) (Message, error) {
+	m, err := tx.FindMessage(caller.UserID, id)
+	return m, refuse(err, store.ErrNotFound, errNoSuchMessage())
+}
+
+// lockMessage is messageOf for an Update that changes something about it: its
+// chat is locked.
+func lockMessage(tx *store.Tx, caller Caller, id int64) (Message, error) {
+	m, err := messageOf(tx, caller, id)
+	if err != nil {
+		return Message{}, err
+	}
+	if err := tx.LockChat(caller.UserID, m.ChatID); err != nil {
+		return Message{}, refuse(err, store.ErrNotFound, errNoSuchMessage())
+	}
+	return messageOf(tx, caller, id)
+}
+
 // content is a text that is to be stored. What it may say about people is found
 // before the transaction begins.
 type content struct {
@@ -312,3 +331,13 @@ func validateText(field, text string) error {
 
 // storable tells whether a text is one that both engines can hold.
 func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// errNoSuchMessage answers for a message that one may not see, that one has
+// hidden, and that does not exist alike.
+func errNoSuchMessage() *Error {
+	return &Error{Kind: NotFound, Code: "message_not_found", Message: "There is no such message."}
+}
+
+func errMessageDeleted() *Error {
+	return invalid("", "message_deleted", "This message has been deleted.")
+}

@@ -2,13 +2,13 @@ package chat_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/chat"
@@ -350,9 +350,9 @@ func TestSendInOrderOfTime(t *testing.T) {
 	r, elsewhere := newRules(t, database), newRules(t, database)
 	alice, bob := r.person(t), r.person(t)
 	group := r.group(t, alice, bob)
-	db, err := sql.Open("pgx", database)
+	db, err := pgx.Connect(t.Context(), database)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	t.Cleanup(func() { require.NoError(t, db.Close(context.WithoutCancel(t.Context()))) })
 
 	type answer struct {
 		chat.Message
@@ -370,11 +370,11 @@ func TestSendInOrderOfTime(t *testing.T) {
 		}()
 		require.Eventually(t, func() bool {
 			var waits bool
-			require.NoError(t, db.QueryRowContext(t.Context(), `
+			err := db.QueryRow(t.Context(), `
 				SELECT count(*) > 0 FROM pg_locks
 				WHERE locktype = 'advisory' AND NOT granted
-					AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&waits))
-			return waits
+					AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&waits)
+			return err == nil && waits
 		}, time.Minute, time.Millisecond)
 		free = time.Now().UTC().Truncate(time.Microsecond)
 		return nil

@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
@@ -113,6 +112,9 @@ func (s *Service) Vote(ctx context.Context, caller Caller, messageID int64, choi
 		return Poll{}, errNoSuchOption("options")
 	}
 	choices = slices.Compact(slices.Sorted(slices.Values(choices)))
+	if choices == nil {
+		choices = []int{} // which events tell as an empty list
+	}
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		now := s.now()
 		m, poll, err := lockPoll(tx, caller, messageID, now)
@@ -148,7 +150,7 @@ func (s *Service) Vote(ctx context.Context, caller Caller, messageID int64, choi
 		}
 		e := store.Event{Type: store.PollVoted, ChatID: m.ChatID, Message: &m, Data: "{}", At: now}
 		if !poll.Anonymous { // else not even the log knows who it was
-			e.ActorID, e.Data = caller.UserID, votesData(choices)
+			e.ActorID, e.Data = caller.UserID, eventData(map[string][]int{"options": choices})
 		}
 		return tx.AppendEvent(e)
 	})
@@ -180,17 +182,6 @@ func (s *Service) pollOf(tx *store.Tx, caller Caller, messageID int64) (Poll, er
 		return Poll{}, errNoSuchPoll()
 	}
 	return *found, nil
-}
-
-func votesData(choices []int) string {
-	if choices == nil {
-		choices = []int{}
-	}
-	data, err := json.Marshal(map[string][]int{"options": choices})
-	if err != nil {
-		panic(err) // numbers can always be encoded
-	}
-	return string(data)
 }
 
 // ClosePoll ends a poll and returns how it stands. Its sender may, and the owner

@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strconv"
 
@@ -59,7 +58,7 @@ func (s *Service) React(ctx context.Context, caller Caller, messageID int64, emo
 		m.HasReactions = true
 		return tx.AppendEvent(store.Event{
 			Type: store.ReactionAdded, ChatID: m.ChatID, ActorID: caller.UserID, Message: &m,
-			Data: emojiData(emoji), At: reaction.CreatedAt,
+			Data: eventData(map[string]string{"emoji": emoji}), At: reaction.CreatedAt,
 		})
 	})
 	return reaction, err
@@ -87,17 +86,9 @@ func (s *Service) Unreact(ctx context.Context, caller Caller, messageID int64, e
 		}
 		return tx.AppendEvent(store.Event{
 			Type: store.ReactionRemoved, ChatID: m.ChatID, ActorID: caller.UserID, Message: &m,
-			Data: emojiData(emoji), At: s.now(),
+			Data: eventData(map[string]string{"emoji": emoji}), At: s.now(),
 		})
 	})
-}
-
-// refuseNothing is for what was to be taken away and is not there.
-func refuseNothing(err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	return err
 }
 
 // Reactions lists the emojis on a message in the order in which they came first,
@@ -152,33 +143,6 @@ func emojiOf(s string) (string, error) {
 	return emoji, nil
 }
 
-func emojiData(emoji string) string {
-	data, err := json.Marshal(map[string]string{"emoji": emoji})
-	if err != nil {
-		panic(err) // a string can always be encoded
-	}
-	return string(data)
-}
-
-// messageOf finds a message that the caller sees, or returns NotFound.
-func messageOf(tx *store.Tx, caller Caller, id int64) (Message, error) {
-	m, err := tx.FindMessage(caller.UserID, id)
-	return m, refuse(err, store.ErrNotFound, errNoSuchMessage())
-}
-
-// lockMessage is messageOf for an Update that changes something about it: its
-// chat is locked.
-func lockMessage(tx *store.Tx, caller Caller, id int64) (Message, error) {
-	m, err := messageOf(tx, caller, id)
-	if err != nil {
-		return Message{}, err
-	}
-	if err := tx.LockChat(caller.UserID, m.ChatID); err != nil {
-		return Message{}, refuse(err, store.ErrNotFound, errNoSuchMessage())
-	}
-	return messageOf(tx, caller, id)
-}
-
 // mayAnswer returns Forbidden as notBlockedAt does, and Invalid if a message has
 // been deleted.
 func mayAnswer(tx *store.Tx, caller Caller, m Message) error {
@@ -189,27 +153,4 @@ func mayAnswer(tx *store.Tx, caller Caller, m Message) error {
 		return errMessageDeleted()
 	}
 	return nil
-}
-
-// notBlockedAt returns Forbidden if a message is in a chat with somebody who has
-// blocked the caller.
-func notBlockedAt(tx *store.Tx, caller Caller, m Message) error {
-	if m.ChatKind != store.DirectChat {
-		return nil
-	}
-	c, err := chatOf(tx, caller, m.ChatID)
-	if err != nil {
-		return err
-	}
-	return notBlocked(tx, User{ID: c.OtherThan(caller.UserID)}, caller)
-}
-
-// errNoSuchMessage answers for a message that one may not see, that one has
-// hidden, and that does not exist alike.
-func errNoSuchMessage() *Error {
-	return &Error{Kind: NotFound, Code: "message_not_found", Message: "There is no such message."}
-}
-
-func errMessageDeleted() *Error {
-	return invalid("", "message_deleted", "This message has been deleted.")
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/caddymsg/messaging/store"
@@ -43,7 +42,7 @@ func (s *Service) moveWatermarks(
 ) (Watermarks, error) {
 	var marks Watermarks
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
-		c, before, err := lockedPlace(tx, caller, chatID)
+		c, before, err := lockPlace(tx, caller, chatID)
 		if err != nil {
 			return err
 		}
@@ -77,16 +76,14 @@ func appendWatermarks(tx *store.Tx, before, after store.Participant, at time.Tim
 	e := store.Event{ChatID: after.ChatID, ActorID: after.UserID, UserID: after.UserID, At: at}
 	switch {
 	case after.ReadSeq != before.ReadSeq:
-		e.Type, e.Data = store.ChatRead, seqData(after.ReadSeq)
+		e.Type, e.Data = store.ChatRead, eventData(map[string]int64{"seq": after.ReadSeq})
 	case after.DeliveredSeq != before.DeliveredSeq:
-		e.Type, e.Data = store.ChatDelivered, seqData(after.DeliveredSeq)
+		e.Type, e.Data = store.ChatDelivered, eventData(map[string]int64{"seq": after.DeliveredSeq})
 	default:
 		return appendSettings(tx, after, at)
 	}
 	return tx.AppendEvent(e)
 }
-
-func seqData(seq int64) string { return `{"seq":` + strconv.FormatInt(seq, 10) + `}` }
 
 // Reader is a participant who has read a message.
 type Reader = store.Reader

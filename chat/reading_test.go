@@ -53,7 +53,7 @@ func TestWatermarks(t *testing.T) {
 			r.committed()
 			return chat.Watermarks{}, err
 		}
-		const settings = `chat.settings {"muted_until":null,"archived":false,"marked_unread":false}`
+		const settings = `chat.settings {"archived":false,"marked_unread":false,"muted_until":null}`
 		r.committed()
 		for _, s := range []step{
 			{"nothing has come", delivered(0), marks(0, 0, 5, false), ""},

@@ -999,7 +999,7 @@ func (g *game) lookAtMessage(t *rapid.T, p *person, m *said, id int64) {
 		var shown chat.Readers
 		for _, other := range m.in.byID() {
 			place := m.in.places[other]
-			if other == m.by {
+			if other == m.by || place.joined.After(m.at) {
 				continue
 			}
 			if place.delivered >= m.seq {
@@ -1007,7 +1007,9 @@ func (g *game) lookAtMessage(t *rapid.T, p *person, m *said, id int64) {
 			}
 			if place.read >= m.seq {
 				shown.Read++
-				shown.List = append(shown.List, chat.Reader{UserID: other.UserID, Username: other.shown(), ReadSeq: place.read})
+				shown.List = append(shown.List, chat.Reader{
+					UserID: other.UserID, Username: other.shown(), ReadSeq: place.read, JoinedAt: place.joined,
+				})
 			}
 		}
 		if shown.List = part(shown.List, offset, limit); len(shown.List) == 0 {
@@ -1310,7 +1312,7 @@ func (g *game) shown(m *said, p *person) chat.Message {
 func (g *game) shownWithReaders(m *said, p *person) chat.Message {
 	shown := g.shown(m, p)
 	for _, other := range m.in.byID() {
-		if other != m.by && m.in.places[other].read >= m.seq {
+		if place := m.in.places[other]; other != m.by && place.read >= m.seq && !place.joined.After(m.at) {
 			shown.ReadBy = append(shown.ReadBy, other.shown())
 		}
 	}

@@ -55,6 +55,7 @@ const (
 	free   = "404 not_blocked"
 	inside = "400 already_a_participant"
 	cred   = "400 bad_credentials"
+	last   = "400 last_admin"
 )
 
 // The usual rows.
@@ -90,7 +91,7 @@ var authorisation = map[string]access{
 	"get-user":    {ask: "/v1/users/alice", want: signedIn},
 	"get-me":      {ask: "/v1/me", want: signedIn},
 	"update-me":   {ask: `/v1/me {"about":"text"}`, want: signedIn},
-	"delete-me":   {ask: "/v1/me", want: signedIn},
+	"delete-me":   {ask: "/v1/me", want: answers{who, yes, yes, yes, yes, yes, last, who}},
 	"list-blocks": {ask: "/v1/blocks", want: signedIn},
 	"block":       {ask: "/v1/blocks/nina", want: signedIn},
 	"unblock":     {ask: "/v1/blocks/bob", want: answers{who, free, free, free, yes, free, free, who}},

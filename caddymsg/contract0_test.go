@@ -587,7 +587,7 @@ func usersByID(t *testing.T, s *frontdoor.Server) {
 		{"no id: 0", ulf, "GET /v1/messages/p2p/0", "", 400, "user_not_found", "dest_username"},
 		{"no id: too high", ulf, "GET /v1/messages/p2p/99999999999999999999", "", 400, "user_not_found", "dest_username"},
 	})
-	t.Run("a username wins over an id", func(t *testing.T) {
+	t.Run("a username that is the id of another", func(t *testing.T) {
 		namesake := frontdoor.SignUp(t, s.URL, umaID)
 		sent := send(t, ulf, umaID, "to a name of digits")
 		require.Equal(t, []int64{sent.ID}, idsOf(list(namesake, "/v1/messages")))
@@ -596,7 +596,8 @@ func usersByID(t *testing.T, s *frontdoor.Server) {
 		}
 		add(t, ulf, group, "uma")
 		require.Equal(t, umaID, ulf.Post(participants, `{"username":"`+umaID+`"}`).Want(200).Field("username"))
-		ulf.Delete(participants + "/" + umaID).Want(200)
+		requireAnswer(t, ulf.Delete(participants+"/"+umaID), 400, "user_ambiguous", "username")
+		ulf.Delete(participants + "/" + fmt.Sprint(namesake.Get("/v1/me").Want(200).Field("id"))).Want(200)
 		namesake.Get(fmt.Sprintf("/v1/messages/group/%d", group)).Want(403)
 		uma.Get(fmt.Sprintf("/v1/messages/group/%d", group)).Want(200)
 	})

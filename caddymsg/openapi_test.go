@@ -680,6 +680,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{auditLog, root, nil, "?action=nonsense", "", "", 400},
 		{auditLog, nobody, nil, "", "", "", 401},
 		{auditLog, alice, nil, "", "", "", 403},
+		{leave, root, nil, "", "", "", 400}, // the only administrator
 		{leave, eve, nil, "", "", foreign, 403},
 		{leave, eve, nil, "", "", "", 200},
 		{leave, eve, nil, "", "", "", 401},

@@ -112,7 +112,7 @@ func (a *API) registerUsers() {
 	register(a, tag(a.operation(http.MethodPatch, "/v1/me", "update-me",
 		"Change one's own account: what is given", 400, 413)), a.updateMe)
 	register(a, tag(a.operation(http.MethodDelete, "/v1/me", "delete-me",
-		"Delete one's own account, for good; the messages stay, of a deleted user")), a.deleteMe)
+		"Delete one's own account, for good; the messages stay, of a deleted user", 400)), a.deleteMe)
 }
 
 func (a *API) listUsers(ctx context.Context, in *listUsersInput) (*usersOutput, error) {

@@ -147,6 +147,10 @@ func TestCreateAccount(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, chat.Caller{UserID: user.ID, Username: "alice", Admin: true, Address: "192.0.2.7"}, caller)
 
+		other := username("other") // there has to be one
+		other.Admin = true
+		_, err = s.CreateAccount(t.Context(), operator, other, "password", "")
+		require.NoError(t, err)
 		no := false
 		s.change(t, user, chat.AccountChange{Admin: &no}, nil)
 		s.requireSignedIn(t, token, user) // and no admin any more

@@ -434,6 +434,10 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.LockUser(ada.ID)
 			return err
 		}, want: []string{"SEARCH users USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "LockAdmins", fn: func(tx *store.Tx) error {
+			_, err := tx.LockAdmins()
+			return err
+		}, want: []string{"users_admin"}, may: []string{"SCAN users USING INDEX users_admin"}},
 		{name: "UpdateUser", fn: func(tx *store.Tx) error {
 			yes, at := true, noon
 			_, err := tx.UpdateUser(ada.ID, store.UserChange{Admin: &yes, DeactivatedAt: &at})

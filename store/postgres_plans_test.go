@@ -511,6 +511,10 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.LockUser(one)
 			return err
 		}, 1, 10},
+		{"LockAdmins", func(tx *store.Tx) error {
+			_, err := tx.LockAdmins()
+			return err
+		}, 0, 30},
 		{"UpdateUser", func(tx *store.Tx) error {
 			yes, at := true, noon
 			_, err := tx.UpdateUser(one, store.UserChange{Admin: &yes, DeactivatedAt: &at})

@@ -200,6 +200,7 @@ func (s *Service) Authenticate(ctx context.Context, token []byte) (caller chat.C
 	}
 	caller = chat.Caller{
 		UserID: session.UserID, Username: session.Username, Admin: session.Admin, Address: addressOf(ctx),
+		SessionID: session.ID,
 	}
 	// Sliding, but a write only once in a hundredth of the lifetime.
 	expires := now.Add(s.opts.SessionLifetime)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddymsg/messaging/auth"
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/live"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -25,6 +26,7 @@ type backend struct {
 	identity string // of the database
 	hashing  *auth.HashQueue
 	metrics  *metrics
+	hub      *live.Hub
 	wake     chan struct{} // what is done behind the requests
 
 	mu     sync.Mutex
@@ -39,6 +41,7 @@ type backend struct {
 func newBackend(identity string) *backend {
 	b := &backend{identity: identity, hashing: auth.NewHashQueue(), users: 1, wake: make(chan struct{}, 1), endWork: func() {}}
 	b.metrics = newMetrics(b)
+	b.hub = live.NewHub(live.Observer{Closed: func(live.Reason) {}, Delivered: func(int) {}})
 	return b
 }
 
@@ -57,7 +60,9 @@ func (b *backend) open(ctx context.Context, opts store.Options, log *slog.Logger
 			return s, err
 		}
 	}
-	b.work(chat.New(s, log))
+	rules := chat.New(s, log)
+	b.hub.Use(rules, log)
+	b.work(rules)
 	return s, nil
 }
 
@@ -88,6 +93,7 @@ func (b *backend) work(rules *chat.Service) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { rules.Run(ctx, b.wake) })
+	running.Go(func() { b.hub.Run(ctx) })
 	b.endWork = func() {
 		cancel()
 		running.Wait()
@@ -97,6 +103,7 @@ func (b *backend) work(rules *chat.Service) {
 // committed is told the events of each commit.
 func (b *backend) committed(events []store.Event) {
 	b.metrics.countEvents(events)
+	b.hub.Committed(events[len(events)-1].ID)
 	if !slices.ContainsFunc(events, chat.Wakes) {
 		return
 	}

@@ -224,7 +224,7 @@ func (h *Handler) open() (*v1.API, error) {
 		PasswordMinLength:  h.PasswordMinLength,
 		RegistrationClosed: h.Registration == "closed",
 	}, log)
-	return v1.New(v1.Options{Chat: rules, Auth: accounts, Cookies: cookies, Log: log})
+	return v1.New(v1.Options{Chat: rules, Auth: accounts, Cookies: cookies, Hub: h.backend.hub, Log: log})
 }
 
 // grantAdmin makes administrators of the accounts that the configuration names.

@@ -21,15 +21,15 @@ const (
 	retryMax = 2 * time.Second
 )
 
-// Run follows the log whenever somebody is connected, until ctx ends. There is one
-// Run a hub.
+// Run follows the log whenever somebody is connected, until ctx ends. One at a
+// time may run.
 func (h *Hub) Run(ctx context.Context) {
 	for {
+		h.follow(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-h.joined:
-			h.follow(ctx)
 		}
 	}
 }

@@ -333,13 +333,12 @@ func (h *Hub) deliver(e *Event) {
 		}
 		receivers += len(u.connections)
 	}
-	audience := store.AudienceOf(e.Type)
-	if audience != store.ToUser {
+	if e.ToChat() {
 		for _, u := range h.rooms[e.ChatID] {
 			to(u)
 		}
 	}
-	if u := h.users[e.UserID]; u != nil && audience != store.ToChat && (audience == store.ToUser || !slices.Contains(u.chats, e.ChatID)) {
+	if u := h.users[e.UserID]; u != nil && e.ToUser() && (!e.ToChat() || !slices.Contains(u.chats, e.ChatID)) {
 		to(u)
 	}
 	h.observe.Delivered(receivers)

@@ -45,6 +45,19 @@ func (tx *Tx) FindSessionByTokenHash(hash []byte) (Session, error) {
 	return s, nil
 }
 
+// FindSessionExpiry finds when a session of somebody who may sign in ends, or
+// ErrNotFound.
+func (tx *Tx) FindSessionExpiry(id int64) (time.Time, error) {
+	var expires int64
+	err := tx.one(`
+		SELECT s.expires_at FROM sessions s JOIN users u ON u.id = s.user_id
+		WHERE s.id = ?1 AND u.deleted_at IS NULL AND u.deactivated_at IS NULL`, []any{id}, &expires)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("find session expiry: %w", err)
+	}
+	return fromMicros(expires), nil
+}
+
 // ExtendSession moves a session's end; ErrNotFound if it was ended meanwhile.
 func (tx *Tx) ExtendSession(id int64, expires time.Time) error {
 	if err := tx.execOne(`UPDATE sessions SET expires_at = ?2 WHERE id = ?1`, id, micros(expires)); err != nil {

@@ -137,8 +137,7 @@ func (tx *Tx) LockUser(id int64) (User, error) {
 // them until the Update has ended.
 func (tx *Tx) LockAdmins() ([]int64, error) {
 	tx.writing = true // as far as the order of locks is concerned
-	scan := func(row scanner, id *int64) error { return row.Scan(id) }
-	found, err := list(tx, 4, scan, `
+	found, err := list(tx, 4, scanID, `
 		SELECT id FROM users WHERE admin = 1 AND deactivated_at IS NULL AND deleted_at IS NULL
 		ORDER BY id`+tx.dialect.forUpdate("users"))
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/caddymsg/messaging/auth"
+	"github.com/caddymsg/messaging/bus"
 	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/store"
 	v1 "github.com/caddymsg/messaging/v1"
@@ -73,10 +74,33 @@ type Handler struct {
 	// reload. Default: none.
 	Admin []string `json:"admin,omitempty"`
 
+	// The addresses of NATS servers, `nats://host:port` or, with TLS,
+	// `tls://host:port`, that tell the nodes that share a PostgreSQL database at once
+	// what the others have written, and who is online and typing. They are those of
+	// one cluster, and any of them will do. They may hold placeholders; a password or
+	// a token must be one. Default: PostgreSQL itself tells the nodes, but not who is
+	// online and typing.
+	Bus []string `json:"bus,omitempty"`
+
+	// A file with the credentials that the NATS servers ask for: a user's JWT and
+	// seed, as `nsc` makes it, or the seed of an nkey.
+	BusCredentials string `json:"bus_credentials,omitempty"`
+
+	// A file with the certificates of the authorities that sign those of the NATS
+	// servers. Default: those that the system trusts.
+	BusCA string `json:"bus_ca,omitempty"`
+
+	// A file with the certificate that is shown to NATS servers that ask for one.
+	BusCertificate string `json:"bus_certificate,omitempty"`
+
+	// A file with the key of that certificate.
+	BusKey string `json:"bus_key,omitempty"`
+
 	ctx      caddy.Context
-	database store.Options // resolved: it holds the password
-	identity string        // of the database
-	secret   string        // resolved; "" is to be found in the storage
+	database store.Options   // resolved: it holds the password
+	identity string          // of the database
+	bus      bus.NATSOptions // resolved: it may hold a password, too
+	secret   string          // resolved; "" is to be found in the storage
 	backend  *backend
 
 	// start opens the database, once, when Caddy really starts.
@@ -146,7 +170,7 @@ func (h *Handler) setDefaults() {
 // resolve replaces the placeholders. Secrets stay in unexported fields, which
 // the admin API does not show.
 func (h *Handler) resolve() error {
-	database, err := resolveDatabase("database", h.Database)
+	database, err := resolvePlaceholders("database", h.Database)
 	if err != nil {
 		return err
 	}
@@ -159,6 +183,9 @@ func (h *Handler) resolve() error {
 	}
 	if h.identity, err = store.Identity(database); err != nil {
 		return fmt.Errorf("database: %w", err)
+	}
+	if err := h.resolveBus(); err != nil {
+		return err
 	}
 	if h.secret, err = caddy.NewReplacer().ReplaceOrErr(h.SessionSecret, false, true); err != nil {
 		return fmt.Errorf("session_secret: %w", err)

@@ -87,7 +87,7 @@ func (b *backend) work(rules *chat.Service) {
 	b.endWork()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { rules.Run(ctx, b.wake) })
+	running.Go(func() { rules.Run(ctx, b.wake, chat.Work{}) })
 	b.endWork = func() {
 		cancel()
 		running.Wait()

@@ -318,7 +318,7 @@ func TestPostgresPlans(t *testing.T) {
 		}, 1, 5},
 		// With a look at the message, its chat and its sender.
 		{"ListEvents from the start", eventsBehind(0, 20, 20), 85, 250},
-		{"ListEvents, the last ones", eventsBehind(newest-5, 20, 5), 20, 70},
+		{"ListEvents, the last ones", eventsBehind(newest-5, 20, 5), 25, 80},
 		{"ListEvents, none", eventsBehind(newest, 20, 0), 5, 10},
 		{"NextSeq", func(tx *store.Tx) error {
 			_, err := tx.NextSeq(one, one, 1, noon)
@@ -656,7 +656,7 @@ func TestPostgresPlans(t *testing.T) {
 		}, 80, 300},
 		{"SetLastSeen", func(tx *store.Tx) error {
 			return tx.SetLastSeen([]store.Presence{{UserID: one, LastSeenAt: noon}, {UserID: another, LastSeenAt: noon}})
-		}, 2, 40},
+		}, 2, 80},
 		{"DeleteSessionsOf", func(tx *store.Tx) error {
 			ended, err := tx.DeleteSessionsOf(one)
 			return counted(1, len(ended), err)

@@ -26,16 +26,16 @@ func (tx *Tx) ListWatchable(userID int64, ids []int64) ([]Presence, error) {
 		return err
 	}
 	q := arguments{userID}
-	// CROSS JOIN has SQLite begin with the user's chats, for each of the few.
+	// A look into the user's chats for each of the few, and not through all who are
+	// in them, which is what PostgreSQL makes of EXISTS.
 	found, err := list(tx, len(ids), scan, `
 		SELECT u.id, u.last_seen_at FROM users u
 		WHERE u.id IN (`+among(&q, ids)+`)
 			AND u.presence_hidden = 0 AND u.deactivated_at IS NULL AND u.deleted_at IS NULL
 			AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.blocker_id = ?1 AND b.blocked_id = u.id)
 			AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.blocker_id = u.id AND b.blocked_id = ?1)
-			AND EXISTS (
-				SELECT 1 FROM participants mine CROSS JOIN participants theirs
-				WHERE mine.user_id = ?1 AND theirs.chat_id = mine.chat_id AND theirs.user_id = u.id)
+			AND (SELECT theirs.user_id FROM participants mine CROSS JOIN participants theirs
+				WHERE mine.user_id = ?1 AND theirs.chat_id = mine.chat_id AND theirs.user_id = u.id LIMIT 1) IS NOT NULL
 		ORDER BY u.id`, q...)
 	if err != nil {
 		return nil, fmt.Errorf("list watchable users: %w", err)

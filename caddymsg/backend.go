@@ -92,7 +92,7 @@ func (b *backend) work(rules *chat.Service) {
 	b.endWork()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { rules.Run(ctx, b.wake) })
+	running.Go(func() { rules.Run(ctx, b.wake, chat.Work{}) })
 	running.Go(func() { b.hub.Run(ctx) })
 	b.endWork = func() {
 		cancel()

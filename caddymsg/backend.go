@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
 
 	"github.com/caddymsg/messaging/auth"
+	"github.com/caddymsg/messaging/bus"
 	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/live"
 	"github.com/caddymsg/messaging/store"
@@ -29,6 +31,9 @@ type backend struct {
 	hashing  *auth.HashQueue
 	metrics  *metrics
 	hub      *live.Hub
+	bus      atomic.Pointer[openedBus] // nil until it is open
+	log      *slog.Logger              // of the last configuration
+	moveLog  func(*slog.Logger)
 	wake     chan struct{} // what is done behind the requests
 
 	mu            sync.Mutex
@@ -38,14 +43,15 @@ type backend struct {
 	shutdownDelay time.Duration
 	following     *task // the hub; as long as the store is open
 
-	working sync.Mutex
-	work    *task // what is done behind the requests
+	starting sync.Mutex // held to change what follows, and the bus
+	work     *task      // what is done behind the requests
 }
 
 // backendOptions are what handlers that share a backend should agree on: the last
 // to be started wins.
 type backendOptions struct {
 	store         store.Options
+	bus           bus.NATSOptions // without servers, PostgreSQL itself is the bus
 	shutdownDelay time.Duration
 }
 
@@ -57,6 +63,7 @@ func newBackend(identity string) *backend {
 		Delivered: func(connections int) { b.metrics.delivered.Add(float64(connections)) },
 	})
 	b.metrics = newMetrics(b)
+	b.log, b.moveLog = newMovingLog()
 	return b
 }
 
@@ -74,11 +81,15 @@ func (b *backend) open(ctx context.Context, opts backendOptions, log *slog.Logge
 			return s, err
 		}
 	}
-	rules := chat.New(s, log)
-	b.hub.Use(rules, log)
+	b.moveLog(log)
+	rules := chat.New(s, b.log)
+	b.hub.Use(rules, b.log)
 
-	b.working.Lock()
-	defer b.working.Unlock()
+	b.starting.Lock()
+	defer b.starting.Unlock()
+	if err := b.openBus(ctx, opts, s, rules); err != nil {
+		return s, err
+	}
 	b.work.end()
 	b.work = begin(func(ctx context.Context) { rules.Run(ctx, b.wake) })
 	return s, nil
@@ -107,7 +118,11 @@ func (b *backend) openOnce(ctx context.Context, opts backendOptions) (s *store.S
 // committed is told the events of each commit.
 func (b *backend) committed(events []store.Event) {
 	b.metrics.countEvents(events)
-	b.hub.Committed(events[len(events)-1].ID)
+	last := events[len(events)-1].ID
+	b.hub.Committed(last)
+	if to := b.bus.Load(); to != nil {
+		to.Publish(bus.Log, strconv.AppendInt(nil, last, 10))
+	}
 	if !slices.ContainsFunc(events, chat.Wakes) {
 		return
 	}
@@ -139,8 +154,7 @@ func (b *backend) joined(transport string) {
 func (b *backend) left(transport string) {
 	b.metrics.live.WithLabelValues(transport).Dec()
 	if err := b.release(); err != nil {
-		// The log of the connection's configuration may have ended.
-		caddy.Log().Named("http.handlers.messaging").Error("release database", zap.Error(err))
+		b.log.Error("release database", "error", err)
 	}
 }
 
@@ -173,10 +187,13 @@ func (b *backend) release() error {
 		return nil
 	}
 	// Whoever opens it has a hold on it: nobody begins this anew.
-	b.working.Lock()
-	defer b.working.Unlock()
+	b.starting.Lock()
+	defer b.starting.Unlock()
 	b.work.end()
 	b.following.end()
+	if opened := b.bus.Load(); opened != nil {
+		opened.Close()
+	}
 	if err := b.store.Close(); err != nil {
 		return fmt.Errorf("close database %s: %w", b.identity, err)
 	}

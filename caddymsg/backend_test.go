@@ -151,7 +151,7 @@ func TestPoolReferences(t *testing.T) {
 // A backend stays open as long as a request needs it, and no longer.
 func TestBackendLeaves(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, newDatabase func(testing.TB) string) {
-		opts := store.Options{Database: newDatabase(t)}
+		opts := backendOptions{store: store.Options{Database: newDatabase(t)}}
 		b := newBackend("a database")
 		s, err := b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)

@@ -42,6 +42,17 @@ var options = map[string]func(h *Handler, value string) error{
 	"bcrypt_cost":         func(h *Handler, v string) error { return number(v, &h.BcryptCost) },
 	"registration":        func(h *Handler, v string) error { h.Registration = v; return nil },
 	"admin":               func(h *Handler, v string) error { h.Admin = append(h.Admin, v); return nil },
+	"bus":                 func(h *Handler, v string) error { h.Bus = append(h.Bus, v); return nil },
+	"bus_credentials":     func(h *Handler, v string) error { h.BusCredentials = v; return nil },
+	"bus_ca":              func(h *Handler, v string) error { h.BusCA = v; return nil },
+	"bus_certificate": func(h *Handler, v string) error {
+		if h.BusCertificate == "" {
+			h.BusCertificate = v
+		} else {
+			h.BusKey = v
+		}
+		return nil
+	},
 	"shutdown_delay": func(h *Handler, v string) error {
 		delay, err := caddy.ParseDuration(v)
 		h.ShutdownDelay = new(caddy.Duration(delay))
@@ -63,8 +74,12 @@ var options = map[string]func(h *Handler, value string) error{
 	"connections_per_address": func(h *Handler, v string) error { return limit(v, &h.ConnectionsPerAddress) },
 }
 
-// several are the options that take more than one value, and are read once for each.
-var several = []string{"admin"}
+// several are the options that take more than one value, and pairs those that take
+// two. They are read once for each.
+var (
+	several = []string{"admin", "bus"}
+	pairs   = []string{"bus_certificate"}
+)
 
 // number reads a number that is not 0, which would mean the default.
 func number(s string, into *int) (err error) {
@@ -89,16 +104,20 @@ func limit(s string, into *int) error {
 // UnmarshalCaddyfile sets the handler up from a block:
 //
 //	messaging [<matcher>] {
-//		api                 v1
-//		database            <path>|<postgres address>
-//		database_readers    <connections>
-//		database_writers    <connections>
-//		session_secret      <secret>
-//		session_lifetime    <duration>
-//		password_min_length <characters>
-//		bcrypt_cost         <4-31>
-//		registration        open|closed
-//		admin               <username>...
+//		api                     v1
+//		database                <path>|<postgres address>
+//		database_readers        <connections>
+//		database_writers        <connections>
+//		session_secret          <secret>
+//		session_lifetime        <duration>
+//		password_min_length     <characters>
+//		bcrypt_cost             <4-31>
+//		registration            open|closed
+//		admin                   <username>...
+//		bus                     <nats address>...
+//		bus_credentials         <file>
+//		bus_ca                  <file>
+//		bus_certificate         <certificate file> <key file>
 //		shutdown_delay          <duration>
 //		event_retention         <duration>|off
 //		connections_per_user    <number>|off
@@ -132,9 +151,15 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			values = append(values, d.Val())
 		}
 		switch {
-		case len(values) == 0 && slices.Contains(several, name):
-			return d.Errf("%s takes one value, or more", name)
-		case len(values) != 1 && !slices.Contains(several, name):
+		case slices.Contains(several, name):
+			if len(values) == 0 {
+				return d.Errf("%s takes one value, or more", name)
+			}
+		case slices.Contains(pairs, name):
+			if len(values) != 2 || values[0] == "" || values[1] == "" {
+				return d.Errf("%s takes two values", name)
+			}
+		case len(values) != 1:
 			return d.Errf("%s takes one value", name)
 		}
 		for _, value := range values {

@@ -89,11 +89,11 @@ func runs(cmd *cobra.Command, fn func(ctx context.Context, flags caddycmd.Flags)
 // copyDatabase copies a database, shows how far it is, and writes what it came
 // to.
 func copyDatabase(ctx context.Context, from, to string, out, progress io.Writer) error {
-	from, err := resolveDatabase("--from", from)
+	from, err := resolvePlaceholders("--from", from)
 	if err != nil {
 		return err
 	}
-	to, err = resolveDatabase("--to", to)
+	to, err = resolvePlaceholders("--to", to)
 	if err != nil {
 		return err
 	}

@@ -112,7 +112,7 @@ func withAccounts(ctx context.Context, flags caddycmd.Flags, cost int, fn func(a
 	if name == "" {
 		name = filepath.Join(caddy.AppDataDir(), "messaging.db")
 	}
-	database, err := resolveDatabase("--database", name)
+	database, err := resolvePlaceholders("--database", name)
 	if err != nil {
 		return err
 	}

@@ -14,20 +14,20 @@ var (
 	onePlaceholder = regexp.MustCompile(`^\{(env|file)\.[^{}]*\}$`)
 )
 
-// resolveDatabase replaces the placeholders in the name of a database. What is
-// the name of the option or flag that it comes from.
-func resolveDatabase(what, value string) (string, error) {
-	database, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
+// resolvePlaceholders replaces the placeholders in an address or a path. What is the
+// name of the option or flag that it comes from.
+func resolvePlaceholders(what, value string) (string, error) {
+	resolved, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
 	switch {
 	case err != nil && onePlaceholder.MatchString(value):
 		return "", fmt.Errorf("%s: %w", what, err)
 	case err != nil:
 		// What stands in braces may be a piece of a password.
 		return "", fmt.Errorf("%s: a placeholder in it is unknown or empty; in an address, a brace is written %%7B or %%7D", what)
-	case database == "":
+	case resolved == "":
 		return "", fmt.Errorf("%s: it is empty", what)
 	}
-	return database, nil
+	return resolved, nil
 }
 
 // writtenPassword tells whether an address of a database holds a password that

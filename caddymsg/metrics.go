@@ -75,6 +75,9 @@ func newMetrics(b *backend) *metrics {
 		gauge("messaging_updates_waiting", "Updates that wait for their commit.", func() int { return b.stats().Waiting }),
 		gauge("messaging_database_connections", "Connections to the database.", func() int { return b.stats().Connections }),
 	}
+	if (store.Options{Database: b.identity}).Shared() {
+		m.all = append(m.all, gauge("messaging_bus_healthy", "Whether this server hears of other nodes at once: 1, or 0.", b.busHealthy))
+	}
 	return m
 }
 

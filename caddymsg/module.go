@@ -19,6 +19,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/caddymsg/messaging/auth"
+	"github.com/caddymsg/messaging/bus"
 	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/live"
 	"github.com/caddymsg/messaging/store"
@@ -74,6 +75,28 @@ type Handler struct {
 	// reload. Default: none.
 	Admin []string `json:"admin,omitempty"`
 
+	// The addresses of NATS servers, `nats://host:port` or, with TLS,
+	// `tls://host:port`, that tell the nodes that share a PostgreSQL database at once
+	// what the others have written, and who is online and typing. They are those of
+	// one cluster, and any of them will do. They may hold placeholders; a password or
+	// a token must be one. Default: PostgreSQL itself tells the nodes, but not who is
+	// online and typing.
+	Bus []string `json:"bus,omitempty"`
+
+	// A file with the credentials that the NATS servers ask for: a user's JWT and
+	// seed, as `nsc` makes it, or the seed of an nkey.
+	BusCredentials string `json:"bus_credentials,omitempty"`
+
+	// A file with the certificates of the authorities that sign those of the NATS
+	// servers. Default: those that the system trusts.
+	BusCA string `json:"bus_ca,omitempty"`
+
+	// A file with the certificate that is shown to NATS servers that ask for one.
+	BusCertificate string `json:"bus_certificate,omitempty"`
+
+	// A file with the key of that certificate.
+	BusKey string `json:"bus_key,omitempty"`
+
 	// How long the open connections may take to end when the server ends, or when
 	// its configuration does not name the database any more. They end one after
 	// another within that time, so that not all clients come back at once. 0 ends
@@ -94,9 +117,10 @@ type Handler struct {
 	ConnectionsPerAddress int `json:"connections_per_address,omitempty"`
 
 	ctx      caddy.Context
-	database store.Options // resolved: it holds the password
-	identity string        // of the database
-	secret   string        // resolved; "" is to be found in the storage
+	database store.Options   // resolved: it holds the password
+	identity string          // of the database
+	bus      bus.NATSOptions // resolved: it may hold a password, too
+	secret   string          // resolved; "" is to be found in the storage
 	backend  *backend
 
 	// start opens the database, once, when Caddy really starts.
@@ -178,7 +202,7 @@ func (h *Handler) setDefaults() {
 // resolve replaces the placeholders. Secrets stay in unexported fields, which
 // the admin API does not show.
 func (h *Handler) resolve() error {
-	database, err := resolveDatabase("database", h.Database)
+	database, err := resolvePlaceholders("database", h.Database)
 	if err != nil {
 		return err
 	}
@@ -191,6 +215,9 @@ func (h *Handler) resolve() error {
 	}
 	if h.identity, err = store.Identity(database); err != nil {
 		return fmt.Errorf("database: %w", err)
+	}
+	if err := h.resolveBus(); err != nil {
+		return err
 	}
 	if h.secret, err = caddy.NewReplacer().ReplaceOrErr(h.SessionSecret, false, true); err != nil {
 		return fmt.Errorf("session_secret: %w", err)
@@ -239,7 +266,7 @@ func (h *Handler) Validate() error {
 // open opens the database and makes the API over it.
 func (h *Handler) open() (*v1.API, error) {
 	s, err := h.backend.open(h.ctx, backendOptions{
-		store: h.database, shutdownDelay: time.Duration(*h.ShutdownDelay),
+		store: h.database, bus: h.bus, shutdownDelay: time.Duration(*h.ShutdownDelay),
 	}, h.ctx.Slogger())
 	if err != nil {
 		return nil, err
@@ -313,10 +340,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 	ctx, cancel := context.WithCancel(auth.WithRequest(r.Context(), requestFacts(r)))
 	defer cancel()
-	defer endAtExit(w, cancel)()
+	response := &statusWriter{ResponseWriter: w}
+	defer endAtExit(response, cancel)()
 
 	r = r.WithContext(ctx)
-	response := &statusWriter{ResponseWriter: w}
 	h.backend.metrics.open.Inc()
 	defer func() {
 		h.backend.metrics.open.Dec()

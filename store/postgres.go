@@ -38,6 +38,7 @@ type postgres struct {
 
 	mu      sync.Mutex // guards closed, and the first of working against its end
 	closed  bool
+	closing chan struct{} // closed with it
 	working sync.WaitGroup
 }
 
@@ -82,6 +83,7 @@ func openPostgres(ctx context.Context, opts Options) (_ *postgres, err error) {
 		// watch instead (SERIALIZABLE) makes most Updates of a busy chat fail
 		// and start anew.
 		isolation: sql.LevelReadCommitted,
+		closing:   make(chan struct{}),
 	}
 	config, err := parsePostgres(opts.Database)
 	if err != nil {
@@ -533,6 +535,9 @@ func (p *postgres) stats() Stats {
 func (p *postgres) close() error {
 	p.mu.Lock()
 	closed := p.closed
+	if !closed {
+		close(p.closing)
+	}
 	p.closed = true
 	p.mu.Unlock()
 	p.working.Wait()

@@ -195,6 +195,9 @@ func (s *sqlite) update(ctx context.Context, fn func(*Tx) error) error {
 	return s.writer.do(ctx, fn)
 }
 
+func (*sqlite) listen(context.Context, string, func(string)) error { return ErrNotShared }
+func (*sqlite) notify(context.Context, string, string) error       { return ErrNotShared }
+
 func (s *sqlite) stats() Stats {
 	return Stats{
 		Connections: s.readers.Stats().OpenConnections + s.writing.Stats().OpenConnections,

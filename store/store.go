@@ -67,6 +67,8 @@ type engine interface {
 	viewOne(ctx context.Context, fn func(*Tx) error) error
 	update(ctx context.Context, fn func(*Tx) error) error
 	configure(ctx context.Context, opts Options) error
+	listen(ctx context.Context, channel string, receive func(payload string)) error
+	notify(ctx context.Context, channel, payload string) error
 	stats() Stats
 	close() error
 }
@@ -111,6 +113,10 @@ func (o Options) Validate() error {
 	return nil
 }
 
+// Shared tells whether the database is one that several nodes may use at the same
+// time.
+func (o Options) Shared() bool { return isPostgres(o.Database) }
+
 // Configure takes over new numbers of connections, and for connections that
 // are yet to be made the rest of an address with the same [Identity]: its user's
 // password, and how to connect. It fails, and takes over nothing, if one can't
@@ -154,6 +160,23 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 	return s.engine.update(ctx, fn)
 }
 
+// ErrNotShared says that nobody else uses the database, who could be listened to.
+var ErrNotShared = errors.New("the database is for one process")
+
+// Listen hands what is sent to a channel, by [Store.Notify] of any node, to receive,
+// one after another, and first an empty payload, when it has begun to listen. It has
+// a connection of its own, and returns when that is lost, when ctx ends or when the
+// store is closed, always with an error. Receive must not block.
+func (s *Store) Listen(ctx context.Context, channel string, receive func(payload string)) error {
+	return s.engine.listen(ctx, channel, receive)
+}
+
+// Notify sends a short payload to a channel. It is a commit of its own: within that
+// of an Update it would have all commits of the database wait for each other.
+func (s *Store) Notify(ctx context.Context, channel, payload string) error {
+	return s.engine.notify(ctx, channel, payload)
+}
+
 // Stats are numbers for metrics.
 type Stats struct {
 	// Connections that are open to the database.
@@ -165,7 +188,8 @@ type Stats struct {
 // Stats tells how busy the store is.
 func (s *Store) Stats() Stats { return s.engine.stats() }
 
-// Close refuses new work, finishes what has begun, and closes the database.
+// Close refuses new work, finishes what has begun, stops listening, and closes the
+// database.
 func (s *Store) Close() error { return s.engine.close() }
 
 // Tx is a transaction. Its methods are the repositories.

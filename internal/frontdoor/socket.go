@@ -113,8 +113,8 @@ func (c *Client) Socket(path string, header ...string) *Socket {
 // wait bounds what is read next.
 func (s *Socket) wait() { _ = s.SetReadDeadline(time.Now().Add(patience)) }
 
-// Frame is a frame as clients send it. first has its opcode and its flags.
-func Frame(first byte, payload []byte) []byte {
+// Masked is a frame as clients send it. first has its opcode and its flags.
+func Masked(first byte, payload []byte) []byte {
 	return frame(first, 0x80, len(payload), payload)
 }
 
@@ -152,7 +152,7 @@ func frame(first, masked byte, length int, payload []byte) []byte {
 // Send sends a text.
 func (s *Socket) Send(text string) {
 	s.tb.Helper()
-	s.SendBytes(Frame(Final|OpText, []byte(text)))
+	s.SendBytes(Masked(Final|OpText, []byte(text)))
 }
 
 // SendBytes sends bytes as they are.
@@ -204,7 +204,7 @@ func (s *Socket) TryNext() (SocketFrame, error) {
 		case err != nil:
 			return SocketFrame{}, err
 		case first == Final|OpPing:
-			s.SendBytes(Frame(Final|OpPong, payload))
+			s.SendBytes(Masked(Final|OpPong, payload))
 			continue
 		case first == Final|OpPong:
 			continue
@@ -257,7 +257,7 @@ func (s *Socket) WantClose(code int) (reason string) {
 		if first != Final|OpClose {
 			continue
 		}
-		_, _ = s.Write(Frame(Final|OpClose, payload[:min(2, len(payload))])) // it may not wait for this
+		_, _ = s.Write(Masked(Final|OpClose, payload[:min(2, len(payload))])) // it may not wait for this
 		if len(payload) < 2 || int(binary.BigEndian.Uint16(payload)) != code {
 			s.tb.Fatalf("closed with %x, want %d", payload, code)
 		}

@@ -103,7 +103,7 @@ func (l *line) send(frames []byte) error {
 }
 
 func (l *line) write(p []byte) (int, error) {
-	if err := l.Conn.SetWriteDeadline(time.Now().Add(writeWithin)); err != nil {
+	if err := l.SetWriteDeadline(time.Now().Add(writeWithin)); err != nil {
 		return 0, err
 	}
 	return l.Conn.Write(p)
@@ -135,7 +135,7 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		_ = conn.Close() // that is the error
 		return nil, nil, err
 	}
-	pending, _ := rw.Reader.Peek(rw.Reader.Buffered()) // there are so many
+	pending, _ := rw.Peek(rw.Reader.Buffered()) // there are so many
 	u.line.Conn, u.line.pending = conn, bytes.Clone(pending)
 	u.line.heard.Store(true)
 	u.line.received()

@@ -182,7 +182,7 @@ type webSocket struct {
 	wire       framed
 	line       line
 	ws         *websocket.Conn
-	ctx        context.Context //nolint:containedctx // of the connection's life
+	ctx        context.Context // of the connection's life
 	cancel     context.CancelFunc
 	heartbeat  *time.Timer
 

@@ -3,6 +3,7 @@ package v1
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -112,7 +113,7 @@ func validate(schema *huma.Schema, data []byte) error {
 		return nil
 	}
 	p := &Problem{Status: http.StatusBadRequest, Code: "malformed_request", Detail: "The command can't be understood."}
-	if detail, ok := result.Errors[0].(*huma.ErrorDetail); ok {
+	if detail := (*huma.ErrorDetail)(nil); errors.As(result.Errors[0], &detail) {
 		p.Field, p.Detail = fault(detail)
 	}
 	return p

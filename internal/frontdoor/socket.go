@@ -132,7 +132,7 @@ func frame(first, masked byte, length int, payload []byte) []byte {
 	b := []byte{first}
 	switch {
 	case length < 126:
-		b = append(b, masked|byte(length))
+		b = append(b, masked|byte(length&0x7f))
 	case length < 1<<16:
 		b = binary.BigEndian.AppendUint16(append(b, masked|126), uint16(length))
 	default:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,10 +53,8 @@ func (h *Handler) resolveBus() (err error) {
 	if err := h.bus.Validate(); err != nil {
 		return err
 	}
-	for _, value := range h.Bus {
-		if writtenToken(value) {
-			return errors.New("bus: a password or a token that is written here is shown by Caddy's admin API; put it, or the whole address, into an environment variable: bus {env.NATS_URL}")
-		}
+	if slices.ContainsFunc(h.Bus, writtenToken) {
+		return errors.New("bus: a password or a token that is written here is shown by Caddy's admin API; put it, or the whole address, into an environment variable: bus {env.NATS_URL}")
 	}
 	return nil
 }

@@ -53,8 +53,9 @@ const (
 	// maxClashes bounds how often an Update is tried again that adds a row that
 	// is there: mostly it has been there before, and it is of no use.
 	maxClashes = 2
-	// standardPool is how many connections read, and how many write. Five
-	// nodes of them fit into the hundred that PostgreSQL allows by itself.
+	// standardPool is how many connections read, and how many write. Four nodes
+	// of them, with one more that listens, fit into the hundred that PostgreSQL
+	// allows by itself.
 	standardPool = 10
 )
 

@@ -78,6 +78,7 @@ func New(opts Options) (*API, error) {
 	a.registerAudit()
 	a.registerSearch()
 	a.registerPolls()
+	a.registerWebSocket()
 	if err := a.registerDocs(); err != nil {
 		return nil, err
 	}

@@ -66,6 +66,20 @@ func (c *Connection) Take() ([]*Event, *Closing) {
 	return events, nil
 }
 
+// Cursor is where the log goes on for a client that has been told all that Take has
+// returned: there may have been nothing for it for long. It is empty if there is
+// something to take.
+func (c *Connection) Cursor() string {
+	c.hub.mu.Lock() // what the hub has passed has been queued then
+	defer c.hub.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing != nil || !c.started || len(c.queue) > 0 {
+		return ""
+	}
+	return formatCursor(c.hub.epoch, max(c.position, c.hub.position))
+}
+
 // Close ends the connection: the transport is notified, and takes the closing.
 func (c *Connection) Close(closing Closing) {
 	c.mu.Lock()

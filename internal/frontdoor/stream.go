@@ -98,10 +98,11 @@ func (s *Stream) Next() StreamEvent {
 
 func (s *Stream) next() (e StreamEvent, ok bool) {
 	s.tb.Helper()
+	late := time.After(patience)
 	for {
 		select {
 		case e, ok = <-s.events:
-		case <-time.After(patience):
+		case <-late:
 			s.tb.Fatal("no event comes")
 		}
 		if e.ID != "" {

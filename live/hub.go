@@ -39,8 +39,12 @@ type Limits struct {
 	PerUser, PerAddress int
 }
 
-// Observer is told what metrics count. It must not block.
+// Observer is told what metrics count. It must not block, but for Left. What is
+// missing of it is not told.
 type Observer struct {
+	// Joined is told of each connection, by its transport, within [Hub.Join], and
+	// Left when it has left, within [Connection.Leave].
+	Joined, Left func(transport string)
 	// Closed is told of each connection that the hub ends.
 	Closed func(Reason)
 	// Delivered is told of each event, to how many connections it went.
@@ -81,6 +85,18 @@ type user struct {
 
 // NewHub makes a hub. [Hub.Use] gives it a log, [Hub.Run] runs it.
 func NewHub(observe Observer) *Hub {
+	if observe.Joined == nil {
+		observe.Joined = func(string) {}
+	}
+	if observe.Left == nil {
+		observe.Left = func(string) {}
+	}
+	if observe.Closed == nil {
+		observe.Closed = func(Reason) {}
+	}
+	if observe.Delivered == nil {
+		observe.Delivered = func(int) {}
+	}
 	return &Hub{
 		observe: observe, wake: make(chan struct{}, 1), joined: make(chan struct{}, 1),
 		users: map[int64]*user{}, rooms: map[int64][]*user{}, addresses: map[netip.Addr]int{},
@@ -129,6 +145,7 @@ func (h *Hub) Join(ctx context.Context, j Joining, limits Limits) (*Connection, 
 			return nil, err
 		}
 	}
+	h.observe.Joined(j.Transport)
 	err := h.load(ctx, c.user)
 	if err == nil {
 		// Not before: should the session end from now on, the hub hears of it.
@@ -232,25 +249,38 @@ func (h *Hub) chatsKnown(u *user) (log Log, known bool) {
 }
 
 func (h *Hub) leave(c *Connection) {
+	if !h.remove(c) {
+		return
+	}
+	// It counts until this has been told: who waits for the last one to leave waits
+	// for this, too.
+	h.observe.Left(c.joined.Transport)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.count--
+}
+
+// remove takes a connection out of where events come from, if it is there.
+func (h *Hub) remove(c *Connection) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	u := c.user
 	i := slices.Index(u.connections, c)
 	if i < 0 {
-		return
+		return false
 	}
 	u.connections = slices.Delete(u.connections, i, i+1)
-	h.count--
 	if h.addresses[c.joined.Address]--; h.addresses[c.joined.Address] == 0 {
 		delete(h.addresses, c.joined.Address)
 	}
 	if len(u.connections) > 0 {
-		return
+		return true
 	}
 	for len(u.chats) > 0 {
 		h.leaveRoom(u, u.chats[len(u.chats)-1])
 	}
 	delete(h.users, u.id)
+	return true
 }
 
 // enterRoom puts a connected user into a chat.
@@ -271,19 +301,19 @@ func (h *Hub) leaveRoom(u *user, chatID int64) {
 		u.since[chatID] = false
 	}
 	if i := slices.Index(u.chats, chatID); i >= 0 {
-		u.chats = remove(u.chats, i)
+		u.chats = without(u.chats, i)
 	}
 	room := h.rooms[chatID]
 	if i := slices.Index(room, u); i >= 0 {
-		h.rooms[chatID] = remove(room, i)
+		h.rooms[chatID] = without(room, i)
 	}
 	if len(h.rooms[chatID]) == 0 {
 		delete(h.rooms, chatID)
 	}
 }
 
-// remove is slices.Delete where the order does not matter.
-func remove[T any](s []T, i int) []T {
+// without is slices.Delete where the order does not matter.
+func without[T any](s []T, i int) []T {
 	last := len(s) - 1
 	s[i] = s[last]
 	clear(s[last:])

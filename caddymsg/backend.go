@@ -53,6 +53,8 @@ type backendOptions struct {
 	store         store.Options
 	bus           bus.NATSOptions // without servers, PostgreSQL itself is the bus
 	shutdownDelay time.Duration
+	// eventRetention is how long events are kept; 0 is for ever.
+	eventRetention time.Duration
 }
 
 func newBackend(identity string) *backend {
@@ -91,7 +93,7 @@ func (b *backend) open(ctx context.Context, opts backendOptions, log *slog.Logge
 		return s, err
 	}
 	b.work.end()
-	b.work = begin(func(ctx context.Context) { rules.Run(ctx, b.wake) })
+	b.work = begin(func(ctx context.Context) { rules.Run(ctx, b.wake, chat.Work{EventRetention: opts.eventRetention}) })
 	return s, nil
 }
 

@@ -267,6 +267,7 @@ func (h *Handler) Validate() error {
 func (h *Handler) open() (*v1.API, error) {
 	s, err := h.backend.open(h.ctx, backendOptions{
 		store: h.database, bus: h.bus, shutdownDelay: time.Duration(*h.ShutdownDelay),
+		eventRetention: max(0, time.Duration(h.EventRetention)), // below 0 is for ever
 	}, h.ctx.Slogger())
 	if err != nil {
 		return nil, err

@@ -481,7 +481,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{user, alice, []any{"nobody"}, "", "", "", 404},
 		{"GET /v1/me", alice, nil, "", "", "", 200},
 		{"GET /v1/me", nobody, nil, "", "", "", 401},
-		{change, alice, nil, "", `{"display_name":"Alice","email":"alice@example.com","locale":"en","about":"text"}`, "", 200},
+		{change, alice, nil, "", `{"display_name":"Alice","email":"alice@example.com","locale":"en","about":"text","presence":"hidden"}`, "", 200},
 		{change, alice, nil, "", `{"email":"nonsense"}`, "", 400},
 		{change, nobody, nil, "", `{}`, "", 401},
 		{change, alice, nil, "", `{}`, foreign, 403},

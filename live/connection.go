@@ -23,10 +23,11 @@ const (
 // transport calls [Connection.Start], then [Connection.Take] whenever it is
 // notified, and [Connection.Leave] at the end.
 type Connection struct {
-	hub    *Hub
-	user   *user
-	joined Joining
-	ends   time.Time // for its age
+	hub     *Hub
+	user    *user
+	joined  Joining
+	network netip.Prefix
+	ends    time.Time // for its age
 
 	mu       sync.Mutex
 	queue    []*Event
@@ -49,6 +50,13 @@ type Joining struct {
 	Notify func()
 }
 
+// ended tells whether the connection has been closed.
+func (c *Connection) ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing != nil
+}
+
 // Caller is who is connected. The names are those at the time of connecting.
 func (c *Connection) Caller() chat.Caller { return c.joined.Caller }
 
@@ -64,6 +72,19 @@ func (c *Connection) Take() ([]*Event, *Closing) {
 	c.queue = nil
 	c.notified = len(events) > 0
 	return events, nil
+}
+
+// Cursor is where the client is in the log, once it has all that was taken. There
+// is none as long as there is something to take.
+func (c *Connection) Cursor() (cursor string, ok bool) {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.started || len(c.queue) > 0 || c.closing != nil {
+		return "", false
+	}
+	return formatCursor(c.hub.epoch, max(c.position, c.hub.position)), true
 }
 
 // Close ends the connection: the transport is notified, and takes the closing.

@@ -60,6 +60,12 @@ func TestCaddyfileErrors(t *testing.T) {
 		"admin without a name":      {"messaging {\n admin\n}", []string{"admin", "or more"}},
 		"admin twice":               {"messaging {\n admin alice\n admin bob\n}", []string{"admin", "twice"}},
 		"admin with a block":        {"messaging {\n admin alice {\n  api v1\n }\n}", nil},
+		"bus without an address":    {"messaging {\n bus\n}", []string{"bus", "or more"}},
+		"bus twice":                 {"messaging {\n bus nats://a\n bus nats://b\n}", []string{"bus", "twice"}},
+		"two files of credentials":  {"messaging {\n bus_credentials a b\n}", []string{"bus_credentials", "one value"}},
+		"a certificate, no key":     {"messaging {\n bus_certificate a\n}", []string{"bus_certificate", "two values"}},
+		"a certificate, two keys":   {"messaging {\n bus_certificate a b c\n}", []string{"bus_certificate", "two values"}},
+		"an empty certificate":      {"messaging {\n bus_certificate \"\" b\n}", []string{"bus_certificate", "two values"}},
 		"block as a value":          {"messaging {\n database a.db {\n  api v1\n }\n}", nil},
 		"argument on the line":      {"messaging v1", []string{"messaging"}},
 		"argument behind a matcher": {"messaging /v1/* v1 {\n}", []string{"messaging"}},
@@ -74,6 +80,15 @@ func TestCaddyfileErrors(t *testing.T) {
 		"session_lifetime no duration":  {"messaging {\n session_lifetime long\n}", []string{"session_lifetime", "long"}},
 		// In the JSON, 0 is what stands for the default.
 		"session_lifetime 0": {"messaging {\n session_lifetime 0s\n}", []string{"session_lifetime"}},
+		"event_retention 0":  {"messaging {\n event_retention 0s\n}", []string{"event_retention", "off"}},
+
+		"event_retention no duration":         {"messaging {\n event_retention never\n}", []string{"event_retention", "never"}},
+		"event_retention negative":            {"messaging {\n event_retention -1h\n}", []string{"event_retention", "off"}},
+		"shutdown_delay no duration":          {"messaging {\n shutdown_delay off\n}", []string{"shutdown_delay", "off"}},
+		"connections_per_user 0":              {"messaging {\n connections_per_user 0\n}", []string{"connections_per_user", "off"}},
+		"connections_per_user negative":       {"messaging {\n connections_per_user -1\n}", []string{"connections_per_user", "off"}},
+		"connections_per_address no number":   {"messaging {\n connections_per_address many\n}", []string{"connections_per_address", "many"}},
+		"connections_per_address two numbers": {"messaging {\n connections_per_address 1 2\n}", []string{"connections_per_address"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(
@@ -107,6 +122,8 @@ func TestValidationErrors(t *testing.T) {
 		"password_min_length negative":   {"password_min_length -1", []string{"password_min_length", "72"}, ""},
 		"session_lifetime 10s":           {"session_lifetime 10s", []string{"session_lifetime", "10s"}, ""},
 		"session_lifetime negative":      {"session_lifetime -1h", []string{"session_lifetime"}, ""},
+		"shutdown_delay negative":        {"shutdown_delay -1s", []string{"shutdown_delay"}, ""},
+		"event_retention 10s":            {"event_retention 10s", []string{"event_retention", "10s"}, ""},
 		"database of another engine":     {"database mysql://chat:opensesame@db.example.com/chat", []string{"database", "mysql://", "SQLite", "postgres://"}, "opensesame"},
 		"another engine in the variable": {"database {env.LIFE_MYSQL}", []string{"database", "mysql://"}, "opensesame"},
 		"password that is written":       {"database postgres://chat:opensesame@db.example.com/chat", []string{"database", "{env."}, "opensesame"},
@@ -123,6 +140,21 @@ func TestValidationErrors(t *testing.T) {
 		"no readers":                     {"database_readers 0", []string{"database_readers", "from 1"}, ""},
 		"negative writers":               {"database_writers -1", []string{"database_writers"}, ""},
 		"writers of SQLite":              {"database_writers 2", []string{"database_writers", "SQLite"}, ""},
+		"bus of an SQLite":               {"bus nats://127.0.0.1", []string{"bus", "SQLite"}, ""},
+		"credentials of no bus":          {lifeShared + "bus_credentials /nowhere", []string{"bus_credentials", "no bus"}, ""},
+		"key of no bus":                  {lifeShared + "bus_certificate /nowhere /nowhere", []string{"bus_certificate", "no bus"}, ""},
+		"bus of another kind":            {lifeShared + "bus redis://127.0.0.1", []string{"bus", "nats://", "tls://"}, ""},
+		"bus with a path":                {lifeShared + "bus nats://127.0.0.1/opensesame", []string{"bus", "nats://"}, "opensesame"},
+		"second bus is none":             {lifeShared + "bus nats://127.0.0.1 127.0.0.2", []string{"bus", "value 2"}, ""},
+		"bus in no variable":             {lifeShared + "bus {env.LIFE_NOT_SET}", []string{"bus", "LIFE_NOT_SET"}, ""},
+		"password of a bus":              {lifeShared + "bus nats://chat:opensesame@127.0.0.1", []string{"bus", "{env."}, "opensesame"},
+		"token of a bus":                 {lifeShared + "bus nats://opensesame@127.0.0.1", []string{"bus", "{env."}, "opensesame"},
+		"token of the second bus":        {lifeShared + "bus nats://127.0.0.1 tls://opensesame@127.0.0.1", []string{"bus", "{env."}, "opensesame"},
+		"half a token of a bus":          {lifeShared + "bus nats://open{env.LIFE_SHORT}@127.0.0.1", []string{"bus", "{env."}, "tooshort"},
+		"password that ends the bus":     {lifeShared + "bus {env.LIFE_BUS}", []string{"bus", "percent-encoded"}, "sesame"},
+		"credentials of no file":         {lifeShared + "bus nats://127.0.0.1\n bus_credentials /nowhere/bus.creds", []string{"bus_credentials", "/nowhere/bus.creds"}, ""},
+		"authorities of no file":         {lifeShared + "bus nats://127.0.0.1\n bus_ca /nowhere/ca.pem", []string{"bus_ca", "/nowhere/ca.pem"}, ""},
+		"certificate of no file":         {lifeShared + "bus nats://127.0.0.1\n bus_certificate /nowhere/a.pem /nowhere/a.key", []string{"bus_certificate", "/nowhere/a.pem"}, ""},
 		"database in no variable":        {"database {env.LIFE_NOT_SET}", []string{"database", "LIFE_NOT_SET"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -130,6 +162,7 @@ func TestValidationErrors(t *testing.T) {
 			ok, output := lifeValidate(t, t.TempDir(), lifeSite("{$PORT}", test.option),
 				"LIFE_SHORT=tooshort", "LIFE_MYSQL=mysql://chat:opensesame@db.example.com/chat",
 				"LIFE_OPTIONS=host=db.example.com user=chat password=opensesame dbname=chat",
+				"LIFE_BUS=nats://chat:1/sesame@127.0.0.1",
 				"LIFE_SLASH=postgres://chat:1/sesame@db.example.com/chat")
 			require.False(t, ok, output)
 			for _, part := range test.want {
@@ -138,6 +171,31 @@ func TestValidationErrors(t *testing.T) {
 			if test.secret != "" {
 				require.NotContains(t, output, test.secret)
 			}
+		})
+	}
+}
+
+// lifeShared is a database that several nodes may share. Nobody looks whether it is
+// there.
+const lifeShared = "database postgres://chat@127.0.0.1/chat\n "
+
+// What may be said of a bus is taken, by `caddy validate`, which asks no server.
+func TestBusOptions(t *testing.T) {
+	t.Parallel()
+	for name, option := range map[string]string{
+		"one address":             "bus nats://127.0.0.1:4222",
+		"several":                 "bus nats://127.0.0.1 nats://[::1]:4222 tls://nats.example.com",
+		"a password elsewhere":    "bus nats://chat:{env.LIFE_PASSWORD}@127.0.0.1",
+		"a token elsewhere":       "bus nats://{env.LIFE_PASSWORD}@127.0.0.1",
+		"all of it elsewhere":     "bus {env.LIFE_BUS}",
+		"no bus but PostgreSQL's": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ok, output := lifeValidate(t, t.TempDir(), lifeSite("{$PORT}", lifeShared+option),
+				"LIFE_PASSWORD=open,sesame", "LIFE_BUS=tls://chat:opensesame@127.0.0.1")
+			require.True(t, ok, output)
+			require.NotContains(t, output, "sesame")
 		})
 	}
 }
@@ -186,6 +244,7 @@ http://127.0.0.1:{$PORT} {
 		load(map[string]any{
 			"api": "v1", "database": database, "session_secret": strings.Repeat("s", 32), "session_lifetime": "2h",
 			"password_min_length": 4, "bcrypt_cost": 5, "registration": "open",
+			"shutdown_delay": 0, "event_retention": -1, "connections_per_user": -1, "connections_per_address": 1,
 		}).Want(http.StatusOK)
 		bob := frontdoor.NewClient(t, s.URL)
 		bob.Post("/v1/auth/register", `{"username":"bob","password":"four"}`).Want(http.StatusOK)

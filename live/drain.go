@@ -10,14 +10,21 @@ import (
 // thousand a second.
 const spreadOver = time.Millisecond
 
+// Refuse takes no new connections from now on.
+func (h *Hub) Refuse() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+}
+
 // Drain takes no new connections, and ends those that there are, one after another
 // and in no certain order, within a time; it returns when all have ended, or when
 // ctx does, or when the time is over.
 func (h *Hub) Drain(ctx context.Context, within time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
+	h.Refuse()
 	h.mu.Lock()
-	h.closed = true
 	all := make([]*Connection, 0, h.count)
 	for _, u := range h.users {
 		all = append(all, u.connections...)
@@ -37,6 +44,18 @@ func (h *Hub) Drain(ctx context.Context, within time.Duration) {
 	}
 	for h.Connections() > 0 && pause(ctx, 5*time.Millisecond) {
 	}
+}
+
+// Lag is how many events the hub knows to have been committed and has not handed
+// on yet. It counts events that are nobody's here, too, and ids that were given to
+// none.
+func (h *Hub) Lag() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.following {
+		return 0
+	}
+	return max(0, h.known.Load()-h.position)
 }
 
 // Connections counts them.

@@ -39,8 +39,12 @@ type Limits struct {
 	PerUser, PerAddress int
 }
 
-// Observer is told what metrics count. It must not block.
+// Observer is told what metrics count. It must not block, but for Left. What is
+// missing of it is not told.
 type Observer struct {
+	// Joined is told of each connection, by its transport, within [Hub.Join], and
+	// Left when it has left, within [Connection.Leave].
+	Joined, Left func(transport string)
 	// Closed is told of each connection that the hub ends.
 	Closed func(Reason)
 	// Delivered is told of each event, to how many connections it went.
@@ -81,6 +85,18 @@ type user struct {
 
 // NewHub makes a hub. [Hub.Use] gives it a log, [Hub.Run] runs it.
 func NewHub(observe Observer) *Hub {
+	if observe.Joined == nil {
+		observe.Joined = func(string) {}
+	}
+	if observe.Left == nil {
+		observe.Left = func(string) {}
+	}
+	if observe.Closed == nil {
+		observe.Closed = func(Reason) {}
+	}
+	if observe.Delivered == nil {
+		observe.Delivered = func(int) {}
+	}
 	return &Hub{
 		observe: observe, wake: make(chan struct{}, 1), joined: make(chan struct{}, 1), began: make(chan struct{}, 1),
 		users: map[int64]*user{}, rooms: map[int64][]*user{}, addresses: map[netip.Prefix]int{},
@@ -92,6 +108,15 @@ func (h *Hub) Use(log Log, logger *slog.Logger) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.log, h.logger = log, logger
+}
+
+// Rules are those that the hub goes by now, and the log that it writes to. A
+// connection that lives longer than the configuration that it came in with asks
+// for them each time.
+func (h *Hub) Rules() (Log, *slog.Logger) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.log, h.logger
 }
 
 // Committed tells the hub of an event, by its id, which has been committed. It
@@ -129,6 +154,7 @@ func (h *Hub) Join(ctx context.Context, j Joining, limits Limits) (*Connection, 
 			return nil, err
 		}
 	}
+	h.observe.Joined(j.Transport)
 	err := h.load(ctx, c.user)
 	if err == nil {
 		// Not before: should the session end from now on, the hub hears of it.
@@ -236,25 +262,38 @@ func (h *Hub) chatsKnown(u *user) (log Log, known bool) {
 }
 
 func (h *Hub) leave(c *Connection) {
+	if !h.remove(c) {
+		return
+	}
+	// It counts until this has been told: who waits for the last one to leave waits
+	// for this, too.
+	h.observe.Left(c.joined.Transport)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.count--
+}
+
+// remove takes a connection out of where events come from, if it is there.
+func (h *Hub) remove(c *Connection) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	u := c.user
 	i := slices.Index(u.connections, c)
 	if i < 0 {
-		return
+		return false
 	}
 	u.connections = slices.Delete(u.connections, i, i+1)
-	h.count--
 	if h.addresses[c.network]--; h.addresses[c.network] == 0 {
 		delete(h.addresses, c.network)
 	}
 	if len(u.connections) > 0 || h.users[u.id] != u {
-		return
+		return true
 	}
 	for id := range u.chats {
 		h.leaveRoom(u, id)
 	}
 	delete(h.users, u.id)
+	return true
 }
 
 // networkOf is what addresses are counted by: one client has a whole /64 of IPv6.

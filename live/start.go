@@ -68,7 +68,7 @@ func (c *Connection) Start(ctx context.Context, cursor string, hello func(Hello)
 			from = ids[len(ids)-1]
 		}
 		switch {
-		case c.ended(), following && all:
+		case c.Ended(), following && all:
 			c.start()
 			return nil
 		case following:
@@ -122,7 +122,7 @@ func (c *Connection) missed(ctx context.Context, log Log, cursor string) (upTo i
 // catchUp emits events of the log, by their ids, as long as the connection has not
 // ended. It ends, if some have been removed for their age since they were listed.
 func (c *Connection) catchUp(ctx context.Context, log Log, epoch string, ids []int64, emit func([]*Event) error) error {
-	for len(ids) > 0 && !c.ended() {
+	for len(ids) > 0 && !c.Ended() {
 		part := ids[:min(len(ids), missedAtOnce)]
 		ids = ids[len(part):]
 		events, err := log.EventsByID(ctx, part)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,6 +40,12 @@ func (p *postgres) listen(ctx context.Context, channel string, receive func(stri
 	}
 }
 
+// listenerSettings are of a connection that says nothing for as long as there is
+// nothing to hear.
+const listenerSettings = `
+	SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
+	SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout';`
+
 // listener makes a connection that listens.
 func (p *postgres) listener(ctx context.Context, channel string) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -53,8 +60,7 @@ func (p *postgres) listener(ctx context.Context, channel string) (*pgx.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	settings := "SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;"
-	if _, err := conn.PgConn().Exec(ctx, settings+"LISTEN "+pgx.Identifier{channel}.Sanitize()).ReadAll(); err != nil {
+	if _, err := conn.PgConn().Exec(ctx, listenerSettings+"LISTEN "+pgx.Identifier{channel}.Sanitize()).ReadAll(); err != nil {
 		_ = hangUp(ctx, conn)
 		return nil, err
 	}
@@ -75,6 +81,14 @@ func (p *postgres) notify(ctx context.Context, channel, payload string) error {
 	defer p.leave()
 	run, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_, err := p.writing.ExecContext(run, `SELECT pg_notify($1, $2)`, channel, payload)
-	return inTime(ctx, run, classifyPostgres(err))
+	// Connections that were lost while nobody used them are passed over. Twice the
+	// same notification is as good as one.
+	for passed := 0; ; passed++ {
+		_, err := p.writing.ExecContext(run, `SELECT pg_notify($1, $2)`, channel, payload)
+		unreachable := isRefused(err)
+		err = classifyPostgres(err)
+		if !errors.Is(err, ErrUnavailable) || unreachable || run.Err() != nil || passed == p.writing.Stats().MaxOpenConnections {
+			return inTime(ctx, run, err)
+		}
+	}
 }

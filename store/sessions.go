@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -66,12 +67,16 @@ func (tx *Tx) ExtendSession(id int64, expires time.Time) error {
 	return nil
 }
 
-// DeleteSessionByTokenHash ends a session, if there is such a one.
-func (tx *Tx) DeleteSessionByTokenHash(hash []byte) error {
-	if _, err := tx.exec(`DELETE FROM sessions WHERE token_hash = ?1`, hash); err != nil {
-		return fmt.Errorf("delete session: %w", err)
+// DeleteSessionByTokenHash ends a session, and tells its id and whose it was;
+// ErrNotFound if there is no such one.
+func (tx *Tx) DeleteSessionByTokenHash(hash []byte) (id, userID int64, err error) {
+	tx.writing = true
+	err = tx.one(`DELETE FROM sessions WHERE token_hash = ?1 RETURNING id, user_id`, []any{hash}, &id, &userID)
+	if err != nil {
+		return 0, 0, fmt.Errorf("delete session: %w", err)
 	}
-	return nil
+	tx.wrote = true
+	return id, userID, nil
 }
 
 // ListSessionsOf lists the sessions of a user that go on at a time, without their
@@ -100,12 +105,16 @@ func (tx *Tx) DeleteSession(userID, id int64) error {
 	return nil
 }
 
-// DeleteSessionsOf ends all sessions of a user.
-func (tx *Tx) DeleteSessionsOf(userID int64) error {
-	if _, err := tx.exec(`DELETE FROM sessions WHERE user_id = ?1`, userID); err != nil {
-		return fmt.Errorf("delete sessions of user: %w", err)
+// DeleteSessionsOf ends all sessions of a user, and tells their ids.
+func (tx *Tx) DeleteSessionsOf(userID int64) ([]int64, error) {
+	tx.writing = true
+	ended, err := list(tx, 4, scanID, `DELETE FROM sessions WHERE user_id = ?1 RETURNING id`, userID)
+	if err != nil {
+		return nil, fmt.Errorf("delete sessions of user: %w", err)
 	}
-	return nil
+	tx.wrote = tx.wrote || len(ended) > 0
+	slices.Sort(ended)
+	return ended, nil
 }
 
 // DeleteExpiredSessions removes up to limit sessions that ended before now.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/url"
 	"os"
@@ -20,6 +19,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/caddymsg/messaging/internal/freeport"
 )
 
 //go:embed supervise.sh
@@ -157,7 +158,7 @@ func (s *Server) initialise() error {
 	}
 	for attempts := 3; ; attempts-- {
 		var err error
-		if s.port, err = freePort(); err != nil {
+		if s.port, err = freeport.Find(); err != nil {
 			return err
 		}
 		// The port may have been taken meanwhile.
@@ -201,27 +202,4 @@ func (s *Server) log() string {
 		return err.Error()
 	}
 	return string(text)
-}
-
-// freePort finds a port that nobody listens on. It is below those that systems
-// give to outgoing connections: else one of them could take it while the server
-// is down, even one that wants to reach the server.
-func freePort() (int, error) {
-	const lowest, count = 20000, 12000
-	var (
-		config net.ListenConfig
-		err    error
-	)
-	for range 100 {
-		var n *big.Int
-		if n, err = rand.Int(rand.Reader, big.NewInt(count)); err != nil {
-			return 0, err
-		}
-		port := lowest + int(n.Int64())
-		var l net.Listener
-		if l, err = config.Listen(context.Background(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, fmt.Errorf("find a free port: %w", err)
 }

@@ -156,7 +156,7 @@ func (s *Service) open(ctx context.Context, user chat.User, previous []byte) (Se
 		if err := tx.DeleteExpiredSessions(now, 10); err != nil {
 			return err
 		}
-		if err := tx.DeleteSessionByTokenHash(hashToken(previous)); err != nil {
+		if err := s.end(tx, previous); err != nil {
 			return err
 		}
 		if err := tx.CreateSession(&store.Session{
@@ -174,8 +174,20 @@ func (s *Service) open(ctx context.Context, user chat.User, previous []byte) (Se
 // Logout ends a session at once.
 func (s *Service) Logout(ctx context.Context, token []byte) error {
 	return s.store.Update(ctx, func(tx *store.Tx) error {
-		return tx.DeleteSessionByTokenHash(hashToken(token))
+		return s.end(tx, token)
 	})
+}
+
+// end ends a session, if there is such a one.
+func (s *Service) end(tx *store.Tx, token []byte) error {
+	id, userID, err := tx.DeleteSessionByTokenHash(hashToken(token))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return chat.AppendSessionEnded(tx, id, userID, userID, s.now())
 }
 
 // Authenticate finds who holds a session. If it returns a lifetime, the
@@ -200,6 +212,7 @@ func (s *Service) Authenticate(ctx context.Context, token []byte) (caller chat.C
 	}
 	caller = chat.Caller{
 		UserID: session.UserID, Username: session.Username, Admin: session.Admin, Address: addressOf(ctx),
+		SessionID: session.ID,
 	}
 	// Sliding, but a write only once in a hundredth of the lifetime.
 	expires := now.Add(s.opts.SessionLifetime)

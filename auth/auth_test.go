@@ -558,7 +558,10 @@ func TestSessionEndedWhileExtended(t *testing.T) {
 		token := s.login(t, "alice", "password", nil).Token
 		s.clock = s.clock.Add(lifetime / 2)
 
-		release := s.holdWriter(t, func(tx *store.Tx) error { return tx.DeleteSessionByTokenHash(hashToken(token)) })
+		release := s.holdWriter(t, func(tx *store.Tx) error {
+			_, _, err := tx.DeleteSessionByTokenHash(hashToken(token))
+			return err
+		})
 		defer release()
 		answered := make(chan error, 1)
 		go func() {

@@ -244,7 +244,7 @@ func (w *world) index(ctx context.Context, committed <-chan struct{}) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		w.service.Run(ctx, committed)
+		w.service.Run(ctx, committed, chat.Work{})
 	}()
 	w.stop = func() { cancel(); <-ended }
 	for {

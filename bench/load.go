@@ -67,12 +67,17 @@ func measure(callers int, call func(caller int) ([]time.Duration, error)) (resul
 	if failure != nil {
 		return result{}, failure
 	}
-	slices.Sort(latencies)
+	return summary(latencies, elapsed), nil
+}
+
+// summary is of things that took so long each, and together.
+func summary(took []time.Duration, elapsed time.Duration) result {
+	slices.Sort(took)
 	return result{
-		perSecond: float64(len(latencies)) / elapsed.Seconds(),
-		p50:       latencies[len(latencies)/2],
-		p99:       latencies[len(latencies)*99/100],
-	}, nil
+		perSecond: float64(len(took)) / elapsed.Seconds(),
+		p50:       took[len(took)/2],
+		p99:       took[len(took)*99/100],
+	}
 }
 
 func (l load) connection(ctx context.Context, number int) ([]time.Duration, error) {

@@ -2,7 +2,7 @@
 // lives in. It starts a real Caddy, and prints ratios: numbers of one run, on
 // one machine, over each other.
 //
-//	go run ./bench [-duration 3s] [-rounds 3] [-run send|page|writer|postgres|growth|search] [-messages 1000000] [-postgres <address>] [-connections 64] [-profile <file>]
+//	go run ./bench [-duration 3s] [-rounds 3] [-run send|page|writer|postgres|growth|search|fanout|idle] [-messages 1000000] [-postgres <address>] [-connections 64] [-profile <file>]
 package main
 
 import (
@@ -32,6 +32,8 @@ var scenarios = []scenario{
 	{"postgres", postgres},
 	{"growth", growth},
 	{"search", search},
+	{"fanout", fanOut},
+	{"idle", idle},
 }
 
 // bench is what the scenarios share.

@@ -60,7 +60,7 @@ func (b *bench) indexedSends(ctx context.Context, callers int, indexed, behind b
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			rules.Run(ctx, wake)
+			rules.Run(ctx, wake, chat.Work{})
 		}()
 		return func() { cancel(); <-done }
 	}

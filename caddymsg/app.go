@@ -2,6 +2,7 @@ package caddymsg
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -51,8 +52,23 @@ func (a *App) Handle(context.Context, caddy.Event) error {
 		}
 		grace += time.Duration(server.ShutdownDelay) // in which it still takes requests
 	}
+	a.drain()
 	time.AfterFunc(grace, endRequests) // no owner: the process ends
 	return nil
+}
+
+// drain ends the open connections, of all databases side by side. Requests are
+// answered meanwhile.
+func (a *App) drain() {
+	var wg sync.WaitGroup
+	drained := map[*backend]bool{}
+	for _, h := range a.handlers {
+		if !drained[h.backend] {
+			drained[h.backend] = true
+			wg.Go(h.backend.drain)
+		}
+	}
+	wg.Wait()
 }
 
 // Start opens the databases, so that one that can't be opened is an error at

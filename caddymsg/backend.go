@@ -5,12 +5,17 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddymsg/messaging/auth"
+	"github.com/caddymsg/messaging/bus"
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/live"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -25,27 +30,48 @@ type backend struct {
 	identity string // of the database
 	hashing  *auth.HashQueue
 	metrics  *metrics
+	hub      *live.Hub
+	bus      atomic.Pointer[openedBus] // nil until it is open
+	log      *slog.Logger              // of the last configuration
+	moveLog  func(*slog.Logger)
 	wake     chan struct{} // what is done behind the requests
 
-	mu     sync.Mutex
-	users  int  // the pool, and every request that is being answered
-	closed bool // no users are left
-	store  *store.Store
+	mu            sync.Mutex
+	users         int  // the pool, every request that is being answered, and every open connection
+	closed        bool // no users are left
+	store         *store.Store
+	shutdownDelay time.Duration
+	following     *task // the hub; as long as the store is open
 
-	working sync.Mutex
-	endWork func() // what is done behind the requests; it waits
+	starting sync.Mutex // held to change what follows, and the bus
+	work     *task      // what is done behind the requests
+}
+
+// backendOptions are what handlers that share a backend should agree on: the last
+// to be started wins.
+type backendOptions struct {
+	store         store.Options
+	bus           bus.NATSOptions // without servers, PostgreSQL itself is the bus
+	shutdownDelay time.Duration
+	// eventRetention is how long events are kept; 0 is for ever.
+	eventRetention time.Duration
 }
 
 func newBackend(identity string) *backend {
-	b := &backend{identity: identity, hashing: auth.NewHashQueue(), users: 1, wake: make(chan struct{}, 1), endWork: func() {}}
+	b := &backend{identity: identity, hashing: auth.NewHashQueue(), users: 1, wake: make(chan struct{}, 1)}
+	b.hub = live.NewHub(live.Observer{
+		Joined: b.joined, Left: b.left,
+		Closed:    func(reason live.Reason) { b.metrics.closings.WithLabelValues(string(reason)).Inc() },
+		Delivered: func(connections int) { b.metrics.delivered.Add(float64(connections)) },
+	})
 	b.metrics = newMetrics(b)
+	b.log, b.moveLog = newMovingLog()
 	return b
 }
 
 // open opens the database. If that has been done, it takes over what may change
-// under way: the numbers of connections, and the password; and the log, because
-// that of a configuration ends with it.
-func (b *backend) open(ctx context.Context, opts store.Options, log *slog.Logger) (*store.Store, error) {
+// under way; and the log, because that of a configuration ends with it.
+func (b *backend) open(ctx context.Context, opts backendOptions, log *slog.Logger) (*store.Store, error) {
 	s, opened, err := b.openOnce(ctx, opts)
 	if err != nil {
 		return nil, err
@@ -53,50 +79,52 @@ func (b *backend) open(ctx context.Context, opts store.Options, log *slog.Logger
 	// What follows waits for the database, and so is not under the lock, which
 	// requests take.
 	if !opened {
-		if err := s.Configure(ctx, opts); err != nil {
+		if err := s.Configure(ctx, opts.store); err != nil {
 			return s, err
 		}
 	}
-	b.work(chat.New(s, log))
+	b.moveLog(log)
+	rules := chat.New(s, b.log)
+	b.hub.Use(rules, b.log)
+
+	b.starting.Lock()
+	defer b.starting.Unlock()
+	if err := b.openBus(ctx, opts, s, rules); err != nil {
+		return s, err
+	}
+	b.work.end()
+	b.work = begin(func(ctx context.Context) { rules.Run(ctx, b.wake, chat.Work{EventRetention: opts.eventRetention}) })
 	return s, nil
 }
 
 // openOnce tells whether it has opened the database, which may have been open.
-func (b *backend) openOnce(ctx context.Context, opts store.Options) (s *store.Store, opened bool, err error) {
+func (b *backend) openOnce(ctx context.Context, opts backendOptions) (s *store.Store, opened bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return nil, false, store.ErrUnavailable
 	}
 	if b.store == nil {
-		opts.OnCommit, opts.OnBatch = b.committed, b.metrics.observeBatch
-		if b.store, err = store.Open(ctx, opts); err != nil {
+		opts.store.OnCommit, opts.store.OnBatch = b.committed, b.metrics.observeBatch
+		if b.store, err = store.Open(ctx, opts.store); err != nil {
 			b.store = nil
 			return nil, false, err
 		}
 		opened = true
+		b.following = begin(b.hub.Run)
 	}
+	b.shutdownDelay = opts.shutdownDelay
 	return b.store, opened, nil
-}
-
-// work does what is done behind the requests, with these rules in place of those
-// before.
-func (b *backend) work(rules *chat.Service) {
-	b.working.Lock()
-	defer b.working.Unlock()
-	b.endWork()
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { rules.Run(ctx, b.wake) })
-	b.endWork = func() {
-		cancel()
-		running.Wait()
-	}
 }
 
 // committed is told the events of each commit.
 func (b *backend) committed(events []store.Event) {
 	b.metrics.countEvents(events)
+	last := events[len(events)-1].ID
+	b.hub.Committed(last)
+	if to := b.bus.Load(); to != nil {
+		to.Publish(bus.Log, strconv.AppendInt(nil, last, 10))
+	}
 	if !slices.ContainsFunc(events, chat.Wakes) {
 		return
 	}
@@ -118,8 +146,35 @@ func (b *backend) acquire() bool {
 	return true
 }
 
-// Destruct is called when no configuration uses the backend any more.
-func (b *backend) Destruct() error { return b.release() }
+// joined is told of each connection: it keeps the database open, and goes on when
+// the request that it began as has been answered.
+func (b *backend) joined(transport string) {
+	b.metrics.live.WithLabelValues(transport).Inc()
+	b.acquire() // the request has a hold on it: it is not closed
+}
+
+func (b *backend) left(transport string) {
+	b.metrics.live.WithLabelValues(transport).Dec()
+	if err := b.release(); err != nil {
+		b.log.Error("release database", "error", err)
+	}
+}
+
+// Destruct is called when no configuration uses the backend any more. Requests go
+// on; connections are told to come back, to whoever then serves them.
+func (b *backend) Destruct() error {
+	b.hub.Refuse()
+	go b.drain() // no owner: the connections have a hold on the backend
+	return b.release()
+}
+
+// drain ends the connections, within the delay.
+func (b *backend) drain() {
+	b.mu.Lock()
+	delay := b.shutdownDelay
+	b.mu.Unlock()
+	b.hub.Drain(context.Background(), delay)
+}
 
 // release gives back what acquire gave. Whoever is last closes the database.
 func (b *backend) release() error {
@@ -134,9 +189,13 @@ func (b *backend) release() error {
 		return nil
 	}
 	// Whoever opens it has a hold on it: nobody begins this anew.
-	b.working.Lock()
-	defer b.working.Unlock()
-	b.endWork()
+	b.starting.Lock()
+	defer b.starting.Unlock()
+	b.work.end()
+	b.following.end()
+	if opened := b.bus.Load(); opened != nil {
+		opened.Close()
+	}
 	if err := b.store.Close(); err != nil {
 		return fmt.Errorf("close database %s: %w", b.identity, err)
 	}
@@ -151,4 +210,28 @@ func (b *backend) stats() store.Stats {
 		return store.Stats{}
 	}
 	return b.store.Stats()
+}
+
+// task is something that goes on until it is ended. nil is none.
+type task struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+func begin(do func(context.Context)) *task {
+	ctx, cancel := context.WithCancel(context.Background())
+	t := &task{cancel, make(chan struct{})}
+	go func() {
+		defer close(t.done)
+		do(ctx)
+	}()
+	return t
+}
+
+// end returns when it has ended.
+func (t *task) end() {
+	if t != nil {
+		t.cancel()
+		<-t.done
+	}
 }

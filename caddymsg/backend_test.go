@@ -1,6 +1,7 @@
 package caddymsg
 
 import (
+	"bytes"
 	"encoding/json"
 	"log/slog"
 	"net"
@@ -11,14 +12,19 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	"github.com/caddyserver/certmagic"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/caddymsg/messaging/auth"
+	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/internal/pgtest"
+	"github.com/caddymsg/messaging/live"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -151,7 +157,7 @@ func TestPoolReferences(t *testing.T) {
 // A backend stays open as long as a request needs it, and no longer.
 func TestBackendLeaves(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, newDatabase func(testing.TB) string) {
-		opts := store.Options{Database: newDatabase(t)}
+		opts := backendOptions{store: store.Options{Database: newDatabase(t)}}
 		b := newBackend("a database")
 		s, err := b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
@@ -171,6 +177,140 @@ func TestBackendLeaves(t *testing.T) {
 		_, err = b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
 		require.ErrorIs(t, err, store.ErrUnavailable)
 	})
+}
+
+// connect opens a connection of somebody who has signed up for it. What it is
+// notified of goes to the channel.
+func connect(t *testing.T, b *backend, s *store.Store, username string) (c *live.Connection, notified <-chan struct{}) {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	accounts := auth.New(s, chat.New(s, log), auth.NewHasher(b.hashing, bcrypt.MinCost), auth.Options{
+		SessionLifetime: time.Hour, PasswordMinLength: 1,
+	}, log)
+	_, err := accounts.Register(t.Context(), username, "password")
+	require.NoError(t, err)
+	session, err := accounts.Login(t.Context(), username, "password", nil)
+	require.NoError(t, err)
+	caller, _, err := accounts.Authenticate(t.Context(), session.Token)
+	require.NoError(t, err)
+	told := make(chan struct{}, 1)
+	c, err = b.hub.Join(t.Context(), live.Joining{
+		Caller: caller, Transport: "websocket", Notify: func() { told <- struct{}{} },
+	}, live.Limits{})
+	require.NoError(t, err)
+	hello := func(live.Hello) error { return nil }
+	require.NoError(t, c.Start(t.Context(), "", hello, func([]*live.Event) error { return nil }))
+	return c, told
+}
+
+// metricOf is the value of a backend's metric that has one label, besides the
+// database.
+func metricOf(t *testing.T, b *backend, name, label string) float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	require.NoError(t, b.metrics.register(registry))
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if family.GetName() == name && l.GetValue() == label {
+					return m.GetGauge().GetValue() + m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	t.Fatalf("there is no %s of %s", name, label)
+	return 0
+}
+
+// Open connections keep a backend open that no configuration names any more, and
+// are told to come back. The request that one began as has long been answered.
+func TestConnectionsHoldTheBackend(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, newDatabase func(testing.TB) string) {
+		opts := backendOptions{store: store.Options{Database: newDatabase(t)}, shutdownDelay: time.Minute}
+		b := newBackend("a database")
+		s, err := b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		c, notified := connect(t, b, s, "alice")
+		require.InDelta(t, 1, metricOf(t, b, "messaging_live_connections", "websocket"), 0)
+
+		// Another configuration keeps it, and goes.
+		again, err := b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		require.Same(t, s, again)
+		events, closing := c.Take()
+		require.Empty(t, events)
+		require.Nil(t, closing)
+
+		require.NoError(t, b.Destruct())
+		<-notified
+		_, closing = c.Take()
+		require.Equal(t, live.Restarting, closing.Reason)
+		require.Positive(t, closing.RetryAfter)
+		require.NoError(t, s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.LastMessageID(); return err }))
+		_, err = b.hub.Join(t.Context(), live.Joining{Caller: c.Caller(), Notify: func() {}}, live.Limits{})
+		refusal := (*chat.Error)(nil)
+		require.ErrorAs(t, err, &refusal)
+		require.Equal(t, "restarting", refusal.Code)
+
+		c.Leave()
+		c.Leave() // does nothing
+		require.False(t, b.acquire())
+		require.ErrorIs(t, s.View(t.Context(), func(*store.Tx) error { return nil }), store.ErrUnavailable)
+		require.InDelta(t, 0, metricOf(t, b, "messaging_live_connections", "websocket"), 0)
+		require.InDelta(t, 1, metricOf(t, b, "messaging_live_closed_total", "restarting"), 0)
+	})
+}
+
+// All databases are drained side by side, and in no time if there is nobody.
+func TestDrain(t *testing.T) {
+	open := func(delay time.Duration) (*backend, *store.Store) {
+		b := newBackend("a database")
+		s, err := b.open(t.Context(), backendOptions{
+			store: store.Options{Database: filepath.Join(t.TempDir(), "messaging.db")}, shutdownDelay: delay,
+		}, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, b.Destruct()) })
+		return b, s
+	}
+	one, inOne := open(time.Hour)
+	two, inTwo := open(time.Hour)
+	empty, _ := open(time.Hour)
+	stuck, inStuck := open(0)
+	alice, toldAlice := connect(t, one, inOne, "alice")
+	bob, toldBob := connect(t, two, inTwo, "bob")
+	carol, _ := connect(t, stuck, inStuck, "carol") // does not leave
+	defer carol.Leave()
+
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		app := App{handlers: []*Handler{{backend: one}, {backend: one}, {backend: two}, {backend: empty}, {backend: stuck}}}
+		app.drain()
+	}()
+	<-toldAlice
+	<-toldBob
+	alice.Leave()
+	bob.Leave()
+	<-drained
+}
+
+// What outlives a configuration writes to the log of the next.
+func TestMovingLog(t *testing.T) {
+	var one, two bytes.Buffer
+	log, move := newMovingLog()
+	log.Info("nowhere")
+	inGroup := log.With("a", 1).WithGroup("g").With("b", 2)
+	move(slog.New(slog.NewTextHandler(&one, nil)))
+	inGroup.Info("first", "c", 3)
+	require.False(t, log.Enabled(t.Context(), slog.LevelDebug))
+	move(slog.New(slog.NewTextHandler(&two, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	inGroup.Debug("second")
+	require.Contains(t, one.String(), "msg=first a=1 g.b=2 g.c=3\n")
+	require.NotContains(t, one.String(), "second")
+	require.Contains(t, two.String(), "msg=second a=1 g.b=2\n")
+	require.NotContains(t, one.String()+two.String(), "nowhere")
 }
 
 // A backend that was never opened makes no file when it goes.

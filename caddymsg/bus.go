@@ -1,12 +1,16 @@
 package caddymsg
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddymsg/messaging/bus"
+	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -63,16 +67,59 @@ func writtenToken(address string) bool {
 	return password != "" || !both && user != ""
 }
 
-// openBus opens the bus of the nodes that share a database. Namespace keeps apart
-// those of several databases.
-func (h *Handler) openBus(s *store.Store, namespace string, receive func(bus.Message)) (bus.Bus, error) {
-	switch {
-	case !h.database.Shared():
-		return bus.None{}, nil
-	case len(h.bus.Servers) == 0:
-		return bus.OpenPostgres(s, "caddymsg_"+namespace, receive, h.ctx.Slogger()), nil
+// openedBus is the way to the other nodes, and what it was opened with.
+type openedBus struct {
+	bus.Bus
+	options bus.NATSOptions
+}
+
+// openBus opens the way to the nodes that share the database, unless it is open with
+// the same options. Namespace keeps apart those of several databases.
+func (b *backend) openBus(ctx context.Context, opts backendOptions, s *store.Store, rules *chat.Service) error {
+	before := b.bus.Load()
+	if before != nil && reflect.DeepEqual(before.options, opts.bus) {
+		return nil
 	}
-	opts := h.bus
-	opts.Subject, opts.Log = "caddymsg."+namespace, h.ctx.Slogger()
-	return bus.OpenNATS(opts, receive)
+	if !opts.store.Shared() {
+		b.bus.Store(&openedBus{bus.None{}, opts.bus})
+		return nil
+	}
+	feed, err := rules.Feed(ctx)
+	if err != nil {
+		return err
+	}
+	// Without what tells a database that another has taken the place of: it is the
+	// same nodes that share it.
+	namespace, _, _ := strings.Cut(feed.Epoch, "-")
+	var next bus.Bus
+	if len(opts.bus.Servers) == 0 {
+		next = bus.OpenPostgres(s, "caddymsg_"+namespace, b.received, b.log)
+	} else {
+		nats := opts.bus
+		nats.Subject, nats.Log = "caddymsg."+namespace, b.log
+		if next, err = bus.OpenNATS(nats, b.received); err != nil {
+			return err
+		}
+	}
+	b.bus.Store(&openedBus{next, opts.bus})
+	if before != nil {
+		before.Close()
+	}
+	return nil
+}
+
+// received is told what other nodes tell.
+func (b *backend) received(m bus.Message) {
+	if m.Kind == bus.Log {
+		id, _ := strconv.ParseInt(string(m.Data), 10, 64) // without an id, it is time to look
+		b.hub.Committed(id)
+	}
+}
+
+// busHealthy is 1 if the way to the other nodes is open.
+func (b *backend) busHealthy() int {
+	if opened := b.bus.Load(); opened != nil && opened.Healthy() {
+		return 1
+	}
+	return 0
 }

@@ -1,85 +1,78 @@
 package caddymsg_test
 
 import (
-	"context"
+	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
-	"github.com/caddymsg/messaging/bus"
-	"github.com/caddymsg/messaging/caddymsg"
+	"github.com/caddymsg/messaging/internal/frontdoor"
 	"github.com/caddymsg/messaging/internal/natstest"
 	"github.com/caddymsg/messaging/internal/pgtest"
-	"github.com/caddymsg/messaging/store"
 )
 
-// The options say which bus it is, and blocks that say the same hear each other,
-// unless they have other namespaces.
-func TestOpenBus(t *testing.T) {
+// A server tells the bus that the configuration names what it has written, goes on
+// without it, and changes to another one by a reload.
+func TestBus(t *testing.T) {
+	t.Parallel()
 	servers := natstest.Start(t, 2, func(o *server.Options) { o.Authorization = "opensesame" })
-	address := func(i int) string { return strings.Replace(servers.URL(i), "://", "://opensesame@", 1) }
-	t.Setenv("BUS_FIRST", address(0))
-	t.Setenv("BUS_TOKEN", "opensesame")
 	database := pgtest.NewDatabase(t)
-	t.Setenv("BUS_DATABASE", database)
-	s, err := store.Open(t.Context(), store.Options{Database: database})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, s.Close()) })
-
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
-	open := func(h caddymsg.Handler, namespace string) (bus.Bus, <-chan bus.Message) {
-		heard := make(chan bus.Message, 1000)
-		b, err := h.OpenBus(ctx, s, namespace, func(m bus.Message) { heard <- m })
-		require.NoError(t, err)
-		t.Cleanup(b.Close)
-		lifeEventually(t, "the bus is open", b.Healthy)
-		return b, heard
-	}
-	listed := servers.URL(1)
-	for name, test := range map[string]struct {
-		a, b caddymsg.Handler
-		kind string
-	}{
-		"NATS": {
-			caddymsg.Handler{Database: "{env.BUS_DATABASE}", Bus: []string{"{env.BUS_FIRST}"}},
-			caddymsg.Handler{Database: "{env.BUS_DATABASE}", Bus: []string{strings.Replace(listed, "://", "://{env.BUS_TOKEN}@", 1)}},
-			"typing",
-		},
-		"PostgreSQL": {
-			caddymsg.Handler{Database: "{env.BUS_DATABASE}"},
-			caddymsg.Handler{Database: "{env.BUS_DATABASE}"},
-			bus.Log,
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			a, _ := open(test.a, "one")
-			b, heard := open(test.b, "one")
-			other, elsewhere := open(test.b, "two")
-			require.True(t, a.Carries(test.kind))
-			require.Equal(t, name == "NATS", other.Carries("typing"))
-			found := func(heard <-chan bus.Message) bool {
-				for len(heard) > 0 {
-					if m := <-heard; m.Kind == test.kind && string(m.Data) == "12" {
-						return true
-					}
-				}
-				return false
-			}
-			lifeEventually(t, "it is heard", func() bool {
-				a.Publish(test.kind, []byte("12"))
-				return found(heard)
-			})
-			require.True(t, b.Healthy())
-			require.False(t, found(elsewhere))
+	overNATS := lifeSite("{$PORT}", "database {env.DATABASE}", "bcrypt_cost 4",
+		"bus {env.NATS_URL} "+strings.Replace(servers.URL(1), "://", "://{env.NATS_TOKEN}@", 1))
+	s := frontdoor.Start(t, frontdoor.Options{Caddyfile: overNATS, Env: []string{
+		"DATABASE=" + database, "NATS_TOKEN=opensesame", "NATS_URL=" + strings.Replace(servers.URL(0), "://", "://opensesame@", 1),
+	}})
+	healthy := func(want float64) {
+		t.Helper()
+		lifeEventually(t, "it is told how the bus is", func() bool {
+			return lifeMetrics(t, s).sum("messaging_bus_healthy") == want
 		})
 	}
-
-	t.Run("SQLite", func(t *testing.T) {
-		alone, _ := open(caddymsg.Handler{Database: "messaging.db"}, "one")
-		require.False(t, alone.Carries(bus.Log))
+	clients := func() int { return servers.Clients(0) + servers.Clients(1) }
+	healthy(1)
+	listener, err := nats.Connect(servers.URL(0), nats.Token("opensesame"))
+	require.NoError(t, err)
+	defer listener.Close()
+	heard := make(chan *nats.Msg, 1000)
+	_, err = listener.ChanSubscribe("caddymsg.>", heard)
+	require.NoError(t, err)
+	alice := frontdoor.SignUp(t, s.URL, "alice")
+	send := func() {
+		alice.Post("/v1/messages", `{"dest_username":"alice","message":"what nobody else may read"}`).Want(http.StatusOK)
+	}
+	lifeEventually(t, "it is heard", func() bool {
+		send() // until the servers have told each other who listens
+		return len(heard) > 0
 	})
+	for len(heard) > 0 {
+		m := <-heard
+		require.Regexp(t, `^caddymsg\.[0-9a-f]{12}\.log$`, m.Subject)
+		require.Regexp(t, `^[A-Z0-9]+ [0-9]+$`, string(m.Data))
+	}
+
+	listener.Close()
+	servers.Kill(t, 0)
+	servers.Kill(t, 1)
+	healthy(0)
+	send()
+	servers.Restart(t, 1)
+	healthy(1)
+	servers.Restart(t, 0)
+
+	lifeReload(t, s, lifeSite("{$PORT}", "database {env.DATABASE}", "bcrypt_cost 4"), alice) // PostgreSQL's own
+	lifeEventually(t, "it has left the servers", func() bool { return clients() == 0 })
+	healthy(1)
+	send()
+	lifeReload(t, s, overNATS, alice)
+	lifeEventually(t, "it is back", func() bool { return clients() == 1 })
+	healthy(1)
+
+	config := frontdoor.NewClient(t, s.Admin).Get("/config/").Want(http.StatusOK)
+	require.True(t, json.Valid([]byte(config.Text)))
+	require.NotContains(t, config.Text, "sesame")
+	require.NotContains(t, s.Log(), "sesame")
 }

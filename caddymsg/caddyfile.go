@@ -53,6 +53,25 @@ var options = map[string]func(h *Handler, value string) error{
 		}
 		return nil
 	},
+	"shutdown_delay": func(h *Handler, v string) error {
+		delay, err := caddy.ParseDuration(v)
+		h.ShutdownDelay = new(caddy.Duration(delay))
+		return err
+	},
+	"event_retention": func(h *Handler, v string) error {
+		if v == "off" {
+			h.EventRetention = -1
+			return nil
+		}
+		retention, err := caddy.ParseDuration(v)
+		if err == nil && retention <= 0 {
+			err = fmt.Errorf("%q is not longer than 0; to keep all of them: off", v)
+		}
+		h.EventRetention = caddy.Duration(retention)
+		return err
+	},
+	"connections_per_user":    func(h *Handler, v string) error { return limit(v, &h.ConnectionsPerUser) },
+	"connections_per_address": func(h *Handler, v string) error { return limit(v, &h.ConnectionsPerAddress) },
 }
 
 // several are the options that take more than one value, and pairs those that take
@@ -70,23 +89,39 @@ func number(s string, into *int) (err error) {
 	return nil
 }
 
+// limit reads a number, or that there is no limit.
+func limit(s string, into *int) error {
+	if s == "off" {
+		*into = -1
+		return nil
+	}
+	if err := number(s, into); err != nil || *into < 0 {
+		return fmt.Errorf("%q is neither a number from 1 nor off", s)
+	}
+	return nil
+}
+
 // UnmarshalCaddyfile sets the handler up from a block:
 //
 //	messaging [<matcher>] {
-//		api                 v1
-//		database            <path>|<postgres address>
-//		database_readers    <connections>
-//		database_writers    <connections>
-//		session_secret      <secret>
-//		session_lifetime    <duration>
-//		password_min_length <characters>
-//		bcrypt_cost         <4-31>
-//		registration        open|closed
-//		admin               <username>...
-//		bus                 <nats address>...
-//		bus_credentials     <file>
-//		bus_ca              <file>
-//		bus_certificate     <certificate file> <key file>
+//		api                     v1
+//		database                <path>|<postgres address>
+//		database_readers        <connections>
+//		database_writers        <connections>
+//		session_secret          <secret>
+//		session_lifetime        <duration>
+//		password_min_length     <characters>
+//		bcrypt_cost             <4-31>
+//		registration            open|closed
+//		admin                   <username>...
+//		bus                     <nats address>...
+//		bus_credentials         <file>
+//		bus_ca                  <file>
+//		bus_certificate         <certificate file> <key file>
+//		shutdown_delay          <duration>
+//		event_retention         <duration>|off
+//		connections_per_user    <number>|off
+//		connections_per_address <number>|off
 //	}
 //
 // Every option may be left out.

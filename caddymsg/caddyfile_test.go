@@ -80,6 +80,15 @@ func TestCaddyfileErrors(t *testing.T) {
 		"session_lifetime no duration":  {"messaging {\n session_lifetime long\n}", []string{"session_lifetime", "long"}},
 		// In the JSON, 0 is what stands for the default.
 		"session_lifetime 0": {"messaging {\n session_lifetime 0s\n}", []string{"session_lifetime"}},
+		"event_retention 0":  {"messaging {\n event_retention 0s\n}", []string{"event_retention", "off"}},
+
+		"event_retention no duration":         {"messaging {\n event_retention never\n}", []string{"event_retention", "never"}},
+		"event_retention negative":            {"messaging {\n event_retention -1h\n}", []string{"event_retention", "off"}},
+		"shutdown_delay no duration":          {"messaging {\n shutdown_delay off\n}", []string{"shutdown_delay", "off"}},
+		"connections_per_user 0":              {"messaging {\n connections_per_user 0\n}", []string{"connections_per_user", "off"}},
+		"connections_per_user negative":       {"messaging {\n connections_per_user -1\n}", []string{"connections_per_user", "off"}},
+		"connections_per_address no number":   {"messaging {\n connections_per_address many\n}", []string{"connections_per_address", "many"}},
+		"connections_per_address two numbers": {"messaging {\n connections_per_address 1 2\n}", []string{"connections_per_address"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(
@@ -113,6 +122,8 @@ func TestValidationErrors(t *testing.T) {
 		"password_min_length negative":   {"password_min_length -1", []string{"password_min_length", "72"}, ""},
 		"session_lifetime 10s":           {"session_lifetime 10s", []string{"session_lifetime", "10s"}, ""},
 		"session_lifetime negative":      {"session_lifetime -1h", []string{"session_lifetime"}, ""},
+		"shutdown_delay negative":        {"shutdown_delay -1s", []string{"shutdown_delay"}, ""},
+		"event_retention 10s":            {"event_retention 10s", []string{"event_retention", "10s"}, ""},
 		"database of another engine":     {"database mysql://chat:opensesame@db.example.com/chat", []string{"database", "mysql://", "SQLite", "postgres://"}, "opensesame"},
 		"another engine in the variable": {"database {env.LIFE_MYSQL}", []string{"database", "mysql://"}, "opensesame"},
 		"password that is written":       {"database postgres://chat:opensesame@db.example.com/chat", []string{"database", "{env."}, "opensesame"},
@@ -233,6 +244,7 @@ http://127.0.0.1:{$PORT} {
 		load(map[string]any{
 			"api": "v1", "database": database, "session_secret": strings.Repeat("s", 32), "session_lifetime": "2h",
 			"password_min_length": 4, "bcrypt_cost": 5, "registration": "open",
+			"shutdown_delay": 0, "event_retention": -1, "connections_per_user": -1, "connections_per_address": 1,
 		}).Want(http.StatusOK)
 		bob := frontdoor.NewClient(t, s.URL)
 		bob.Post("/v1/auth/register", `{"username":"bob","password":"four"}`).Want(http.StatusOK)

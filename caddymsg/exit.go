@@ -18,8 +18,9 @@ const exitGrace = 500 * time.Millisecond
 // endAtExit ends a request when the process does: it cancels its context, and
 // lets go of a client that reads or writes slowly. The returned function must
 // be called when the handler returns. It does not return if the process has
-// ended the request.
-func endAtExit(w http.ResponseWriter, cancel context.CancelFunc) (stop func()) {
+// ended the request. A connection that has become something else than HTTP by then
+// is left alone.
+func endAtExit(w *statusWriter, cancel context.CancelFunc) (stop func()) {
 	returning, done := make(chan struct{}), make(chan struct{})
 	// net/http's own writer, whose deadlines may be set from beside the handler;
 	// Caddy's around it may not, and moves them, with each write, to where its
@@ -45,6 +46,9 @@ func endAtExit(w http.ResponseWriter, cancel context.CancelFunc) (stop func()) {
 		if !unneeded() {
 			close(returning)
 			<-done
+			if w.status == http.StatusSwitchingProtocols {
+				return
+			}
 			// Taken from net/http, which would clear the deadline and wait for
 			// the rest of the client's body. HTTP/2 has no connection to take,
 			// and does not wait.

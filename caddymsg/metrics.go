@@ -19,6 +19,9 @@ type metrics struct {
 	messages      prometheus.Counter
 	commitUpdates prometheus.Histogram
 	commitSeconds prometheus.Histogram
+	live          *prometheus.GaugeVec
+	closings      *prometheus.CounterVec
+	delivered     prometheus.Counter
 	all           []prometheus.Collector
 }
 
@@ -47,6 +50,18 @@ func newMetrics(b *backend) *metrics {
 			Help:    "How long a commit took, from its first statement to the disk.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
 		}),
+		live: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "messaging_live_connections", ConstLabels: database,
+			Help: "Connections that events are told over, by transport.",
+		}, []string{"transport"}),
+		closings: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "messaging_live_closed_total", ConstLabels: database,
+			Help: "Connections that this server has ended, by reason.",
+		}, []string{"reason"}),
+		delivered: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "messaging_events_delivered_total", ConstLabels: database,
+			Help: "Events that were handed to connections as they happened, once for each connection.",
+		}),
 	}
 	gauge := func(name, help string, value func() int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: database},
@@ -54,9 +69,14 @@ func newMetrics(b *backend) *metrics {
 	}
 	m.all = []prometheus.Collector{
 		m.requests, m.open, m.messages, m.commitUpdates, m.commitSeconds,
+		m.live, m.closings, m.delivered,
+		gauge("messaging_events_behind", "How far the log is ahead of what was handed to connections, in events.", func() int { return int(b.hub.Lag()) }),
 		gauge("messaging_hashes_waiting", "Passwords that wait to be hashed.", b.hashing.Waiting),
 		gauge("messaging_updates_waiting", "Updates that wait for their commit.", func() int { return b.stats().Waiting }),
 		gauge("messaging_database_connections", "Connections to the database.", func() int { return b.stats().Connections }),
+	}
+	if (store.Options{Database: b.identity}).Shared() {
+		m.all = append(m.all, gauge("messaging_bus_healthy", "Whether this server hears of other nodes at once: 1, or 0.", b.busHealthy))
 	}
 	return m
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/caddymsg/messaging/auth"
 	"github.com/caddymsg/messaging/bus"
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/live"
 	"github.com/caddymsg/messaging/store"
 	v1 "github.com/caddymsg/messaging/v1"
 )
@@ -96,6 +97,25 @@ type Handler struct {
 	// A file with the key of that certificate.
 	BusKey string `json:"bus_key,omitempty"`
 
+	// How long the open connections may take to end when the server ends, or when
+	// its configuration does not name the database any more. They end one after
+	// another within that time, so that not all clients come back at once. 0 ends
+	// them at once. Default: 5 seconds.
+	ShutdownDelay *caddy.Duration `json:"shutdown_delay,omitempty"`
+
+	// How long events are kept for clients that come back: who was away for longer
+	// has to fetch anew what there is. Below 0, they are kept for ever. Default: 30
+	// days.
+	EventRetention caddy.Duration `json:"event_retention,omitempty"`
+
+	// How many open connections somebody may have to this server. Below 0, there is
+	// no limit. Default: 50.
+	ConnectionsPerUser int `json:"connections_per_user,omitempty"`
+
+	// How many open connections may come from one address. Below 0, there is no
+	// limit. Default: 2000.
+	ConnectionsPerAddress int `json:"connections_per_address,omitempty"`
+
 	ctx      caddy.Context
 	database store.Options   // resolved: it holds the password
 	identity string          // of the database
@@ -165,6 +185,18 @@ func (h *Handler) setDefaults() {
 	if h.Registration == "" {
 		h.Registration = "open"
 	}
+	if h.ShutdownDelay == nil {
+		h.ShutdownDelay = new(caddy.Duration(5 * time.Second))
+	}
+	if h.EventRetention == 0 {
+		h.EventRetention = caddy.Duration(30 * 24 * time.Hour)
+	}
+	if h.ConnectionsPerUser == 0 {
+		h.ConnectionsPerUser = 50
+	}
+	if h.ConnectionsPerAddress == 0 {
+		h.ConnectionsPerAddress = 2000
+	}
 }
 
 // resolve replaces the placeholders. Secrets stay in unexported fields, which
@@ -217,6 +249,12 @@ func (h *Handler) Validate() error {
 	if h.Registration != "open" && h.Registration != "closed" {
 		return fmt.Errorf("registration: %q is neither open nor closed", h.Registration)
 	}
+	if *h.ShutdownDelay < 0 {
+		return fmt.Errorf("shutdown_delay: %s is below 0", time.Duration(*h.ShutdownDelay))
+	}
+	if h.EventRetention > 0 && h.EventRetention < caddy.Duration(time.Minute) {
+		return fmt.Errorf("event_retention: %s is shorter than a minute", time.Duration(h.EventRetention))
+	}
 	for _, name := range h.Admin {
 		if _, _, err := chat.PrepareUsername(name); err != nil {
 			return fmt.Errorf("admin: %q is no username", name)
@@ -227,7 +265,10 @@ func (h *Handler) Validate() error {
 
 // open opens the database and makes the API over it.
 func (h *Handler) open() (*v1.API, error) {
-	s, err := h.backend.open(h.ctx, h.database, h.ctx.Slogger())
+	s, err := h.backend.open(h.ctx, backendOptions{
+		store: h.database, bus: h.bus, shutdownDelay: time.Duration(*h.ShutdownDelay),
+		eventRetention: max(0, time.Duration(h.EventRetention)), // below 0 is for ever
+	}, h.ctx.Slogger())
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +292,11 @@ func (h *Handler) open() (*v1.API, error) {
 		PasswordMinLength:  h.PasswordMinLength,
 		RegistrationClosed: h.Registration == "closed",
 	}, log)
-	return v1.New(v1.Options{Chat: rules, Auth: accounts, Cookies: cookies, Log: log})
+	return v1.New(v1.Options{
+		Chat: rules, Auth: accounts, Cookies: cookies, Log: log, Hub: h.backend.hub,
+		// Below 0 is no limit.
+		Limits: live.Limits{PerUser: max(0, h.ConnectionsPerUser), PerAddress: max(0, h.ConnectionsPerAddress)},
+	})
 }
 
 // grantAdmin makes administrators of the accounts that the configuration names.
@@ -296,10 +341,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 	ctx, cancel := context.WithCancel(auth.WithRequest(r.Context(), requestFacts(r)))
 	defer cancel()
-	defer endAtExit(w, cancel)()
+	response := &statusWriter{ResponseWriter: w}
+	defer endAtExit(response, cancel)()
 
 	r = r.WithContext(ctx)
-	response := &statusWriter{ResponseWriter: w}
 	h.backend.metrics.open.Inc()
 	defer func() {
 		h.backend.metrics.open.Dec()

@@ -155,10 +155,11 @@ func (s *Service) UpdateAccount(ctx context.Context, caller Caller, id int64, c 
 		if err != nil {
 			return refuse(err, store.ErrNotFound, errNoSuchUser(""))
 		}
+		now := s.now()
 		if c.Deactivated != nil {
 			change.DeactivatedAt = &time.Time{}
 			if *c.Deactivated {
-				*change.DeactivatedAt = s.now()
+				*change.DeactivatedAt = now
 			}
 		}
 		user, err = tx.UpdateUser(id, change)
@@ -171,9 +172,12 @@ func (s *Service) UpdateAccount(ctx context.Context, caller Caller, id int64, c 
 		// Its row is locked: who signs in does so before this, or after.
 		deactivated := before.DeactivatedAt.IsZero() && !user.DeactivatedAt.IsZero()
 		if c.PasswordHash != nil || deactivated {
-			if err := tx.DeleteSessionsOf(id); err != nil {
+			if err := endSessionsOf(tx, id, caller.UserID, now); err != nil {
 				return err
 			}
+		}
+		if err := appendAccount(tx, before, user, caller.UserID, now); err != nil {
+			return err
 		}
 		return s.auditChange(tx, caller, before, user, c.PasswordHash != nil)
 	})
@@ -314,16 +318,21 @@ func (s *Service) Sessions(ctx context.Context, caller Caller, id int64, limit, 
 // EndSessions ends all sessions of an account at once. It returns Forbidden to who
 // is no admin, and NotFound for the account.
 func (s *Service) EndSessions(ctx context.Context, caller Caller, id int64) error {
-	return s.endSessions(ctx, caller, id, func(tx *store.Tx) error { return tx.DeleteSessionsOf(id) })
+	return s.endSessions(ctx, caller, id, func(tx *store.Tx) error {
+		return endSessionsOf(tx, id, caller.UserID, s.now())
+	})
 }
 
 // EndSession ends a session of an account at once. It returns Forbidden to who is
 // no admin, and NotFound for the account and the session.
 func (s *Service) EndSession(ctx context.Context, caller Caller, id, sessionID int64) error {
 	return s.endSessions(ctx, caller, id, func(tx *store.Tx) error {
-		return refuse(tx.DeleteSession(id, sessionID), store.ErrNotFound, &Error{
-			Kind: NotFound, Code: "session_not_found", Message: "This user has no such session.",
-		})
+		if err := tx.DeleteSession(id, sessionID); err != nil {
+			return refuse(err, store.ErrNotFound, &Error{
+				Kind: NotFound, Code: "session_not_found", Message: "This user has no such session.",
+			})
+		}
+		return AppendSessionEnded(tx, sessionID, id, caller.UserID, s.now())
 	})
 }
 
@@ -340,6 +349,24 @@ func (s *Service) endSessions(ctx context.Context, caller Caller, id int64, end 
 		}
 		return s.Audit(tx, caller, AuditEntry{Action: AdminSessionsEnded, UserID: id})
 	})
+}
+
+// AppendSessionEnded says in the log that a session has been ended, by an actor, in
+// the Update that does so: connections that it was used for are closed then, on all
+// nodes.
+func AppendSessionEnded(tx *store.Tx, sessionID, userID, actor int64, at time.Time) error {
+	return tx.AppendEvent(store.Event{
+		Type: store.SessionEnded, ActorID: actor, UserID: userID, Data: eventData(map[string]int64{"session_id": sessionID}), At: at,
+	})
+}
+
+// endSessionsOf ends all sessions of a user, and says so in the log if there were any.
+func endSessionsOf(tx *store.Tx, userID, actor int64, at time.Time) error {
+	ended, err := tx.DeleteSessionsOf(userID)
+	if err != nil || len(ended) == 0 {
+		return err
+	}
+	return tx.AppendEvent(store.Event{Type: store.SessionEnded, ActorID: actor, UserID: userID, At: at})
 }
 
 // GroupSummary is what an admin sees of a group.

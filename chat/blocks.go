@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/caddymsg/messaging/store"
 )
@@ -40,6 +41,9 @@ func (s *Service) Block(ctx context.Context, caller Caller, username string) (Bl
 		if err := tx.CreateBlock(block); err != nil {
 			return err
 		}
+		if err := appendBlock(tx, store.BlockCreated, block, block.CreatedAt); err != nil {
+			return err
+		}
 		return s.Audit(tx, caller, AuditEntry{Action: UserBlocked, UserID: user.ID})
 	})
 	return block, err
@@ -58,7 +62,18 @@ func (s *Service) Unblock(ctx context.Context, caller Caller, username string) e
 				Kind: NotFound, Code: "not_blocked", Message: "This user is not blocked.",
 			})
 		}
+		block := Block{BlockerID: caller.UserID, BlockedID: user.ID}
+		if err := appendBlock(tx, store.BlockRemoved, block, s.now()); err != nil {
+			return err
+		}
 		return s.Audit(tx, caller, AuditEntry{Action: UserUnblocked, UserID: user.ID})
+	})
+}
+
+// appendBlock tells the blocker's other devices. The blocked is not told.
+func appendBlock(tx *store.Tx, what string, b Block, at time.Time) error {
+	return tx.AppendEvent(store.Event{
+		Type: what, ActorID: b.BlockerID, UserID: b.BlockerID, Data: eventData(map[string]int64{"user_id": b.BlockedID}), At: at,
 	})
 }
 

@@ -23,6 +23,8 @@ type Caller struct {
 	Username string
 	Admin    bool   // of the whole server
 	Address  string // of the client; empty, if it is unknown
+	// SessionID is the sign-in that it comes by, or 0.
+	SessionID int64
 }
 
 // Service answers for all chats of one database.

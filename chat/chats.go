@@ -30,7 +30,10 @@ func createChat(tx *store.Tx, c *Chat, creator int64, participants ...int64) err
 			return refuse(err, store.ErrNotFound, gone) // the chat is there
 		}
 	}
-	return tx.AppendEvent(store.Event{Type: store.ChatCreated, ChatID: c.ID, ActorID: creator, At: c.CreatedAt})
+	return tx.AppendEvent(store.Event{
+		Type: store.ChatCreated, ChatID: c.ID, ActorID: creator, At: c.CreatedAt,
+		Data: eventData(map[string]any{"kind": c.Kind, "participants": participants}),
+	})
 }
 
 // lockDirectChat is directChat for an Update that goes on with the chat: it is

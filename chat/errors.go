@@ -27,6 +27,8 @@ const (
 	BadCredentials
 	// Unavailable for now: the same request may succeed later.
 	Unavailable
+	// TooMany of something, for this caller: later, there may be room.
+	TooMany
 )
 
 // Error is a refusal, with words that may be shown to the caller.

@@ -21,16 +21,36 @@ const (
 	retryIn, retryMax = time.Second, 30 * time.Second
 )
 
+// pruneIn is how long Run waits for events to become old enough.
+const pruneIn = time.Minute
+
+// Work says how [Service.Run] is to be done.
+type Work struct {
+	// EventRetention is how long events are kept in the log; 0 is for ever.
+	EventRetention time.Duration
+}
+
 // Run does what is done behind the requests, until ctx ends: it puts messages
-// into the search index, and removes what deleted chats hold. It looks when it is
-// woken, and now and then. Several may run over one database, on one machine and on
+// into the search index, and removes what deleted chats hold, and events that are
+// too old. It looks when it is woken, and now and then. Several may run over one database, on one machine and on
 // many.
-func (s *Service) Run(ctx context.Context, wake <-chan struct{}) {
+func (s *Service) Run(ctx context.Context, wake <-chan struct{}, w Work) {
+	var pruning time.Time // when to look for old events again
+	prune := func() (bool, error) {
+		if w.EventRetention <= 0 || time.Now().Before(pruning) {
+			return false, nil
+		}
+		more, err := s.prune(ctx, w.EventRetention)
+		if err == nil && !more {
+			pruning = time.Now().Add(pruneIn)
+		}
+		return more, err
+	}
 	idle, retry := gatherFor, time.Duration(0)
 	told := "" // of what went wrong last, so as not to tell it each time
 	for ctx.Err() == nil {
 		begun := time.Now()
-		more, err := s.work(ctx)
+		more, err := s.work(ctx, prune)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -77,7 +97,7 @@ func Wakes(e store.Event) bool {
 
 // work does some of what there is to do, and tells whether there may be more. What
 // fails does not keep the rest from being done.
-func (s *Service) work(ctx context.Context) (more bool, err error) {
+func (s *Service) work(ctx context.Context, prune func() (bool, error)) (more bool, err error) {
 	indexed, indexing := unpanicked(func() (bool, error) { return s.index(ctx) })
 	if indexing != nil {
 		indexing = fmt.Errorf("index messages: %w", indexing)
@@ -86,7 +106,27 @@ func (s *Service) work(ctx context.Context) (more bool, err error) {
 	if sweeping != nil {
 		sweeping = fmt.Errorf("remove deleted chats: %w", sweeping)
 	}
-	return indexed || swept, errors.Join(indexing, sweeping)
+	pruned, pruning := unpanicked(prune)
+	if pruning != nil {
+		pruning = fmt.Errorf("remove old events: %w", pruning)
+	}
+	return indexed || swept || pruned, errors.Join(indexing, sweeping, pruning)
+}
+
+// prunedAtOnce is how many events are removed in an Update: no sender waits for
+// more.
+const prunedAtOnce = 500
+
+// prune removes some of the events that are older than they are kept, and tells
+// whether there may be more.
+func (s *Service) prune(ctx context.Context, retention time.Duration) (more bool, err error) {
+	before := s.now().Add(-retention)
+	var removed int
+	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		removed, err = tx.PruneEvents(before, prunedAtOnce)
+		return err
+	})
+	return removed == prunedAtOnce, err
 }
 
 // unpanicked makes an error of a panic: it must not end the web server.

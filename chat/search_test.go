@@ -22,7 +22,7 @@ func (r *rules) work(tb testing.TB) (end func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		r.Run(ctx, nil)
+		r.Run(ctx, nil, chat.Work{})
 	}()
 	end = func() {
 		cancel()

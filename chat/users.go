@@ -155,7 +155,15 @@ type Profile struct {
 	Email       *string // an address alone, which nobody but its owner sees
 	Locale      *string // BCP 47
 	About       *string
+	Presence    *string // visible or hidden; not empty
 }
+
+// Whether others are told when somebody is there: of those who may be told at all
+// (see [Service.Watchable]).
+const (
+	PresenceVisible = "visible"
+	PresenceHidden  = "hidden"
+)
 
 // Users lists the accounts that a filter names, but for those deactivated. The
 // fields for it are those of [store.User] that all may see.
@@ -223,7 +231,10 @@ func (s *Service) UpdateMe(ctx context.Context, caller Caller, p Profile) (User,
 		if user, err = tx.UpdateUser(caller.UserID, change); err != nil {
 			return refuse(err, store.ErrConflict, errUsernameTaken())
 		}
-		return indexUser(tx, old, user)
+		if err := indexUser(tx, old, user); err != nil {
+			return err
+		}
+		return appendAccount(tx, old, user, caller.UserID, s.now())
 	})
 	return user, err
 }
@@ -260,8 +271,58 @@ func (p Profile) prepare() (c store.UserChange, err error) {
 		canonical := tag.String()
 		c.Locale = &canonical
 	}
+	if p.Presence != nil {
+		hidden := *p.Presence == PresenceHidden
+		if !hidden && *p.Presence != PresenceVisible {
+			return c, invalid("presence", "presence_invalid", "It is visible or hidden.")
+		}
+		c.PresenceHidden = &hidden
+	}
 	c.About, err = prepareText("about", p.About, MaxAboutLength)
 	return c, err
+}
+
+// maxToldChats bounds in how many of their chats others hear of what has become of
+// an account: what it says is an Update that everybody waits for.
+const maxToldChats = 10_000
+
+// appendAccount tells of a change of an account, which is locked: all who are in a
+// chat with its owner, if it is one of the names, and the owner's devices.
+func appendAccount(tx *store.Tx, before, after User, actor int64, at time.Time) error {
+	if before.Username != after.Username || before.DisplayName != after.DisplayName {
+		told := eventData(map[string]string{"username": after.Username, "display_name": after.DisplayName})
+		if err := appendUser(tx, after.ID, told, actor, at); err != nil {
+			return err
+		}
+	}
+	// To deactivate it is told by its sessions, and so is another password.
+	before.PasswordHash, before.DeactivatedAt = after.PasswordHash, after.DeactivatedAt
+	if before == after {
+		return nil
+	}
+	return tx.AppendEvent(store.Event{
+		Type: store.AccountUpdated, ActorID: actor, UserID: after.ID, At: at, Data: eventData(map[string]any{
+			"username": after.Username, "display_name": after.DisplayName, "presence_hidden": after.PresenceHidden,
+		}),
+	})
+}
+
+// appendUser tells what has become of a user in each of their chats. The user is
+// locked: nobody puts them into another chat meanwhile.
+func appendUser(tx *store.Tx, userID int64, told string, actor int64, at time.Time) error {
+	chats, err := tx.ListChatIDsOf(userID)
+	if err != nil {
+		return err
+	}
+	for _, chatID := range chats[:min(len(chats), maxToldChats)] {
+		err := tx.AppendEvent(store.Event{
+			Type: store.UserUpdated, ChatID: chatID, ActorID: actor, UserID: userID, Data: told, At: at,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // prepareText checks a text that may be empty, and have line ends.
@@ -355,7 +416,10 @@ func deleteAccount(tx *store.Tx, userID, actor int64, at time.Time) error {
 			return err
 		}
 	}
-	if err := tx.DeleteSessionsOf(userID); err != nil {
+	if err := endSessionsOf(tx, userID, actor, at); err != nil {
+		return err
+	}
+	if err := appendUser(tx, userID, eventData(map[string]bool{"deleted": true}), actor, at); err != nil {
 		return err
 	}
 	if err := tx.DeleteBlocksOf(userID); err != nil {

@@ -217,7 +217,7 @@ func (tx *Tx) DeleteChat(id int64, at time.Time) ([]int64, error) {
 	if err != nil {
 		return nil, fmt.Errorf("delete chat: %w", err)
 	}
-	left, err := list(tx, 16, func(row scanner, id *int64) error { return row.Scan(id) },
+	left, err := list(tx, 16, scanID,
 		`DELETE FROM participants WHERE chat_id = ?1 RETURNING user_id`, id)
 	if err != nil {
 		return nil, fmt.Errorf("delete chat: %w", err)

@@ -111,12 +111,13 @@ type copyTable struct {
 }
 
 // copyTables are all tables, each behind those that it refers to, but for the
-// search index: the destination makes its own. Migrations that change a table
+// search index, of which the destination makes its own, and feed. Migrations that change a table
 // change its line here, on both engines alike.
 func copyTables() []copyTable {
 	return []copyTable{
 		{"users", 1, []string{"id", "username", "username_key", "password_hash", "created_at",
-			"display_name", "email", "locale", "about", "deleted_at", "admin", "deactivated_at"}},
+			"display_name", "email", "locale", "about", "deleted_at", "admin", "deactivated_at",
+			"presence_hidden", "last_seen_at"}},
 		{"sessions", 1, []string{"id", "token_hash", "user_id", "created_at", "expires_at"}},
 		{"chats", 1, []string{"id", "kind", "title", "direct_low", "direct_high", "last_seq", "created_at",
 			"description", "visibility", "managed_by", "active_at", "deleted_at"}},
@@ -134,7 +135,7 @@ func copyTables() []copyTable {
 			"expires_at", "max_uses", "uses", "revoked_at"}},
 		{"answers", 1, []string{"id", "user_id", "key_hash", "operation", "body", "created_at"}},
 		{"audit_log", 1, []string{"id", "action", "actor_id", "user_id", "chat_id", "address", "detail", "created_at"}},
-		{"events", 1, []string{"id", "type", "chat_id", "actor_id", "message_id", "user_id", "created_at", "data"}},
+		{"events", 1, []string{"id", "type", "chat_id", "actor_id", "message_id", "user_id", "created_at", "data", "audience"}},
 	}
 }
 
@@ -195,6 +196,9 @@ func (c *copying) all() ([]CopiedTable, error) {
 	if err := c.write.restartSearchIndex(); err != nil {
 		return nil, err
 	}
+	if err := c.copyFeed(); err != nil {
+		return nil, err
+	}
 	// Not sooner: PostgreSQL does not take back what its sequences have given.
 	for _, t := range copyTables() {
 		if !t.hasIDs() {
@@ -209,6 +213,19 @@ func (c *copying) all() ([]CopiedTable, error) {
 		}
 	}
 	return tables, nil
+}
+
+// copyFeed copies up to where the log has been pruned. The epoch is the
+// destination's own: the two go on apart.
+func (c *copying) copyFeed() error {
+	feed, err := c.read.FindFeed()
+	if err == nil {
+		err = c.write.execOne(`UPDATE feed SET pruned = ?1`, feed.Pruned)
+	}
+	if err != nil {
+		return fmt.Errorf("copy table feed: %w", err)
+	}
+	return nil
 }
 
 func (c *copying) checkEmpty() error {

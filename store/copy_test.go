@@ -143,6 +143,9 @@ func filled(tb testing.TB, database string, messages int) {
 		// The index is not copied.
 		`INSERT INTO search_terms (space, term, id) VALUES (1, 'ñandú', 1), (0, 'üser', 1)`,
 		`UPDATE search_state SET position = 5, backfilled = 3, backfill = 4`,
+		`UPDATE events SET audience = id % 3`,
+		`UPDATE users SET presence_hidden = id % 2, last_seen_at = CASE WHEN id % 3 > 0 THEN id END`,
+		`UPDATE feed SET pruned = 77`,
 		// The highest of each are gone, and their ids with them.
 		`DELETE FROM events WHERE id > (SELECT max(id) - 3 FROM events)`,
 		`DELETE FROM messages WHERE id > (SELECT max(id) - 3 FROM messages)`,
@@ -183,7 +186,8 @@ func filledRows(messages int) map[string]int64 {
 }
 
 // requireSame compares all rows of two databases, in the tables that an SQLite
-// file has. The index for searches is not copied: it begins anew.
+// file has. The index for searches is not copied: it begins anew. And so does the
+// epoch of the log, that goes on from the same place.
 func requireSame(tb testing.TB, wantIn, gotIn string) {
 	tb.Helper()
 	ctx := context.Background()
@@ -224,6 +228,19 @@ func requireSame(tb testing.TB, wantIn, gotIn string) {
 	require.NoError(tb, want.QueryRow(`SELECT max(id), 0, (SELECT max(id) FROM messages) FROM events`).
 		Scan(&index.position, &index.backfilled, &index.backfill))
 	require.Equal(tb, []searchState{index}, searchStates(tb, got))
+	wantFeed, gotFeed := feedOf(tb, want), feedOf(tb, got)
+	require.NotEqual(tb, wantFeed.Epoch, gotFeed.Epoch)
+	gotFeed.Epoch = wantFeed.Epoch
+	require.Equal(tb, wantFeed, gotFeed)
+}
+
+// feedOf asks for the only row of feed.
+func feedOf(tb testing.TB, db *sql.DB) (f store.Feed) {
+	tb.Helper()
+	var rows int
+	require.NoError(tb, db.QueryRow(`SELECT min(epoch), min(pruned), count(*) FROM feed`).Scan(&f.Epoch, &f.Pruned, &rows))
+	require.Equal(tb, 1, rows)
+	return f
 }
 
 type searchState struct{ position, backfilled, backfill int64 }
@@ -275,6 +292,7 @@ func requireEmpty(tb testing.TB, database string) {
 		require.Zero(tb, rows, table)
 	}
 	require.Equal(tb, []searchState{{}}, searchStates(tb, db))
+	require.Zero(tb, feedOf(tb, db).Pruned)
 }
 
 func copied(tb testing.TB, from, to string) []store.CopiedTable {
@@ -688,7 +706,8 @@ func liveHeap() uint64 {
 }
 
 // Every table and column that migrations make is copied, on both engines, but
-// for the index for searches, which is made from the others.
+// for the index for searches, which is made from the others, and feed, of which
+// requireSame knows.
 func TestCopyTables(t *testing.T) {
 	t.Parallel()
 	listed := store.CopyColumns()
@@ -732,7 +751,7 @@ func catalogSQLite(tb testing.TB, path string) map[string][]string {
 	return catalog(tb, path, `
 		SELECT t.name, c.name FROM sqlite_schema t, pragma_table_xinfo(t.name) c
 		WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'
-			AND t.name NOT IN ('goose_db_version', 'search_terms', 'search_state')
+			AND t.name NOT IN ('goose_db_version', 'search_terms', 'search_state', 'feed')
 		ORDER BY t.name, c.cid`)
 }
 
@@ -742,7 +761,7 @@ func catalogPostgres(tb testing.TB, address string) map[string][]string {
 	return catalog(tb, address, `
 		SELECT table_name, column_name FROM information_schema.columns
 		WHERE table_schema = current_schema()
-			AND table_name NOT IN ('goose_db_version', 'event_log', 'search_terms', 'search_state')
+			AND table_name NOT IN ('goose_db_version', 'event_log', 'search_terms', 'search_state', 'feed')
 		ORDER BY table_name, ordinal_position`)
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -25,6 +26,11 @@ const (
 	ParticipantAdded    = "participant.added"
 	ParticipantUpdated  = "participant.updated"
 	ParticipantRemoved  = "participant.removed"
+	BlockCreated        = "block.created"   // for UserID alone, who has blocked somebody
+	BlockRemoved        = "block.removed"   // for UserID alone
+	UserUpdated         = "user.updated"    // one in each chat that UserID takes part in
+	AccountUpdated      = "account.updated" // for UserID alone
+	SessionEnded        = "session.ended"   // of UserID; not for clients
 )
 
 // Event is something that clients must hear of, in the log of all such things.
@@ -38,6 +44,29 @@ type Event struct {
 	Data    string   // JSON: what else there is to tell; may be empty
 	At      time.Time
 }
+
+// Who hears of an event: events.audience.
+const (
+	toChat     = iota // who takes part in the chat
+	toUser            // UserID alone
+	toChatUser        // both
+)
+
+func audienceOf(eventType string) int64 {
+	switch eventType {
+	case MessageHidden, ChatSettingsUpdated, ChatDeleted, BlockCreated, BlockRemoved, AccountUpdated, SessionEnded:
+		return toUser
+	case ParticipantRemoved: // who does not take part in it any more
+		return toChatUser
+	}
+	return toChat
+}
+
+// ToChat tells whether an event is for those who take part in its chat.
+func (e *Event) ToChat() bool { return audienceOf(e.Type) != toUser }
+
+// ToUser tells whether an event is for its UserID, in the chat or not.
+func (e *Event) ToUser() bool { return audienceOf(e.Type) != toChat }
 
 // maxEvents is how many events an Update may append.
 const maxEvents = 1 << 16
@@ -53,9 +82,10 @@ func (tx *Tx) AppendEvent(e Event) (err error) {
 		messageID = e.Message.ID
 	}
 	e.ID, err = tx.insert(`
-		INSERT INTO events (id, type, chat_id, actor_id, message_id, user_id, created_at, data)
-		VALUES (`+tx.dialect.eventID+`, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`,
-		len(tx.events), e.Type, e.ChatID, e.ActorID, messageID, orNull(e.UserID), micros(e.At), orNull(e.Data))
+		INSERT INTO events (id, type, chat_id, actor_id, message_id, user_id, created_at, data, audience)
+		VALUES (`+tx.dialect.eventID+`, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`,
+		len(tx.events), e.Type, e.ChatID, e.ActorID, messageID, orNull(e.UserID), micros(e.At), orNull(e.Data),
+		audienceOf(e.Type))
 	if err != nil {
 		return fmt.Errorf("append event: %w", err)
 	}
@@ -67,11 +97,7 @@ func (tx *Tx) AppendEvent(e Event) (err error) {
 // Whoever goes on behind the last one that it listed misses none: an event is
 // not listed as long as one that would stand before it may still be committed.
 func (tx *Tx) ListEvents(after int64, limit int) ([]Event, error) {
-	found, err := list(tx, min(limit, 64), scanEvent, `
-		SELECT e.id, e.type, e.chat_id, e.actor_id, coalesce(e.user_id, 0), e.created_at, coalesce(e.data, ''),
-			m.id, m.seq, m.sender_id, m.text, m.client_id, m.created_at, coalesce(`+messageDetails+`, '')
-		FROM events e
-		LEFT JOIN messages m ON m.id = e.message_id
+	found, err := list(tx, min(limit, 64), scanEvent, selectEvents+`
 		WHERE e.id > ?1 AND e.id < `+tx.dialect.eventHorizon+`
 		ORDER BY e.id LIMIT ?2`, after, limit)
 	if err != nil {
@@ -80,23 +106,71 @@ func (tx *Tx) ListEvents(after int64, limit int) ([]Event, error) {
 	return found, nil
 }
 
-// scanEvent reads a message as it is now: its name of the sender and its kind of
-// chat are left out.
+// FindEvents finds events by their ids, in the order of these, of those that there
+// are.
+func (tx *Tx) FindEvents(ids []int64) (all []Event, err error) {
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	err = inParts(ids, func(part []int64) error {
+		var q arguments
+		found, err := list(tx, len(part), scanEvent, selectEvents+`
+			WHERE e.id IN (`+among(&q, part)+`) ORDER BY e.id`, q...)
+		all = append(all, found...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find events: %w", err)
+	}
+	return all, nil
+}
+
+// ListMissed lists the ids of up to limit events behind after, up to upTo, that are
+// for a user: of the chats that they take part in now, and those for them alone, but
+// for those that are not for clients. It costs a look into each of these chats, and
+// into what there is in them between the two.
+func (tx *Tx) ListMissed(userID, after, upTo int64, limit int) ([]int64, error) {
+	// CROSS JOIN has SQLite begin with the chats. What keeps PostgreSQL from walking
+	// through everybody's events in their order is + 0, an order that no index has.
+	found, err := list(tx, min(limit, 64), scanID, `
+		SELECT id FROM (
+			SELECT e.id + 0 AS id FROM participants p CROSS JOIN events e
+			WHERE p.user_id = ?1 AND e.chat_id = p.chat_id AND e.id > ?2 AND e.id <= ?3 AND e.audience <> 1
+			UNION
+			SELECT e.id + 0 FROM events e
+			WHERE e.user_id = ?1 AND e.audience > 0 AND e.id > ?2 AND e.id <= ?3 AND e.type <> 'session.ended'
+		) missed
+		ORDER BY id LIMIT ?4`, userID, after, upTo, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list missed events: %w", err)
+	}
+	return found, nil
+}
+
+// selectEvents selects a message as it is now.
+const selectEvents = `
+	SELECT e.id, e.type, e.chat_id, e.actor_id, coalesce(e.user_id, 0), e.created_at, coalesce(e.data, ''),
+		m.id, c.kind, m.seq, m.sender_id, u.username, m.text, m.client_id, m.created_at, coalesce(` + messageDetails + `, '')
+	FROM events e
+	LEFT JOIN messages m ON m.id = e.message_id
+	LEFT JOIN chats c ON c.id = m.chat_id
+	LEFT JOIN users u ON u.id = m.sender_id
+`
+
 func scanEvent(row scanner, e *Event) error {
 	var at int64
 	var m struct {
 		id, seq, senderID, createdAt sql.NullInt64
-		text, clientID               sql.NullString
+		kind, sender, text, clientID sql.NullString
 		details                      string
 	}
 	err := row.Scan(&e.ID, &e.Type, &e.ChatID, &e.ActorID, &e.UserID, &at, &e.Data,
-		&m.id, &m.seq, &m.senderID, &m.text, &m.clientID, &m.createdAt, &m.details)
+		&m.id, &m.kind, &m.seq, &m.senderID, &m.sender, &m.text, &m.clientID, &m.createdAt, &m.details)
 	e.At = fromMicros(at)
 	if err != nil || !m.id.Valid {
 		return err
 	}
 	e.Message = &Message{
-		ID: m.id.Int64, ChatID: e.ChatID, Seq: m.seq.Int64, SenderID: m.senderID.Int64,
+		ID: m.id.Int64, ChatID: e.ChatID, ChatKind: m.kind.String, Seq: m.seq.Int64,
+		SenderID: m.senderID.Int64, SenderUsername: m.sender.String,
 		Text: m.text.String, ClientID: m.clientID.String, CreatedAt: fromMicros(m.createdAt.Int64),
 	}
 	return e.Message.setDetails(m.details)

@@ -19,7 +19,29 @@ import (
 // have owners, nothing is unread, and the chats are as active as they were.
 func TestMigrationToVersion3(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
+	onEachVersion(t, func(t *testing.T, database string, migrate func(version int64)) {
+		migrate(2)
+		db := rawDatabase(t, database)
+		for _, statement := range version2 {
+			_, err := db.Exec(statement)
+			require.NoError(t, err, statement)
+		}
+		before := rowsOfVersion2(t, db)
+		require.NoError(t, db.Close())
+
+		requireVersion3(t, database)
+		migrate(2)
+		db = rawDatabase(t, database)
+		require.Equal(t, before, rowsOfVersion2(t, db), "the way down keeps what version 2 knows")
+		require.NoError(t, db.Close())
+		requireVersion3(t, database)
+	})
+}
+
+// onEachVersion runs a test on both engines, with a function that brings the
+// schema of a database to a version.
+func onEachVersion(t *testing.T, test func(t *testing.T, database string, migrate func(version int64))) {
+	for name, engine := range map[string]struct {
 		dialect  goose.Dialect
 		folder   string
 		database func() string
@@ -31,13 +53,12 @@ func TestMigrationToVersion3(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			database := test.database()
-			// migrate brings the schema to a version, and then asks what there is.
-			migrate := func(version int64) {
+			database := engine.database()
+			test(t, database, func(version int64) {
 				t.Helper()
 				db := rawDatabase(t, database)
 				defer db.Close()
-				provider, err := goose.NewProvider(test.dialect, db, os.DirFS(test.folder), goose.WithDisableGlobalRegistry(true))
+				provider, err := goose.NewProvider(engine.dialect, db, os.DirFS(engine.folder), goose.WithDisableGlobalRegistry(true))
 				require.NoError(t, err)
 				current, err := provider.GetDBVersion(t.Context())
 				require.NoError(t, err)
@@ -47,24 +68,58 @@ func TestMigrationToVersion3(t *testing.T) {
 					_, err = provider.DownTo(t.Context(), version)
 				}
 				require.NoError(t, err)
-			}
-			migrate(2)
-			db := rawDatabase(t, database)
-			for _, statement := range version2 {
-				_, err := db.Exec(statement)
-				require.NoError(t, err, statement)
-			}
-			before := rowsOfVersion2(t, db)
-			require.NoError(t, db.Close())
-
-			requireVersion3(t, database)
-			migrate(2)
-			db = rawDatabase(t, database)
-			require.Equal(t, before, rowsOfVersion2(t, db), "the way down keeps what version 2 knows")
-			require.NoError(t, db.Close())
-			requireVersion3(t, database)
+			})
 		})
 	}
+}
+
+// The events of version 3 are for the same people in version 4, those of chats
+// that are gone too; nobody's presence is hidden.
+func TestMigrationToVersion4(t *testing.T) {
+	t.Parallel()
+	onEachVersion(t, func(t *testing.T, database string, migrate func(version int64)) {
+		migrate(3)
+		db := rawDatabase(t, database)
+		for _, statement := range []string{
+			`INSERT INTO users (id, username, username_key, password_hash, created_at) VALUES
+				(1, 'ada', 'ada', '', 1), (2, 'bob', 'bob', '', 1)`,
+			`INSERT INTO chats (id, kind, created_at) VALUES (5, 'group', 1)`,
+			`INSERT INTO participants (chat_id, user_id, joined_at) VALUES (5, 1, 1)`,
+			`INSERT INTO events (id, type, chat_id, actor_id, user_id, created_at) VALUES
+				(1, 'chat.created', 5, 1, NULL, 1), (2, 'participant.added', 5, 1, 2, 1), (3, 'chat.read', 5, 2, 2, 1),
+				(4, 'chat.settings', 5, 2, 2, 1), (5, 'message.hidden', 5, 2, 2, 1), (6, 'message.created', 5, 1, NULL, 1),
+				(7, 'participant.updated', 5, 1, 2, 1), (8, 'participant.removed', 5, 1, 2, 1), (9, 'chat.deleted', 6, 1, 2, 1),
+				(10, 'chat.settings', 5, 1, 1, 1), (11, 'chat.created', 7, 2, NULL, 1)`,
+		} {
+			_, err := db.Exec(statement)
+			require.NoError(t, err, statement)
+		}
+		require.NoError(t, db.Close())
+
+		for range 2 {
+			s, err := store.Open(t.Context(), store.Options{Database: database})
+			require.NoError(t, err)
+			logOf(t, s, 11) // all of it can be seen
+			view(t, s, func(tx *store.Tx) error {
+				f, err := tx.FindFeed()
+				require.NoError(t, err)
+				require.Regexp(t, `^[0-9a-f]{12}(-1)?$`, f.Epoch)
+				require.Equal(t, store.Feed{Epoch: f.Epoch, Last: 11}, f)
+				adas, err := tx.ListMissed(1, 0, 11, 100)
+				require.NoError(t, err)
+				require.Equal(t, []int64{1, 2, 3, 6, 7, 8, 10}, adas)
+				bobs, err := tx.ListMissed(2, 0, 11, 100)
+				require.NoError(t, err)
+				require.Equal(t, []int64{4, 5, 8, 9}, bobs)
+				ada, err := tx.FindUserByID(1)
+				require.NoError(t, err)
+				require.False(t, ada.PresenceHidden)
+				return nil
+			})
+			require.NoError(t, s.Close())
+			migrate(3)
+		}
+	})
 }
 
 // The people of version2.

@@ -43,7 +43,7 @@ func newEar(tb testing.TB, s *store.Store, channel string) *ear {
 	}()
 	tb.Cleanup(func() {
 		cancel()
-		<-e.ended
+		_ = <-e.ended // whatever it has ended of
 	})
 	select {
 	case <-began:

@@ -101,12 +101,20 @@ func (tx *Tx) FindParticipant(chatID, userID int64) (Participant, error) {
 
 // ListGroupIDsOf lists the groups that a user takes part in.
 func (tx *Tx) ListGroupIDsOf(userID int64) ([]int64, error) {
-	scan := func(row scanner, id *int64) error { return row.Scan(id) }
-	found, err := list(tx, 16, scan, `
+	found, err := list(tx, 16, scanID, `
 		SELECT c.id FROM participants p JOIN chats c ON c.id = p.chat_id
 		WHERE p.user_id = ?1 AND c.kind = 'group' ORDER BY c.id`, userID)
 	if err != nil {
 		return nil, fmt.Errorf("list groups of user: %w", err)
+	}
+	return found, nil
+}
+
+// ListChatIDsOf lists the chats that a user takes part in.
+func (tx *Tx) ListChatIDsOf(userID int64) ([]int64, error) {
+	found, err := list(tx, 64, scanID, `SELECT chat_id FROM participants WHERE user_id = ?1 ORDER BY chat_id`, userID)
+	if err != nil {
+		return nil, fmt.Errorf("list chats of user: %w", err)
 	}
 	return found, nil
 }

@@ -275,11 +275,11 @@ func explainPostgres(err error) error {
 }
 
 // advanceEvents lets the ids of events go on behind those that are there, and
-// behind $1: transactions of the cluster that the database came from may have
+// behind $1, and those that were removed for their age: transactions of the cluster that the database came from may have
 // had higher ids.
 const advanceEvents = `
 	UPDATE event_log SET base = last.id + 1 - (pg_current_xact_id()::text::bigint << 16)
-	FROM (SELECT greatest(coalesce(max(id), 0), $1::bigint) AS id FROM events) last
+	FROM (SELECT greatest((SELECT max(id) FROM events), (SELECT max(pruned) FROM feed), $1::bigint) AS id) last
 	WHERE last.id >= (pg_current_xact_id()::text::bigint << 16) + base`
 
 func postgresDialect() dialect {
@@ -303,9 +303,13 @@ func postgresDialect() dialect {
 		eventID: `(pg_current_xact_id()::text::bigint << 16) + (SELECT base FROM event_log) + ?1::bigint`,
 		// No transaction with a lower id is open.
 		eventHorizon: `(pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 16) + (SELECT base FROM event_log)`,
-		lockRows:     " FOR %s OF %s",
-		position:     "strpos",
-		classify:     classifyPostgres,
+		// The first eight digits are the timeline that is written to: each promotion
+		// begins another. What the control file has of it is that of the last
+		// checkpoint, which may be from before.
+		epoch:    `epoch || '-' || ltrim(lower(left(pg_walfile_name(pg_current_wal_lsn()), 8)), '0')`,
+		lockRows: " FOR %s OF %s",
+		position: "strpos",
+		classify: classifyPostgres,
 	}
 }
 
@@ -615,7 +619,8 @@ func classifyPostgres(err error) error {
 		return fmt.Errorf("%w: %w", ErrConflict, err)
 	case "40001", "40P01": // serialization_failure, deadlock_detected
 		return fmt.Errorf("%w: %w", errContention, err)
-	case readOnly, "25P03", "55P03": // a standby; two timeouts: idle_in_transaction_session, lock
+	case readOnly, "55000", // a standby: it is not written to, and its log of writes is another's
+		"25P03", "55P03": // two timeouts: idle_in_transaction_session, lock
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	switch failure.Code[:2] {

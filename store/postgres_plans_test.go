@@ -316,8 +316,9 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.LastMessageID()
 			return err
 		}, 1, 5},
-		{"ListEvents from the start", eventsBehind(0, 20, 20), 50, 100},
-		{"ListEvents, the last ones", eventsBehind(newest-5, 20, 5), 20, 40},
+		// With a look at the message, its chat and its sender.
+		{"ListEvents from the start", eventsBehind(0, 20, 20), 85, 250},
+		{"ListEvents, the last ones", eventsBehind(newest-5, 20, 5), 25, 80},
 		{"ListEvents, none", eventsBehind(newest, 20, 0), 5, 10},
 		{"NextSeq", func(tx *store.Tx) error {
 			_, err := tx.NextSeq(one, one, 1, noon)
@@ -564,7 +565,8 @@ func TestPostgresPlans(t *testing.T) {
 			return tx.DeleteVote(crowdReacted, 0, 1)
 		}, 3, 15},
 		{"DeleteSessionByTokenHash", func(tx *store.Tx) error {
-			return tx.DeleteSessionByTokenHash(hash("7"))
+			_, _, err := tx.DeleteSessionByTokenHash(hash("7"))
+			return err
 		}, 1, 10},
 		// Of the ten chats of a user, what there is of the word in them.
 		{"SearchMessages", func(tx *store.Tx) error {
@@ -607,6 +609,57 @@ func TestPostgresPlans(t *testing.T) {
 		}, 2, 20},
 		{"MoveSearchPosition", func(tx *store.Tx) error {
 			return tx.MoveSearchPosition(0, 1)
+		}, 1, 20},
+		{"FindFeed", func(tx *store.Tx) error {
+			f, err := tx.FindFeed()
+			return counted(int(newest), int(f.Last), err)
+		}, 3, 15},
+		{"FindEvents", func(tx *store.Tx) error {
+			found, err := tx.FindEvents([]int64{40, 30, 20})
+			return counted(3, len(found), err)
+		}, 14, 70},
+		// Of ten chats, with what there is in them behind an event.
+		{"ListMissed", func(tx *store.Tx) error {
+			found, err := tx.ListMissed(one, newest-5*crowdChats, newest, 1000)
+			return counted(50, len(found), err)
+		}, 61, 120},
+		{"ListMissed, up to an event", func(tx *store.Tx) error {
+			found, err := tx.ListMissed(one, 50*crowdChats, 51*crowdChats, 1000)
+			return counted(10, len(found), err)
+		}, 21, 80},
+		{"ListMissed, few of them", func(tx *store.Tx) error {
+			found, err := tx.ListMissed(one, newest-5*crowdChats, newest, 3)
+			return counted(3, len(found), err)
+		}, 61, 120},
+		{"ListMissed, quiet", func(tx *store.Tx) error {
+			found, err := tx.ListMissed(quiet, 0, newest, 1000)
+			return counted(0, len(found), err) // its messages were moved there, their events were not
+		}, 5, 30},
+		{"ListMissed, of nobody", func(tx *store.Tx) error {
+			found, err := tx.ListMissed(quiet+1, 0, newest, 1000)
+			return counted(0, len(found), err)
+		}, 0, 15},
+		{"ListChatIDsOf", func(tx *store.Tx) error {
+			found, err := tx.ListChatIDsOf(one)
+			return counted(10, len(found), err)
+		}, 10, 30},
+		{"PruneEvents", func(tx *store.Tx) error {
+			if err := tx.MoveSearchPosition(0, newest); err != nil {
+				return err
+			}
+			removed, err := tx.PruneEvents(noon, 20)
+			return counted(20, removed, err)
+		}, 45, 350},
+		{"ListWatchable", func(tx *store.Tx) error {
+			found, err := tx.ListWatchable(one, []int64{one + 7, one - 7, one + 63, another})
+			return counted(3, len(found), err)
+		}, 80, 300},
+		{"SetLastSeen", func(tx *store.Tx) error {
+			return tx.SetLastSeen([]store.Presence{{UserID: one, LastSeenAt: noon}, {UserID: another, LastSeenAt: noon}})
+		}, 2, 80},
+		{"DeleteSessionsOf", func(tx *store.Tx) error {
+			ended, err := tx.DeleteSessionsOf(one)
+			return counted(1, len(ended), err)
 		}, 1, 20},
 		{"LockTextsOfEvents", func(tx *store.Tx) error {
 			found, err := tx.LockTextsOfEvents(newest-20, newest)

@@ -172,8 +172,7 @@ func (tx *Tx) SearchMessages(userID, chatID, before int64, terms []Term, limit i
 	if chatID != 0 {
 		from += ` AND p.chat_id = ` + q.add(chatID)
 	}
-	scan := func(row scanner, id *int64) error { return row.Scan(id) }
-	found, err := list(tx, min(limit, 64), scan,
+	found, err := list(tx, min(limit, 64), scanID,
 		idsOf(&q, from, terms)+` ORDER BY id DESC LIMIT ?3`, q...)
 	if err != nil {
 		return nil, fmt.Errorf("search messages: %w", err)

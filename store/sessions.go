@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -45,6 +46,19 @@ func (tx *Tx) FindSessionByTokenHash(hash []byte) (Session, error) {
 	return s, nil
 }
 
+// FindSessionExpiry finds when a session of somebody who may sign in ends, or
+// ErrNotFound.
+func (tx *Tx) FindSessionExpiry(id int64) (time.Time, error) {
+	var expires int64
+	err := tx.one(`
+		SELECT s.expires_at FROM sessions s JOIN users u ON u.id = s.user_id
+		WHERE s.id = ?1 AND u.deleted_at IS NULL AND u.deactivated_at IS NULL`, []any{id}, &expires)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("find session expiry: %w", err)
+	}
+	return fromMicros(expires), nil
+}
+
 // ExtendSession moves a session's end; ErrNotFound if it was ended meanwhile.
 func (tx *Tx) ExtendSession(id int64, expires time.Time) error {
 	if err := tx.execOne(`UPDATE sessions SET expires_at = ?2 WHERE id = ?1`, id, micros(expires)); err != nil {
@@ -53,12 +67,16 @@ func (tx *Tx) ExtendSession(id int64, expires time.Time) error {
 	return nil
 }
 
-// DeleteSessionByTokenHash ends a session, if there is such a one.
-func (tx *Tx) DeleteSessionByTokenHash(hash []byte) error {
-	if _, err := tx.exec(`DELETE FROM sessions WHERE token_hash = ?1`, hash); err != nil {
-		return fmt.Errorf("delete session: %w", err)
+// DeleteSessionByTokenHash ends a session, and tells its id and whose it was;
+// ErrNotFound if there is no such one.
+func (tx *Tx) DeleteSessionByTokenHash(hash []byte) (id, userID int64, err error) {
+	tx.writing = true
+	err = tx.one(`DELETE FROM sessions WHERE token_hash = ?1 RETURNING id, user_id`, []any{hash}, &id, &userID)
+	if err != nil {
+		return 0, 0, fmt.Errorf("delete session: %w", err)
 	}
-	return nil
+	tx.wrote = true
+	return id, userID, nil
 }
 
 // ListSessionsOf lists the sessions of a user that go on at a time, without their
@@ -87,12 +105,16 @@ func (tx *Tx) DeleteSession(userID, id int64) error {
 	return nil
 }
 
-// DeleteSessionsOf ends all sessions of a user.
-func (tx *Tx) DeleteSessionsOf(userID int64) error {
-	if _, err := tx.exec(`DELETE FROM sessions WHERE user_id = ?1`, userID); err != nil {
-		return fmt.Errorf("delete sessions of user: %w", err)
+// DeleteSessionsOf ends all sessions of a user, and tells their ids.
+func (tx *Tx) DeleteSessionsOf(userID int64) ([]int64, error) {
+	tx.writing = true
+	ended, err := list(tx, 4, scanID, `DELETE FROM sessions WHERE user_id = ?1 RETURNING id`, userID)
+	if err != nil {
+		return nil, fmt.Errorf("delete sessions of user: %w", err)
 	}
-	return nil
+	tx.wrote = tx.wrote || len(ended) > 0
+	slices.Sort(ended)
+	return ended, nil
 }
 
 // DeleteExpiredSessions removes up to limit sessions that ended before now.

@@ -218,6 +218,7 @@ func sqliteDialect() dialect {
 	return dialect{
 		eventID:      "NULL + ?1",           // which is NULL: the next, and commits come one by one
 		eventHorizon: "9223372036854775807", // math.MaxInt64: all of them
+		epoch:        "epoch",
 		position:     "instr",
 		classify:     classifySQLite,
 	}

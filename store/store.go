@@ -224,6 +224,9 @@ type dialect struct {
 	// eventHorizon is an expression for an event id: all events below it have
 	// been committed, and can be seen, or never will be.
 	eventHorizon string
+	// epoch is an expression for a feed's epoch. What comes back from a standby has
+	// another one: that may not have had all that was told of.
+	epoch string
 	// lockRows is what keeps the rows of a table that a query has found as they
 	// are, until the Update has ended; where it is empty, an Update is alone.
 	lockRows string

@@ -9,18 +9,21 @@ import (
 
 // User is an account.
 type User struct {
-	ID            int64
-	Username      string // as typed
-	UsernameKey   string // folded: unique
-	PasswordHash  string `json:"-"`
-	DisplayName   string // may be empty, as all that follows
-	Email         string
-	Locale        string // BCP 47
-	About         string
-	Admin         bool // of the whole server
-	CreatedAt     time.Time
-	DeactivatedAt time.Time // zero, if it is not: then they may not sign in
-	DeletedAt     time.Time // zero, if it is not
+	ID           int64
+	Username     string // as typed
+	UsernameKey  string // folded: unique
+	PasswordHash string `json:"-"`
+	DisplayName  string // may be empty, as all that follows
+	Email        string
+	Locale       string // BCP 47
+	About        string
+	Admin        bool // of the whole server
+	// PresenceHidden says that nobody is told whether they are there, and when they
+	// were.
+	PresenceHidden bool
+	CreatedAt      time.Time
+	DeactivatedAt  time.Time // zero, if it is not: then they may not sign in
+	DeletedAt      time.Time // zero, if it is not
 }
 
 // LogValue keeps the hash, and what is private, out of logs.
@@ -29,7 +32,7 @@ func (u User) LogValue() slog.Value {
 }
 
 const (
-	userColumns = `id, username, username_key, password_hash, display_name, email, locale, about, admin, created_at, deactivated_at, deleted_at`
+	userColumns = `id, username, username_key, password_hash, display_name, email, locale, about, admin, presence_hidden, created_at, deactivated_at, deleted_at`
 	selectUsers = `SELECT ` + userColumns + ` FROM users `
 )
 
@@ -37,7 +40,7 @@ func scanUser(row scanner, u *User) error {
 	var created int64
 	var deactivated, deleted sql.NullInt64
 	err := row.Scan(&u.ID, &u.Username, &u.UsernameKey, &u.PasswordHash,
-		&u.DisplayName, &u.Email, &u.Locale, &u.About, &u.Admin, &created, &deactivated, &deleted)
+		&u.DisplayName, &u.Email, &u.Locale, &u.About, &u.Admin, &u.PresenceHidden, &created, &deactivated, &deleted)
 	u.CreatedAt = fromMicros(created)
 	u.DeactivatedAt, u.DeletedAt = timeOrZero(deactivated), timeOrZero(deleted)
 	return err
@@ -46,9 +49,10 @@ func scanUser(row scanner, u *User) error {
 // CreateUser stores a user and sets its ID; ErrConflict if the key is taken.
 func (tx *Tx) CreateUser(u *User) (err error) {
 	u.ID, err = tx.insert(`
-		INSERT INTO users (username, username_key, password_hash, display_name, email, locale, about, admin, created_at)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`,
-		u.Username, u.UsernameKey, u.PasswordHash, u.DisplayName, u.Email, u.Locale, u.About, bit(u.Admin), micros(u.CreatedAt))
+		INSERT INTO users (username, username_key, password_hash, display_name, email, locale, about, admin, presence_hidden, created_at)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`,
+		u.Username, u.UsernameKey, u.PasswordHash, u.DisplayName, u.Email, u.Locale, u.About,
+		bit(u.Admin), bit(u.PresenceHidden), micros(u.CreatedAt))
 	if err != nil {
 		return fmt.Errorf("create user: %w", err)
 	}
@@ -61,6 +65,7 @@ type UserChange struct {
 	DisplayName, Email, Locale, About *string
 	PasswordHash                      *string
 	Admin                             *bool
+	PresenceHidden                    *bool
 	// DeactivatedAt is when they may sign in no more; zero, if they may. Whoever
 	// is deactivated already stays so since then.
 	DeactivatedAt *time.Time
@@ -70,9 +75,12 @@ type UserChange struct {
 // is taken, ErrNotFound if there is no such user, or it has been deleted.
 func (tx *Tx) UpdateUser(id int64, c UserChange) (User, error) {
 	tx.writing = true
-	var admin, deactivated any
+	var admin, hidden, deactivated any
 	if c.Admin != nil {
 		admin = bit(*c.Admin)
+	}
+	if c.PresenceHidden != nil {
+		hidden = bit(*c.PresenceHidden)
 	}
 	if c.DeactivatedAt != nil && !c.DeactivatedAt.IsZero() {
 		deactivated = micros(*c.DeactivatedAt)
@@ -86,12 +94,13 @@ func (tx *Tx) UpdateUser(id int64, c UserChange) (User, error) {
 			display_name = coalesce(?4, display_name), email = coalesce(?5, email),
 			locale = coalesce(?6, locale), about = coalesce(?7, about),
 			password_hash = coalesce(?8, password_hash), admin = coalesce(?9, admin),
+			presence_hidden = coalesce(?11, presence_hidden),
 			deactivated_at = nullif(coalesce(
 				CASE WHEN CAST(?10 AS BIGINT) < 0 THEN ?10 ELSE deactivated_at END, ?10), -1)
 		WHERE id = ?1 AND deleted_at IS NULL
 		RETURNING `+userColumns,
 		id, c.Username, c.UsernameKey, c.DisplayName, c.Email, c.Locale, c.About,
-		c.PasswordHash, admin, deactivated)
+		c.PasswordHash, admin, deactivated, hidden)
 	if err != nil {
 		return User{}, fmt.Errorf("update user: %w", err)
 	}
@@ -108,7 +117,8 @@ const reactivate = int64(-1)
 func (tx *Tx) EraseUser(id int64, username, key string, at time.Time) error {
 	err := tx.execOne(`
 		UPDATE users SET username = ?2, username_key = ?3, deleted_at = ?4,
-			password_hash = '', display_name = '', email = '', locale = '', about = '', admin = 0
+			password_hash = '', display_name = '', email = '', locale = '', about = '', admin = 0,
+			presence_hidden = 0, last_seen_at = NULL
 		WHERE id = ?1 AND deleted_at IS NULL`, id, username, key, micros(at))
 	if err != nil {
 		return fmt.Errorf("erase user: %w", err)
@@ -137,8 +147,7 @@ func (tx *Tx) LockUser(id int64) (User, error) {
 // them until the Update has ended.
 func (tx *Tx) LockAdmins() ([]int64, error) {
 	tx.writing = true // as far as the order of locks is concerned
-	scan := func(row scanner, id *int64) error { return row.Scan(id) }
-	found, err := list(tx, 4, scan, `
+	found, err := list(tx, 4, scanID, `
 		SELECT id FROM users WHERE admin = 1 AND deactivated_at IS NULL AND deleted_at IS NULL
 		ORDER BY id`+tx.dialect.forUpdate("users"))
 	if err != nil {

@@ -41,7 +41,8 @@ func (p *Problem) ContentType(string) string { return "application/problem+json"
 
 // GetHeaders tells huma the header.
 func (p *Problem) GetHeaders() http.Header {
-	if p.Status == http.StatusServiceUnavailable {
+	switch p.Status {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		return http.Header{"Retry-After": {"2"}}
 	}
 	return nil
@@ -74,6 +75,8 @@ func status(refusal *chat.Error) int {
 		return http.StatusForbidden
 	case chat.Unavailable:
 		return http.StatusServiceUnavailable
+	case chat.TooMany:
+		return http.StatusTooManyRequests
 	}
 	return http.StatusInternalServerError
 }

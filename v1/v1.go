@@ -22,6 +22,7 @@ import (
 
 	"github.com/caddymsg/messaging/auth"
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/live"
 )
 
 // maxBodyBytes bounds a request's body where its route does not say otherwise.
@@ -32,6 +33,8 @@ type API struct {
 	chat    *chat.Service
 	auth    *auth.Service
 	cookies *auth.Cookies
+	hub     *live.Hub
+	limits  live.Limits
 	log     *slog.Logger
 
 	mux *http.ServeMux
@@ -48,13 +51,16 @@ type Options struct {
 	Chat    *chat.Service
 	Auth    *auth.Service
 	Cookies *auth.Cookies
-	Log     *slog.Logger
+	// Hub has the open connections, which Limits bound.
+	Hub    *live.Hub
+	Limits live.Limits
+	Log    *slog.Logger
 }
 
 // New makes the API with all its routes.
 func New(opts Options) (*API, error) {
 	a := &API{
-		chat: opts.Chat, auth: opts.Auth, cookies: opts.Cookies, log: opts.Log,
+		chat: opts.Chat, auth: opts.Auth, cookies: opts.Cookies, hub: opts.Hub, limits: opts.Limits, log: opts.Log,
 		mux: http.NewServeMux(), ofMessage: http.NewServeMux(),
 	}
 	a.huma = newHuma(a)

@@ -49,7 +49,13 @@ CREATE TABLE events (
 	message_id INTEGER, -- of message.*
 	user_id    INTEGER, -- of participant.*: whom it is about
 	created_at INTEGER NOT NULL
-, data TEXT) STRICT;
+, data TEXT, audience INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE INDEX events_chat ON events (chat_id, id);
+CREATE INDEX events_user ON events (user_id, id) WHERE audience > 0;
+CREATE TABLE feed (
+	epoch  TEXT    NOT NULL, -- another one, if the log has been put back to what it was
+	pruned INTEGER NOT NULL  -- the last event that was removed for its age
+) STRICT;
 CREATE TABLE hidden_messages (
 	user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
 	message_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
@@ -142,5 +148,5 @@ CREATE TABLE users (
 	username_key  TEXT    NOT NULL UNIQUE, -- folded: what makes two names the same
 	password_hash TEXT    NOT NULL,
 	created_at    INTEGER NOT NULL
-, display_name TEXT NOT NULL DEFAULT '', email        TEXT NOT NULL DEFAULT '', locale       TEXT NOT NULL DEFAULT '', about        TEXT NOT NULL DEFAULT '', deleted_at   INTEGER, admin          INTEGER NOT NULL DEFAULT 0, deactivated_at INTEGER) STRICT;
+, display_name TEXT NOT NULL DEFAULT '', email        TEXT NOT NULL DEFAULT '', locale       TEXT NOT NULL DEFAULT '', about        TEXT NOT NULL DEFAULT '', deleted_at   INTEGER, admin          INTEGER NOT NULL DEFAULT 0, deactivated_at INTEGER, presence_hidden INTEGER NOT NULL DEFAULT 0, last_seen_at    INTEGER) STRICT;
 CREATE INDEX users_admin ON users (id) WHERE admin = 1;

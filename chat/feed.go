@@ -1,0 +1,117 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/caddymsg/messaging/store"
+)
+
+// What follows tells of what happened, for package live: it knows who is
+// connected, and asks for nobody what is not theirs.
+
+type (
+	// Event is something that clients must hear of.
+	Event = store.Event
+	// Feed is what the places in the log of events are worth.
+	Feed = store.Feed
+)
+
+// Feed tells how far the log of events goes.
+func (s *Service) Feed(ctx context.Context) (feed Feed, err error) {
+	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+		feed, err = tx.FindFeed()
+		return err
+	})
+	return feed, err
+}
+
+// FeedAfter lists up to limit events of everybody's, behind one of the log, and
+// tells how far the log goes, both at one moment. A poll is shown as to somebody
+// who has not voted, and a message without its reactions.
+func (s *Service) FeedAfter(ctx context.Context, after int64, limit int) (feed Feed, events []Event, err error) {
+	err = s.store.View(ctx, func(tx *store.Tx) error {
+		if feed, err = tx.FindFeed(); err != nil || feed.Last <= after {
+			events = nil
+			return err
+		}
+		if events, err = tx.ListEvents(after, limit); err != nil {
+			return err
+		}
+		return s.addPolls(tx, events)
+	})
+	return feed, events, err
+}
+
+// Missed lists the ids of up to limit events behind after, up to upTo, that are for
+// a user as things stand now: of their chats, and for them alone.
+func (s *Service) Missed(ctx context.Context, userID, after, upTo int64, limit int) (ids []int64, err error) {
+	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+		ids, err = tx.ListMissed(userID, after, upTo, limit)
+		return err
+	})
+	return ids, err
+}
+
+// EventsByID finds events, in the order of the log. They are as those that
+// [Service.FeedAfter] lists. What has been removed for its age is left out.
+func (s *Service) EventsByID(ctx context.Context, ids []int64) (events []Event, err error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	err = s.store.View(ctx, func(tx *store.Tx) error {
+		if events, err = tx.FindEvents(ids); err != nil {
+			return err
+		}
+		return s.addPolls(tx, events)
+	})
+	return events, err
+}
+
+// ChatIDs lists the chats that a user takes part in.
+func (s *Service) ChatIDs(ctx context.Context, userID int64) (ids []int64, err error) {
+	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+		ids, err = tx.ListChatIDsOf(userID)
+		return err
+	})
+	return ids, err
+}
+
+// SessionExpiry tells when a session ends, unless it is used until then. It returns
+// Unauthenticated for one that has ended, and for that of an account that was
+// deactivated or deleted.
+func (s *Service) SessionExpiry(ctx context.Context, id int64) (expires time.Time, err error) {
+	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+		expires, err = tx.FindSessionExpiry(id)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) || err == nil && !s.now().Before(expires) {
+		return time.Time{}, &Error{Kind: Unauthenticated, Code: "unauthenticated", Message: "This session has ended."}
+	}
+	return expires, err
+}
+
+// addPolls adds to the messages of events their polls, as nobody in particular
+// sees them.
+func (s *Service) addPolls(tx *store.Tx, events []Event) error {
+	var ids []int64
+	for _, e := range events {
+		if e.Message != nil && e.Message.HasPoll {
+			ids = append(ids, e.Message.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	polls, err := s.pollsOf(tx, Caller{}, ids)
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		if e.Message != nil {
+			e.Message.Poll = polls[e.Message.ID]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package live
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Reason is why the server ends a connection. It is stable, for programs.
+type Reason string
+
+// The reasons after which a client should come back, with its cursor.
+const (
+	// Restarting: the server ends, or does not serve this database any more.
+	Restarting Reason = "restarting"
+	// Slow: more was queued than the connection is allowed. Nothing is lost.
+	Slow Reason = "resume"
+	// Old: every connection ends after an hour or two, so that what an old
+	// configuration holds is freed, and so that load spreads over the nodes.
+	Old Reason = "renew"
+	// Unavailable: the database does not answer.
+	Unavailable Reason = "unavailable"
+)
+
+// The reasons after which it should not.
+const (
+	// SessionEnded: signed out, expired, deactivated or deleted.
+	SessionEnded Reason = "session_ended"
+	// TooManyBadFrames: the client does not speak as it should.
+	TooManyBadFrames Reason = "too_many_bad_frames"
+)
+
+// Closing is the end of a connection, as its client is told.
+type Closing struct {
+	Reason Reason
+	// RetryAfter is when to come back, if [Closing.ComeBack] says so.
+	RetryAfter time.Duration
+}
+
+// ComeBack tells whether the client should connect again.
+func (c Closing) ComeBack() bool {
+	switch c.Reason {
+	case SessionEnded, TooManyBadFrames:
+		return false
+	case Restarting, Slow, Old, Unavailable:
+	}
+	return true
+}
+
+// closing is one whose client, and those that are closed with it, come back at
+// different times within a while after the earliest.
+func closing(reason Reason, earliest, spread time.Duration) Closing {
+	return Closing{Reason: reason, RetryAfter: earliest + rand.N(spread)}
+}

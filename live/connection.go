@@ -1,0 +1,157 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/caddymsg/messaging/chat"
+)
+
+// How much waits for a connection, in events. The events themselves are shared by
+// all who wait for them.
+const (
+	maxQueue = 256
+	// maxQueueEphemeral is how much may wait if what is not in the log is to be
+	// added.
+	maxQueueEphemeral = maxQueue / 2
+)
+
+// Connection is one of somebody's open connections, of whatever transport. The
+// transport calls [Connection.Start], then [Connection.Take] whenever it is
+// notified, and [Connection.Leave] at the end.
+type Connection struct {
+	hub    *Hub
+	user   *user
+	joined Joining
+	ends   time.Time // for its age
+
+	mu       sync.Mutex
+	queue    []*Event
+	position int64     // in the log: what is up to it has been queued, or is none of its
+	live     bool      // it gets what happens; before, what it missed
+	started  bool      // the transport may be notified
+	notified bool      // and has been, and has not taken all since
+	expires  time.Time // the session, unless it was used meanwhile
+	closing  *Closing  // it gets nothing any more
+}
+
+// Joining is who connects.
+type Joining struct {
+	Caller  chat.Caller
+	Address netip.Addr
+	// Transport names the kind of connection, for the metrics.
+	Transport string
+	// Notify is called when there is something to take, and not again before all
+	// has been taken. It must not block.
+	Notify func()
+}
+
+// Caller is who is connected. The names are those at the time of connecting.
+func (c *Connection) Caller() chat.Caller { return c.joined.Caller }
+
+// Take returns what has come since the last call, in order, or how the
+// connection ends. When it returns neither, Notify will be called again.
+func (c *Connection) Take() ([]*Event, *Closing) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing != nil {
+		return nil, c.closing
+	}
+	events := c.queue
+	c.queue = nil
+	c.notified = len(events) > 0
+	return events, nil
+}
+
+// Close ends the connection: the transport is notified, and takes the closing.
+func (c *Connection) Close(closing Closing) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.close(closing)
+}
+
+func (c *Connection) close(closing Closing) {
+	if c.closing != nil {
+		return
+	}
+	c.closing, c.queue = &closing, nil
+	c.hub.observe.Closed(closing.Reason)
+	c.notify()
+}
+
+// notify is called with the lock held.
+func (c *Connection) notify() {
+	if c.started && !c.notified {
+		c.notified = true
+		c.joined.Notify()
+	}
+}
+
+// push queues an event. It never blocks.
+func (c *Connection) push(e *Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ephemeral := e.ID == 0
+	switch {
+	case c.closing != nil, !c.live, !ephemeral && e.ID <= c.position:
+		return
+	case ephemeral && len(c.queue) >= maxQueueEphemeral:
+		return
+	case len(c.queue) >= maxQueue:
+		c.close(closing(Slow, 0, time.Second))
+		return
+	}
+	if !ephemeral {
+		c.position = e.ID
+	}
+	c.queue = append(c.queue, e)
+	c.notify()
+}
+
+// Check ends the connection if it is too old, or if its session is over. The
+// transport calls it with each heartbeat.
+func (c *Connection) Check(ctx context.Context) {
+	now := time.Now()
+	c.mu.Lock()
+	expired := !now.Before(c.expires)
+	c.mu.Unlock()
+	switch {
+	case now.After(c.ends):
+		c.Close(closing(Old, 0, time.Second))
+	case expired:
+		err := c.checkSession(ctx)
+		if refusal := (*chat.Error)(nil); errors.As(err, &refusal) && refusal.Kind == chat.Unauthenticated {
+			c.Close(Closing{Reason: SessionEnded})
+		}
+		// If the database does not answer, the next heartbeat will ask it.
+	}
+}
+
+// checkSession returns Unauthenticated if the session has ended.
+func (c *Connection) checkSession(ctx context.Context) error {
+	log, _ := c.hub.state()
+	expires, err := log.SessionExpiry(ctx, c.joined.Caller.SessionID)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expires = expires
+	return nil
+}
+
+// start lets the transport be notified.
+func (c *Connection) start() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.started = true
+	if len(c.queue) > 0 || c.closing != nil {
+		c.notify()
+	}
+}
+
+// Leave ends it in the hub. The transport calls it once, when it has ended.
+func (c *Connection) Leave() { c.hub.leave(c) }

@@ -1,0 +1,81 @@
+package live
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// spreadOver is over how long clients come back, for each that is connected: a
+// thousand a second.
+const spreadOver = time.Millisecond
+
+// Refuse takes no new connections from now on.
+func (h *Hub) Refuse() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+}
+
+// Drain takes no new connections, and ends those that there are, one after another
+// and in no certain order, within a time; it returns when all have ended, or when
+// ctx does, or when the time is over.
+func (h *Hub) Drain(ctx context.Context, within time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	h.Refuse()
+	h.mu.Lock()
+	all := make([]*Connection, 0, h.count)
+	for _, u := range h.users {
+		all = append(all, u.connections...)
+	}
+	h.mu.Unlock()
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+
+	start := time.Now()
+	spread := max(time.Second, time.Duration(len(all))*spreadOver)
+	for i, c := range all {
+		// Within four fifths of the time: the last ones need a moment, too.
+		due := within * 4 / 5 * time.Duration(i) / time.Duration(len(all))
+		if !pause(ctx, time.Until(start.Add(due))) {
+			due = within
+		}
+		c.Close(closing(Restarting, within-due, spread))
+	}
+	for h.Connections() > 0 && pause(ctx, 5*time.Millisecond) {
+	}
+}
+
+// Lag is how many events the hub knows to have been committed and has not handed
+// on yet. It counts events that are nobody's here, too, and ids that were given to
+// none.
+func (h *Hub) Lag() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.following {
+		return 0
+	}
+	return max(0, h.known.Load()-h.position)
+}
+
+// Connections counts them.
+func (h *Hub) Connections() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.count
+}
+
+// pause returns false if ctx has ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

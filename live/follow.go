@@ -1,0 +1,104 @@
+package live
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/caddymsg/messaging/chat"
+)
+
+const (
+	// eventsAtOnce is how many events are read from the log at once.
+	eventsAtOnce = 256
+	// pollEvery bounds how late an event of another process is heard of, if
+	// nobody tells of it.
+	pollEvery = time.Second
+	// On PostgreSQL an event may be listed some time after its commit: how long
+	// to wait for one that is known of, first and at most.
+	lagMin, lagMax = time.Millisecond, 100 * time.Millisecond
+	// retryMax is the longest wait for a database that has failed.
+	retryMax = 2 * time.Second
+)
+
+// Run follows the log whenever somebody is connected, until ctx ends. One at a
+// time may run.
+func (h *Hub) Run(ctx context.Context) {
+	for {
+		h.follow(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.joined:
+		}
+	}
+}
+
+// follow reads the log until nobody is connected.
+func (h *Hub) follow(ctx context.Context) {
+	var lag, retry time.Duration
+	told := false // that the database does not answer
+	for {
+		log, logger, epoch, position, ok := h.next()
+		if !ok {
+			return
+		}
+		feed, events, err := log.FeedAfter(ctx, position, eventsAtOnce)
+		wait := pollEvery
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			if !told {
+				told = true
+				logger.LogAttrs(ctx, slog.LevelError, "events can't be read: connections wait until this has passed", slog.Any("error", err))
+			}
+			retry = min(max(lagMax, 2*retry), retryMax)
+			wait = retry
+		case feed.Epoch != epoch:
+			h.reset(feed)
+			continue
+		default:
+			retry, told = 0, false
+			h.dispatch(events)
+			if len(events) > 0 {
+				lag = 0
+				continue
+			}
+			if h.known.Load() > position {
+				lag = min(max(lagMin, 2*lag), lagMax)
+				wait = lag
+			}
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-h.wake:
+			lag = 0
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// next tells where to read on, unless nobody is connected.
+func (h *Hub) next() (log Log, logger *slog.Logger, epoch string, position int64, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.following = h.count > 0
+	return h.log, h.logger, h.epoch, h.position, h.following
+}
+
+// reset goes on with another log, in place of the one that there was: the database
+// has become one that was behind. Who is connected comes back, and is told.
+func (h *Hub) reset(feed chat.Feed) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.epoch, h.position = feed.Epoch, feed.Last
+	h.known.Store(0)
+	for _, u := range h.users {
+		for _, c := range u.connections {
+			c.Close(closing(Slow, 0, time.Second))
+		}
+	}
+}

@@ -1,0 +1,399 @@
+// Package live takes what happens to those who are connected. A [Hub] follows the
+// log of events of a database, and hands each event to the connections of this
+// node that it concerns; what a connection has missed it reads from the log
+// first. It knows no API: how an event is written is the business of a [Wire].
+package live
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/store"
+)
+
+// minAge is how long a connection may live at least; at most it is twice as long.
+const minAge = time.Hour
+
+// Log is what a hub asks the rules, of which [chat.Service] is the one
+// implementation beside those of tests.
+type Log interface {
+	Feed(ctx context.Context) (chat.Feed, error)
+	FeedAfter(ctx context.Context, after int64, limit int) (chat.Feed, []chat.Event, error)
+	Missed(ctx context.Context, userID, after, upTo int64, limit int) ([]int64, error)
+	EventsByID(ctx context.Context, ids []int64) ([]chat.Event, error)
+	ChatIDs(ctx context.Context, userID int64) ([]int64, error)
+	// SessionExpiry returns Unauthenticated for a session that has ended.
+	SessionExpiry(ctx context.Context, sessionID int64) (time.Time, error)
+}
+
+// Limits bound the connections. 0 is no limit.
+type Limits struct {
+	PerUser, PerAddress int
+}
+
+// Observer is told what metrics count. It must not block, but for Left. What is
+// missing of it is not told.
+type Observer struct {
+	// Joined is told of each connection, by its transport, within [Hub.Join], and
+	// Left when it has left, within [Connection.Leave].
+	Joined, Left func(transport string)
+	// Closed is told of each connection that the hub ends.
+	Closed func(Reason)
+	// Delivered is told of each event, to how many connections it went.
+	Delivered func(connections int)
+}
+
+// Hub hands events to connections. Its methods may be called from many
+// goroutines.
+type Hub struct {
+	observe Observer
+	wake    chan struct{}
+	joined  chan struct{} // somebody is connected
+	known   atomic.Int64  // an event with this id has been committed
+	began   sync.Mutex    // held while the hub finds out where the log is
+
+	mu        sync.Mutex
+	log       Log
+	logger    *slog.Logger
+	following bool // the log, from position
+	position  int64
+	epoch     string
+	closed    bool // for new connections
+	users     map[int64]*user
+	rooms     map[int64][]*user // who is connected, by chat
+	addresses map[netip.Addr]int
+	count     int
+}
+
+// user is somebody who is connected.
+type user struct {
+	id          int64
+	connections []*Connection
+	chats       []int64
+	// since has what has become of their places since they came, until the chats
+	// are known: true, if they are in it.
+	since map[int64]bool
+}
+
+// NewHub makes a hub. [Hub.Use] gives it a log, [Hub.Run] runs it.
+func NewHub(observe Observer) *Hub {
+	if observe.Joined == nil {
+		observe.Joined = func(string) {}
+	}
+	if observe.Left == nil {
+		observe.Left = func(string) {}
+	}
+	if observe.Closed == nil {
+		observe.Closed = func(Reason) {}
+	}
+	if observe.Delivered == nil {
+		observe.Delivered = func(int) {}
+	}
+	return &Hub{
+		observe: observe, wake: make(chan struct{}, 1), joined: make(chan struct{}, 1),
+		users: map[int64]*user{}, rooms: map[int64][]*user{}, addresses: map[netip.Addr]int{},
+	}
+}
+
+// Use has the hub go by these rules, and write to this log, from now on.
+func (h *Hub) Use(log Log, logger *slog.Logger) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.log, h.logger = log, logger
+}
+
+// Committed tells the hub of an event, by its id, which has been committed. It
+// does not block. Where it is not told, it finds out by itself, a little later.
+func (h *Hub) Committed(id int64) {
+	for known := h.known.Load(); known < id && !h.known.CompareAndSwap(known, id); {
+		known = h.known.Load()
+	}
+	select {
+	case h.wake <- struct{}{}:
+	default: // it is awake
+	}
+}
+
+// errClosed answers those who come when the server ends.
+func errClosed() error {
+	return &chat.Error{Kind: chat.Unavailable, Code: "restarting", Message: "The server is restarting. Come back in a moment."}
+}
+
+func errTooMany() error {
+	return &chat.Error{Kind: chat.TooMany, Code: "too_many_connections", Message: "There are too many connections. Close some, or come back later."}
+}
+
+// Join adds a connection. It gets nothing before [Connection.Start]. It returns
+// TooMany for one more than the limits say, Unauthenticated if the session has
+// ended, and Unavailable if the database does not answer, or if the server ends.
+func (h *Hub) Join(ctx context.Context, j Joining, limits Limits) (*Connection, error) {
+	c := &Connection{hub: h, joined: j, ends: time.Now().Add(minAge + rand.N(minAge))}
+	for entered := false; !entered; {
+		err := h.begin(ctx)
+		if err == nil {
+			entered, err = h.enter(c, limits)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	h.observe.Joined(j.Transport)
+	err := h.load(ctx, c.user)
+	if err == nil {
+		// Not before: should the session end from now on, the hub hears of it.
+		err = c.checkSession(ctx)
+	}
+	if err != nil {
+		h.leave(c)
+		return nil, err
+	}
+	return c, nil
+}
+
+// begin finds out where the log is, if nobody was connected.
+func (h *Hub) begin(ctx context.Context) error {
+	h.began.Lock()
+	defer h.began.Unlock()
+	log, following := h.state()
+	if following {
+		return nil
+	}
+	feed, err := log.Feed(ctx)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.following, h.position, h.epoch = true, feed.Last, feed.Epoch
+	return nil
+}
+
+func (h *Hub) state() (Log, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.log, h.following
+}
+
+// enter adds a connection, unless the log is not followed any more.
+func (h *Hub) enter(c *Connection, limits Limits) (entered bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.following {
+		return false, nil
+	}
+	u := h.users[c.joined.Caller.UserID]
+	switch {
+	case h.closed:
+		err = errClosed()
+	case limits.PerAddress > 0 && h.addresses[c.joined.Address] >= limits.PerAddress,
+		limits.PerUser > 0 && u != nil && len(u.connections) >= limits.PerUser:
+		err = errTooMany()
+	}
+	if err != nil {
+		h.following = h.count > 0 // else it would be begun, and not run
+		return false, err
+	}
+	if u == nil {
+		u = &user{id: c.joined.Caller.UserID, since: map[int64]bool{}}
+		h.users[u.id] = u
+	}
+	c.user = u
+	u.connections = append(u.connections, c)
+	h.addresses[c.joined.Address]++
+	h.count++
+	select {
+	case h.joined <- struct{}{}:
+	default:
+	}
+	return true, nil
+}
+
+// load finds out which chats a user takes part in. What the log says meanwhile
+// comes later, and counts.
+func (h *Hub) load(ctx context.Context, u *user) error {
+	log, loaded := h.chatsKnown(u)
+	if loaded {
+		return nil
+	}
+	ids, err := log.ChatIDs(ctx, u.id)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if u.since == nil {
+		return nil // another connection of theirs was quicker
+	}
+	since := u.since
+	u.since = nil
+	for _, id := range ids {
+		if _, told := since[id]; !told {
+			h.enterRoom(u, id)
+		}
+	}
+	return nil
+}
+
+func (h *Hub) chatsKnown(u *user) (log Log, known bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.log, u.since == nil
+}
+
+func (h *Hub) leave(c *Connection) {
+	if !h.remove(c) {
+		return
+	}
+	// It counts until this has been told: who waits for the last one to leave waits
+	// for this, too.
+	h.observe.Left(c.joined.Transport)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.count--
+}
+
+// remove takes a connection out of where events come from, if it is there.
+func (h *Hub) remove(c *Connection) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	u := c.user
+	i := slices.Index(u.connections, c)
+	if i < 0 {
+		return false
+	}
+	u.connections = slices.Delete(u.connections, i, i+1)
+	if h.addresses[c.joined.Address]--; h.addresses[c.joined.Address] == 0 {
+		delete(h.addresses, c.joined.Address)
+	}
+	if len(u.connections) > 0 {
+		return true
+	}
+	for len(u.chats) > 0 {
+		h.leaveRoom(u, u.chats[len(u.chats)-1])
+	}
+	delete(h.users, u.id)
+	return true
+}
+
+// enterRoom puts a connected user into a chat.
+func (h *Hub) enterRoom(u *user, chatID int64) {
+	if u.since != nil {
+		u.since[chatID] = true
+	}
+	if slices.Contains(u.chats, chatID) {
+		return
+	}
+	u.chats = append(u.chats, chatID)
+	h.rooms[chatID] = append(h.rooms[chatID], u)
+}
+
+// leaveRoom takes a connected user out of a chat.
+func (h *Hub) leaveRoom(u *user, chatID int64) {
+	if u.since != nil {
+		u.since[chatID] = false
+	}
+	if i := slices.Index(u.chats, chatID); i >= 0 {
+		u.chats = without(u.chats, i)
+	}
+	room := h.rooms[chatID]
+	if i := slices.Index(room, u); i >= 0 {
+		h.rooms[chatID] = without(room, i)
+	}
+	if len(h.rooms[chatID]) == 0 {
+		delete(h.rooms, chatID)
+	}
+}
+
+// without is slices.Delete where the order does not matter.
+func without[T any](s []T, i int) []T {
+	last := len(s) - 1
+	s[i] = s[last]
+	clear(s[last:])
+	return s[:last]
+}
+
+// dispatch hands events on, which come next in the log.
+func (h *Hub) dispatch(events []chat.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range events {
+		h.position = e.ID
+		if e.Type == store.SessionEnded {
+			h.endSession(e)
+			continue
+		}
+		told := &Event{Event: e, Cursor: formatCursor(h.epoch, e.ID)}
+		about := h.users[e.UserID]
+		switch e.Type {
+		case store.ChatCreated:
+			for _, id := range participantsOf(e) {
+				if u := h.users[id]; u != nil {
+					h.enterRoom(u, e.ChatID)
+				}
+			}
+		case store.ParticipantAdded:
+			if about != nil {
+				h.enterRoom(about, e.ChatID)
+			}
+		}
+		h.deliver(told)
+		switch e.Type {
+		case store.ParticipantRemoved, store.ChatDeleted:
+			if about != nil {
+				h.leaveRoom(about, e.ChatID)
+			}
+		}
+	}
+}
+
+// deliver hands an event to those whom it is for.
+func (h *Hub) deliver(e *Event) {
+	receivers := 0
+	to := func(u *user) {
+		for _, c := range u.connections {
+			c.push(e)
+		}
+		receivers += len(u.connections)
+	}
+	if e.ToChat() {
+		for _, u := range h.rooms[e.ChatID] {
+			to(u)
+		}
+	}
+	if u := h.users[e.UserID]; u != nil && e.ToUser() && (!e.ToChat() || !slices.Contains(u.chats, e.ChatID)) {
+		to(u)
+	}
+	h.observe.Delivered(receivers)
+}
+
+// participantsOf are those who are in a chat from its start.
+func participantsOf(e chat.Event) []int64 {
+	var told struct{ Participants []int64 }
+	_ = json.Unmarshal([]byte(e.Data), &told) // chats of an older version are not new
+	return told.Participants
+}
+
+// endSession closes the connections of a session, or of all of somebody's.
+func (h *Hub) endSession(e chat.Event) {
+	u := h.users[e.UserID]
+	if u == nil {
+		return
+	}
+	var told struct {
+		SessionID int64 `json:"session_id"`
+	}
+	_ = json.Unmarshal([]byte(e.Data), &told) // without data, it is of all of them
+	for _, c := range u.connections {
+		if told.SessionID == 0 || told.SessionID == c.joined.Caller.SessionID {
+			c.Close(Closing{Reason: SessionEnded})
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package live
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// maxMissed is how many events a connection is given of what it missed: with
+	// more, to fetch what there is now is quicker.
+	maxMissed = 10_000
+	// missedAtOnce is how many of them are read at once.
+	missedAtOnce = 64
+)
+
+// Resync is why a client has to fetch anew what it wants to know: what it missed
+// can't be told.
+type Resync string
+
+// The reasons for it.
+const (
+	OtherEpoch Resync = "epoch"   // the cursor is of another log, or none
+	Expired    Resync = "expired" // what came behind it has been removed for its age
+	TooFar     Resync = "too_far" // there is more than is worth telling one by one
+)
+
+// Hello is where a connection begins.
+type Hello struct {
+	// Cursor is where the log goes on.
+	Cursor string
+	// Resync says that this is not where the client was; or it is empty.
+	Resync Resync
+	At     time.Time
+}
+
+// Start tells the client what it missed since a cursor, and has the connection
+// follow from there, without a gap and without telling anything twice. With no
+// cursor it follows from now on. hello and then emit are called in turn, and may
+// block; Start returns their errors, and those of the database.
+func (c *Connection) Start(ctx context.Context, cursor string, hello func(Hello) error, emit func([]*Event) error) error {
+	log, _ := c.hub.state()
+	from, ids, resync, err := c.missed(ctx, log, cursor)
+	if err != nil {
+		return err
+	}
+	if cursor == "" || resync != "" {
+		// It follows from now on, and the hello goes first: it is not notified.
+		epoch, now := c.hub.follows(c, 0)
+		if err := hello(Hello{Cursor: formatCursor(epoch, now), Resync: resync, At: time.Now()}); err != nil {
+			return err
+		}
+		c.start()
+		return nil
+	}
+	if err := hello(Hello{Cursor: cursor, At: time.Now()}); err != nil {
+		return err
+	}
+	epoch, _, _ := parseCursor(cursor)
+	for {
+		if err := c.catchUp(ctx, log, epoch, ids, emit); err != nil {
+			return err
+		}
+		if len(ids) > 0 {
+			from = ids[len(ids)-1]
+		}
+		// As long as there is much, it is not yet in anybody's way: what comes
+		// meanwhile is read from the log, too, and not queued.
+		nearly := len(ids) <= missedAtOnce
+		_, upTo := c.hub.place()
+		if nearly {
+			_, upTo = c.hub.follows(c, from)
+		}
+		if ids, err = log.Missed(ctx, c.user.id, from, upTo, maxMissed); err != nil {
+			return err
+		}
+		if nearly {
+			break
+		}
+	}
+	if err := c.catchUp(ctx, log, epoch, ids, emit); err != nil {
+		return err
+	}
+	c.start()
+	return nil
+}
+
+// missed finds out what came behind a cursor, or why that can't be told.
+func (c *Connection) missed(ctx context.Context, log Log, cursor string) (from int64, ids []int64, resync Resync, err error) {
+	if cursor == "" {
+		return 0, nil, "", nil
+	}
+	feed, err := log.Feed(ctx)
+	if err != nil {
+		return 0, nil, "", err
+	}
+	epoch, from, ok := parseCursor(cursor)
+	switch {
+	case !ok, epoch != feed.Epoch, from > feed.Last:
+		return 0, nil, OtherEpoch, nil
+	case from < feed.Pruned:
+		return 0, nil, Expired, nil
+	}
+	_, upTo := c.hub.place()
+	ids, err = log.Missed(ctx, c.user.id, from, upTo, maxMissed+1)
+	if len(ids) > maxMissed {
+		return 0, nil, TooFar, err
+	}
+	return from, ids, "", err
+}
+
+// catchUp emits events of the log, by their ids.
+func (c *Connection) catchUp(ctx context.Context, log Log, epoch string, ids []int64, emit func([]*Event) error) error {
+	for len(ids) > 0 {
+		part := ids[:min(len(ids), missedAtOnce)]
+		ids = ids[len(part):]
+		events, err := log.EventsByID(ctx, part)
+		if err != nil {
+			return err
+		}
+		told := make([]*Event, len(events))
+		for i, e := range events {
+			told[i] = &Event{Event: e, Cursor: formatCursor(epoch, e.ID)}
+		}
+		if err := emit(told); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place is how far the hub is in the log.
+func (h *Hub) place() (epoch string, position int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.epoch, h.position
+}
+
+// follows has a connection get what happens from now on, but for what is up to a
+// place in the log, which it may be ahead of the hub with: it comes from another
+// node.
+func (h *Hub) follows(c *Connection, from int64) (epoch string, position int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.live, c.position = true, max(from, h.position)
+	return h.epoch, h.position
+}

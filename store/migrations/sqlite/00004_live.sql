@@ -1,0 +1,27 @@
+-- +goose Up
+ALTER TABLE users ADD COLUMN presence_hidden INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE users ADD COLUMN last_seen_at    INTEGER; -- by the others; not kept up while it is hidden
+
+-- Whom an event is for: 0 is those who take part in the chat, 1 the user alone,
+-- 2 both.
+ALTER TABLE events ADD COLUMN audience INTEGER NOT NULL DEFAULT 0;
+UPDATE events SET audience = CASE type WHEN 'participant.removed' THEN 2 ELSE 1 END
+WHERE type IN ('participant.removed', 'message.hidden', 'chat.settings', 'chat.deleted');
+-- For those who come back, and ask what there was in their chats.
+CREATE INDEX events_chat ON events (chat_id, id);
+CREATE INDEX events_user ON events (user_id, id) WHERE audience > 0;
+
+-- What the places in the log are worth, in its one row.
+CREATE TABLE feed (
+	epoch  TEXT    NOT NULL, -- another one, if the log has been put back to what it was
+	pruned INTEGER NOT NULL  -- the last event that was removed for its age
+) STRICT;
+INSERT INTO feed VALUES (lower(hex(randomblob(6))), 0);
+
+-- +goose Down
+DROP TABLE feed;
+DROP INDEX events_user;
+DROP INDEX events_chat;
+ALTER TABLE events DROP COLUMN audience;
+ALTER TABLE users DROP COLUMN last_seen_at;
+ALTER TABLE users DROP COLUMN presence_hidden;

@@ -282,7 +282,7 @@ func TestGrantAdmin(t *testing.T) {
 func TestDeleteAccount(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, r *rules) {
 		root, alice, bob := r.admin(t, "root"), r.user(t, "alice"), r.user(t, "bob")
-		group := r.group(t, bob, alice)
+		group, direct := r.group(t, bob, alice), r.open(t, alice, bob)
 		r.session(t, alice, "token", time.Now().Add(time.Hour))
 		before := r.lastAudited(t)
 		r.committed()
@@ -298,11 +298,15 @@ func TestDeleteAccount(t *testing.T) {
 		requireRefusal(t, noSuchAccount, err)
 		requireRefusal(t, notAParticipant, r.RequireParticipant(t.Context(), alice, group.ID))
 		events := r.committed()
-		require.Len(t, events, 1)
-		require.Equal(t, store.Event{
-			ID: events[0].ID, Type: store.ParticipantRemoved, ChatID: group.ID,
-			ActorID: root.UserID, UserID: alice.UserID, At: events[0].At,
-		}, events[0])
+		require.Len(t, events, 3)
+		for i, want := range []store.Event{
+			{Type: store.ParticipantRemoved, ChatID: group.ID},
+			{Type: store.SessionEnded},
+			{Type: store.UserUpdated, ChatID: direct.ID, Data: `{"deleted":true}`},
+		} {
+			want.ID, want.At, want.ActorID, want.UserID = events[i].ID, events[i].At, root.UserID, alice.UserID
+			require.Equal(t, want, events[i])
+		}
 		require.Equal(t, []chat.AuditEntry{
 			{Action: chat.AdminUserDeleted, ActorID: root.UserID, UserID: alice.UserID, Address: root.Address},
 		}, r.audited(t, before))

@@ -161,6 +161,7 @@ func TestOpenChat(t *testing.T) {
 		require.Len(t, events, 1)
 		require.Equal(t, store.Event{
 			ID: events[0].ID, Type: store.ChatCreated, ChatID: direct.ID, ActorID: alice.UserID, At: direct.CreatedAt,
+			Data: created(store.DirectChat, alice, bob),
 		}, events[0])
 
 		require.Equal(t, direct, r.open(t, alice, bob))

@@ -3,6 +3,7 @@ package chat_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -39,6 +40,15 @@ func (r *rules) requireEvents(tb testing.TB, chatID int64, want ...happened) {
 			ID: got[i].ID, Type: w.what, ChatID: chatID, ActorID: w.actor.UserID, UserID: w.to.UserID, Data: w.data, At: got[i].At,
 		}, got[i])
 	}
+}
+
+// created is what is told of a new chat.
+func created(kind string, participants ...chat.Caller) string {
+	var ids []string
+	for _, p := range participants {
+		ids = append(ids, strconv.FormatInt(p.UserID, 10))
+	}
+	return fmt.Sprintf(`{"kind":%q,"participants":[%s]}`, kind, strings.Join(ids, ","))
 }
 
 // cast is a group with somebody in each role, and somebody outside.
@@ -129,7 +139,7 @@ func TestNewGroup(t *testing.T) {
 					return
 				}
 				require.NoError(t, err)
-				r.requireEvents(t, group.ID, happened{what: store.ChatCreated, actor: alice})
+				r.requireEvents(t, group.ID, happened{what: store.ChatCreated, actor: alice, data: created(store.GroupChat, alice)})
 				c.want.ID, c.want.Kind = group.ID, store.GroupChat
 				c.want.CreatedAt, c.want.ActiveAt = group.CreatedAt, group.CreatedAt
 				require.Equal(t, chat.Group{Chat: c.want, ParticipantCount: 1, Role: store.Owner}, group)

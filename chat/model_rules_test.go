@@ -25,11 +25,15 @@ type model struct {
 	keys    map[keyOf]*said
 	answers map[keyOf]any // to what is no message: a group, an invite, several messages
 	heard   []told        // since they were asked for last
+	log     []told        // before that
+	begun   int64         // the event before the first of these
 }
 
 type person struct {
 	chat.Caller
-	gone bool
+	gone        bool
+	displayName string
+	unseen      bool // hides it
 }
 
 func (p *person) shown() string {
@@ -123,7 +127,10 @@ type told struct {
 }
 
 func (w *model) tell(what string, c *talk, about *person) {
-	t := told{what: what, chat: c.ID}
+	t := told{what: what}
+	if c != nil {
+		t.chat = c.ID
+	}
 	if about != nil {
 		t.user = about.UserID
 	}
@@ -860,6 +867,55 @@ func (w *model) unblockRefusal(by, whom *person) refusal {
 	return refusal{}
 }
 
+func (w *model) block(by, whom *person) {
+	if b := [2]*person{by, whom}; !w.blocks[b] {
+		w.blocks[b] = true
+		w.tell(store.BlockCreated, nil, by)
+	}
+}
+
+func (w *model) unblock(by, whom *person) {
+	delete(w.blocks, [2]*person{by, whom})
+	w.tell(store.BlockRemoved, nil, by)
+}
+
+// changeProfile tells only of what has changed.
+func (w *model) changeProfile(p *person, displayName string, unseen bool) {
+	if displayName != p.displayName {
+		for _, c := range w.chatsByID(p) {
+			w.tell(store.UserUpdated, c, p)
+		}
+	}
+	if displayName != p.displayName || unseen != p.unseen {
+		w.tell(store.AccountUpdated, nil, p)
+	}
+	p.displayName, p.unseen = displayName, unseen
+}
+
+func (w *model) chatsByID(p *person) []*talk {
+	return slices.DeleteFunc(slices.Clone(w.talks), func(c *talk) bool { return !c.has(p) })
+}
+
+// watches tells whether somebody may know when another is there.
+func (w *model) watches(p, whom *person) bool {
+	return !whom.gone && !whom.unseen && !w.blocks[[2]*person{p, whom}] && !w.blocks[[2]*person{whom, p}] &&
+		slices.ContainsFunc(w.talks, func(c *talk) bool { return c.has(p) && c.has(whom) })
+}
+
+// concerns tells whether somebody is to hear of what happened, as things are now.
+func (w *model) concerns(p *person, t told) bool {
+	forChat := func() bool {
+		return slices.ContainsFunc(w.talks, func(c *talk) bool { return c.ID == t.chat && c.has(p) })
+	}
+	switch t.what {
+	case store.MessageHidden, store.ChatSettingsUpdated, store.ChatDeleted, store.BlockCreated, store.BlockRemoved, store.AccountUpdated:
+		return t.user == p.UserID
+	case store.ParticipantRemoved:
+		return t.user == p.UserID || forChat()
+	}
+	return forChat()
+}
+
 // deleteAccount takes somebody away. What they have said stays.
 func (w *model) deleteAccount(p *person) {
 	for _, c := range w.talks { // in the order of their ids
@@ -869,6 +925,9 @@ func (w *model) deleteAccount(p *person) {
 				i.revoked = i.revoked || i.in == c && i.by == p
 			}
 		}
+	}
+	for _, c := range w.chatsByID(p) {
+		w.tell(store.UserUpdated, c, p)
 	}
 	maps.DeleteFunc(w.blocks, func(b [2]*person, _ bool) bool { return b[0] == p || b[1] == p })
 	p.gone = true

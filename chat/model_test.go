@@ -3,6 +3,7 @@ package chat_test
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"testing"
@@ -54,6 +55,7 @@ func TestRulesAgainstModel(t *testing.T) {
 				"settings":         g.changeSettings,
 				"block":            g.blockSomebody,
 				"unblock":          g.unblockSomebody,
+				"change profile":   g.changeSomeProfile,
 				"open chat":        g.openChat,
 				"delete chat":      g.deleteSomeChat,
 				"delete account":   g.deleteSomeAccount,
@@ -61,12 +63,14 @@ func TestRulesAgainstModel(t *testing.T) {
 				"look at chats":    g.lookAtChats,
 				"look":             g.lookSomewhere,
 				"look at messages": g.lookAtSomeMessages,
+				"look at the feed": func(t *rapid.T) { g.lookAtFeed(t, g.anyone(t)) },
 			}
 			for range 3 { // else there are few commands of each kind in a run
 				t.Repeat(actions)
 			}
 			for _, p := range w.alive() {
 				g.lookAtAll(t, p)
+				g.lookAtFeed(t, p)
 			}
 		})
 	})
@@ -149,9 +153,13 @@ func (g *game) takeOver(t *rapid.T, by *person, c *talk, d chat.Draft, replyTo *
 func (g *game) requireTold(t *rapid.T) {
 	var events []told
 	for _, e := range g.committed() {
+		if g.begun == 0 {
+			g.begun = e.ID - 1
+		}
 		events = append(events, told{e.Type, e.ChatID, e.UserID})
 	}
 	require.Equal(t, g.heard, events)
+	g.log = append(g.log, g.heard...)
 	g.heard = nil
 	if oneIn(t, 3, "time goes by") {
 		g.now = g.now.Add(20 * time.Second)
@@ -801,7 +809,7 @@ func (g *game) blockSomebody(t *rapid.T) {
 	whom := g.named(name)
 	b, err := g.Block(t.Context(), by.Caller, name)
 	if agree(t, g.blockRefusal(by, whom), err) {
-		g.blocks[[2]*person{by, whom}] = true
+		g.block(by, whom)
 		require.Equal(t, whom.UserID, b.BlockedID)
 	}
 }
@@ -811,8 +819,22 @@ func (g *game) unblockSomebody(t *rapid.T) {
 	whom := g.named(name)
 	err := g.Unblock(t.Context(), by.Caller, name)
 	if agree(t, g.unblockRefusal(by, whom), err) {
-		delete(g.blocks, [2]*person{by, whom})
+		g.unblock(by, whom)
 	}
+}
+
+func (g *game) changeSomeProfile(t *rapid.T) {
+	p := g.anyone(t)
+	name, unseen := pick(t, []string{"", "Somebody", "Ü"}, "display name"), oneIn(t, 3, "hidden")
+	presence := chat.PresenceVisible
+	if unseen {
+		presence = chat.PresenceHidden
+	}
+	u, err := g.UpdateMe(t.Context(), p.Caller, chat.Profile{DisplayName: &name, Presence: &presence})
+	require.NoError(t, err)
+	require.Equal(t, name, u.DisplayName)
+	require.Equal(t, unseen, u.PresenceHidden)
+	g.changeProfile(p, name, unseen)
 }
 
 func (g *game) deleteSomeAccount(t *rapid.T) {
@@ -829,6 +851,40 @@ func (g *game) deleteSomeAccount(t *rapid.T) {
 // lookSomewhere takes turns, so that more is done than looked at.
 func (g *game) lookSomewhere(t *rapid.T) {
 	pick(t, []func(*rapid.T){g.lookAtChats, g.lookAtSomeChat, g.lookAtGroups, g.lookAtHistories, g.lookAtInvites}, "where")(t)
+}
+
+// lookAtFeed asks what somebody has missed who comes back now, and whom they may
+// watch.
+func (g *game) lookAtFeed(t *rapid.T, p *person) {
+	ids, err := g.Missed(t.Context(), p.UserID, g.begun, math.MaxInt64, math.MaxInt32)
+	require.NoError(t, err)
+	require.True(t, slices.IsSorted(ids))
+	events, err := g.EventsByID(t.Context(), ids)
+	require.NoError(t, err)
+	var want, got []told
+	for _, e := range g.log {
+		if g.concerns(p, e) {
+			want = append(want, e)
+		}
+	}
+	for _, e := range events {
+		got = append(got, told{e.Type, e.ChatID, e.UserID})
+	}
+	require.Equal(t, want, got)
+
+	var people, watched, watchable []int64
+	for _, other := range g.persons {
+		people = append(people, other.UserID)
+		if g.watches(p, other) {
+			watchable = append(watchable, other.UserID)
+		}
+	}
+	found, err := g.Watchable(t.Context(), p.Caller, people)
+	require.NoError(t, err)
+	for _, f := range found {
+		watched = append(watched, f.UserID)
+	}
+	require.Equal(t, watchable, watched)
 }
 
 func (g *game) lookAtChats(t *rapid.T) {

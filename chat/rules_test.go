@@ -222,6 +222,7 @@ func TestCreateGroup(t *testing.T) {
 				require.Len(t, events, 1)
 				require.Equal(t, store.Event{
 					ID: events[0].ID, Type: store.ChatCreated, ChatID: group.ID, ActorID: alice.UserID, At: group.CreatedAt,
+					Data: created(store.GroupChat, alice),
 				}, events[0])
 
 				var stored chat.Chat

@@ -126,7 +126,7 @@ func (s *Service) prune(ctx context.Context, retention time.Duration) (more bool
 		removed, err = tx.PruneEvents(before, prunedAtOnce)
 		return err
 	})
-	return removed == prunedAtOnce, err
+	return removed > 0, err
 }
 
 // unpanicked makes an error of a panic: it must not end the web server.

@@ -18,11 +18,16 @@ const patience = 30 * time.Second
 // function that it returns is called.
 func (r *rules) work(tb testing.TB) (end func()) {
 	tb.Helper()
+	return r.workWith(tb, chat.Work{})
+}
+
+func (r *rules) workWith(tb testing.TB, w chat.Work) (end func()) {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		r.Run(ctx, nil, chat.Work{})
+		r.Run(ctx, nil, w)
 	}()
 	end = func() {
 		cancel()

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"time"
 )
@@ -44,6 +45,19 @@ func (c Closing) ComeBack() bool {
 	case Restarting, Slow, Old, Unavailable:
 	}
 	return true
+}
+
+// MarshalJSON is how a client is told, whatever the transport: "code", and, if it
+// should come back, "retry_ms".
+func (c Closing) MarshalJSON() ([]byte, error) {
+	told := struct {
+		Code    Reason `json:"code"`
+		RetryMS *int64 `json:"retry_ms,omitempty"`
+	}{Code: c.Reason}
+	if c.ComeBack() {
+		told.RetryMS = new(c.RetryAfter.Milliseconds())
+	}
+	return json.Marshal(told)
 }
 
 // closing is one whose client, and those that are closed with it, come back at

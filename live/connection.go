@@ -45,7 +45,8 @@ type Joining struct {
 	// Transport names the kind of connection, for the metrics.
 	Transport string
 	// Notify is called when there is something to take, and not again before all
-	// has been taken. It must not block.
+	// has been taken. It must not block. It may be called before Join returns, if
+	// the connection is closed by then.
 	Notify func()
 }
 
@@ -66,7 +67,27 @@ func (c *Connection) Take() ([]*Event, *Closing) {
 	return events, nil
 }
 
-// Close ends the connection: the transport is notified, and takes the closing.
+// Cursor is where the log goes on for a client that has been told all that Take has
+// returned: there may have been nothing for it for long. It is empty if there is
+// something to take.
+func (c *Connection) Cursor() string {
+	c.hub.mu.Lock() // what the hub has passed has been queued then
+	defer c.hub.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing != nil || !c.started || len(c.queue) > 0 {
+		return ""
+	}
+	return c.cursor()
+}
+
+// cursor is behind all that has been queued. It is called with both locks held.
+func (c *Connection) cursor() string {
+	return formatCursor(c.hub.epoch, max(c.position, c.hub.position))
+}
+
+// Close ends the connection: the transport is notified, even before Start has
+// returned, and takes the closing.
 func (c *Connection) Close(closing Closing) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,7 +100,16 @@ func (c *Connection) close(closing Closing) {
 	}
 	c.closing, c.queue = &closing, nil
 	c.hub.observe.Closed(closing.Reason)
+	c.started = true // also if it is still told what it missed
 	c.notify()
+}
+
+// Ended tells that it has been closed: what its client still asks for is not to be
+// done.
+func (c *Connection) Ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing != nil
 }
 
 // notify is called with the lock held.
@@ -141,6 +171,23 @@ func (c *Connection) checkSession(ctx context.Context) error {
 	defer c.mu.Unlock()
 	c.expires = expires
 	return nil
+}
+
+// Heartbeat queues a sign of life. Its cursor is behind all that has been queued
+// before: somebody to whom nothing happens does not come back with an old one.
+func (c *Connection) Heartbeat() {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing != nil || !c.started || len(c.queue) >= maxQueueEphemeral {
+		return
+	}
+	c.queue = append(c.queue, &Event{
+		Event:  chat.Event{Type: Heartbeat, At: time.Now()},
+		Cursor: c.cursor(),
+	})
+	c.notify()
 }
 
 // start lets the transport be notified.

@@ -20,6 +20,9 @@ type Event struct {
 	encoded []encoding // one for each API that has connections
 }
 
+// Heartbeat is the type of an event that tells nothing but where the log is.
+const Heartbeat = "heartbeat"
+
 type encoding struct {
 	wire Wire
 	data []byte

@@ -110,6 +110,15 @@ func (h *Hub) Use(log Log, logger *slog.Logger) {
 	h.log, h.logger = log, logger
 }
 
+// Rules are those that the hub goes by now, and the log that it writes to. A
+// connection that lives longer than the configuration that it came in with asks
+// for them each time.
+func (h *Hub) Rules() (Log, *slog.Logger) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.log, h.logger
+}
+
 // Committed tells the hub of an event, by its id, which has been committed. It
 // does not block. Where it is not told, it finds out by itself, a little later.
 func (h *Hub) Committed(id int64) {

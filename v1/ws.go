@@ -1,0 +1,97 @@
+package v1
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/caddymsg/messaging/auth"
+	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/live"
+)
+
+type socketInput struct {
+	After string `query:"after" example:"0123456789ab.1" doc:"The id of the last event that one has: what came behind it comes first. Default: only what happens from now on."`
+}
+
+func (a *API) registerWebSocket() {
+	op := a.signedIn(a.operation(http.MethodGet, "/v1/ws", "open-websocket",
+		"Hear of events as they happen, and send commands, over a WebSocket", 400, 403, 426, 429, 501))
+	op.Tags = []string{"events"}
+	op.Description = "Each frame of text is one JSON object. What clients may send is among the commands of docs/api.md."
+	op.DefaultStatus = http.StatusSwitchingProtocols
+	op.Responses["101"] = &huma.Response{Description: "The connection is a WebSocket."}
+	register(a, op, a.openWebSocket)
+}
+
+func (a *API) openWebSocket(ctx context.Context, in *socketInput) (*huma.StreamResponse, error) {
+	caller := callerOf(ctx)
+	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+		r, w := humago.Unwrap(ctx)
+		err := a.hub.ServeWebSocket(w, r, live.Opening{
+			Joining:  live.Joining{Caller: caller, Address: auth.RequestOf(r.Context()).ClientIP},
+			Limits:   a.limits,
+			Cursor:   in.After,
+			Protocol: socketProtocol{hub: a.hub},
+		})
+		if err != nil {
+			a.writeHumaError(ctx, handshakeProblem(err))
+		}
+	}}, nil
+}
+
+// handshakeProblem is what a request for a WebSocket is refused with.
+func handshakeProblem(err error) error {
+	switch {
+	case errors.Is(err, live.ErrNoUpgrade):
+		return &Problem{Status: http.StatusNotImplemented, Code: "no_upgrade", Detail: "A WebSocket begins with HTTP/1.1. Over other versions, GET /v1/events tells the same."}
+	case errors.Is(err, live.ErrUpgradeRequired):
+		return &Problem{Status: http.StatusUpgradeRequired, Code: "upgrade_required", Detail: "This path takes requests for a WebSocket of version 13 alone."}
+	case errors.Is(err, live.ErrHandshake):
+		return &Problem{Status: http.StatusBadRequest, Code: "bad_handshake", Detail: "A WebSocket begins with a GET request without a body, and with a key."}
+	case errors.Is(err, live.ErrOrigin):
+		return &chat.Error{Kind: chat.Forbidden, Code: "cross_site", Message: "Another site's page sent this request."}
+	}
+	return err
+}
+
+// socketProtocol is what this API says over WebSockets. It knows no [API], which
+// ends with its configuration.
+type socketProtocol struct {
+	wire
+	hub *live.Hub
+}
+
+// Hello implements [live.Protocol].
+func (p socketProtocol) Hello(c *live.Connection, h live.Hello) (frames [][]byte) {
+	for _, f := range helloFrames(h, c.Caller()) {
+		frames = append(frames, encodeFrame(f))
+	}
+	return frames
+}
+
+// Run implements [live.Protocol].
+func (p socketProtocol) Run(ctx context.Context, c *live.Connection, frame []byte) (answer []byte, ok bool) {
+	return p.present().run(ctx, c, frame)
+}
+
+// Refuse implements [live.Protocol].
+func (p socketProtocol) Refuse(frame []byte, why live.Refusal) []byte {
+	a, ctx := p.present(), context.Background()
+	switch why {
+	case live.RateLimited:
+		told, _ := decodeCommand(frame) // at least to which it is the answer
+		return a.refuse(ctx, told.ID, errRateLimited)
+	case live.NotText:
+	}
+	return a.refuse(ctx, "", errNotText)
+}
+
+// present goes by the rules, and writes to the log, of the present configuration.
+func (p socketProtocol) present() *API {
+	rules, log := p.hub.Rules()
+	return &API{chat: rules.(*chat.Service), hub: p.hub, log: log} // the only rules that an API is made with
+}

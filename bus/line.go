@@ -66,18 +66,21 @@ func (l *line) opened(ctx context.Context) {
 // keepOpen calls connect, which returns when the line is lost, again and again,
 // until ctx ends.
 func (l *line) keepOpen(ctx context.Context, connect func(context.Context) error) {
-	pause, told := firstPause, ""
+	pause := firstPause
+	var told time.Time
 	for ctx.Err() == nil {
+		began := time.Now()
 		err := connect(ctx)
-		if l.open.Swap(false) {
-			pause, told = firstPause, ""
-		}
+		wasOpen := l.open.Swap(false)
 		if ctx.Err() != nil {
 			return
 		}
-		if why := err.Error(); why != told { // and not with each attempt
+		if wasOpen && time.Since(began) > lastPause { // and not lost as soon as it was open
+			pause, told = firstPause, time.Time{}
+		}
+		if time.Since(told) > time.Minute { // and not with each attempt
 			l.log.WarnContext(ctx, "bus not connected; it is tried again", "error", err)
-			told = why
+			told = time.Now()
 		}
 		wait(ctx, pause)
 		pause = min(2*pause, lastPause)

@@ -2,14 +2,13 @@ package bus_test
 
 import (
 	"context"
-	"database/sql"
 	"log/slog"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/bus"
@@ -37,10 +36,10 @@ func newPostgres(tb testing.TB, database, channel string) *node {
 // execute runs a statement as another program would.
 func execute(tb testing.TB, database, statement string) {
 	tb.Helper()
-	db, err := sql.Open("pgx", database)
+	conn, err := pgx.Connect(tb.Context(), database)
 	require.NoError(tb, err)
-	defer db.Close()
-	_, err = db.ExecContext(tb.Context(), statement)
+	defer conn.Close(tb.Context())
+	_, err = conn.Exec(tb.Context(), statement)
 	require.NoError(tb, err)
 }
 

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,7 +23,9 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/caddymsg/messaging/auth"
+	"github.com/caddymsg/messaging/bus"
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/internal/natstest"
 	"github.com/caddymsg/messaging/internal/pgtest"
 	"github.com/caddymsg/messaging/live"
 	"github.com/caddymsg/messaging/store"
@@ -261,6 +264,77 @@ func TestConnectionsHoldTheBackend(t *testing.T) {
 		require.InDelta(t, 0, metricOf(t, b, "messaging_live_connections", "websocket"), 0)
 		require.InDelta(t, 1, metricOf(t, b, "messaging_live_closed_total", "restarting"), 0)
 	})
+}
+
+// The other nodes are told of what is written, in the way that the last configuration
+// says.
+func TestBackendBus(t *testing.T) {
+	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
+	opts := backendOptions{store: store.Options{Database: pgtest.NewDatabase(t)}}
+	b := newBackend("postgres://a/database")
+	s, err := b.open(ctx, opts, log)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, b.Destruct()) })
+	rules := chat.New(s, log)
+	feed, err := rules.Feed(ctx)
+	require.NoError(t, err)
+	namespace, _, _ := strings.Cut(feed.Epoch, "-")
+	user, err := auth.New(s, rules, auth.NewHasher(b.hashing, bcrypt.MinCost), auth.Options{}, log).Register(ctx, "alice", "password")
+	require.NoError(t, err)
+
+	// hear lets another node listen, which notes the highest id that it is told.
+	hear := func(open func(receive func(bus.Message)) (bus.Bus, error)) *atomic.Int64 {
+		last := new(atomic.Int64)
+		other, err := open(func(m bus.Message) {
+			id, _ := strconv.ParseInt(string(m.Data), 10, 64) // it may have none
+			last.Store(max(id, last.Load()))
+		})
+		require.NoError(t, err)
+		t.Cleanup(other.Close)
+		awaitTrue(t, other.Healthy)
+		return last
+	}
+	send := func() {
+		awaitTrue(t, func() bool { return b.busHealthy() == 1 })
+		_, err := rules.Send(ctx, chat.Caller{UserID: user.ID, Username: user.Username}, chat.Draft{To: user.Username, Text: "hi"})
+		require.NoError(t, err)
+	}
+	atPostgres := hear(func(receive func(bus.Message)) (bus.Bus, error) {
+		return bus.OpenPostgres(s, "caddymsg_"+namespace, receive, log), nil
+	})
+	send()
+	awaitTrue(t, func() bool { return atPostgres.Load() > 0 })
+
+	opts.bus = bus.NATSOptions{Servers: natstest.Start(t, 1, nil).URLs()}
+	atNATS := hear(func(receive func(bus.Message)) (bus.Bus, error) {
+		nats := opts.bus
+		nats.Subject, nats.Log = "caddymsg."+namespace, log
+		return bus.OpenNATS(nats, receive)
+	})
+	_, err = b.open(ctx, opts, log)
+	require.NoError(t, err)
+	before := atPostgres.Load()
+	for atNATS.Load() == 0 { // the server may not yet have told who listens
+		send()
+	}
+	require.Equal(t, before, atPostgres.Load(), "they are told both ways")
+
+	// The same once more is no reason to open another, and nor is one that can't be
+	// opened.
+	open := b.bus.Load()
+	_, err = b.open(ctx, opts, log)
+	require.NoError(t, err)
+	require.Same(t, open, b.bus.Load())
+	opts.bus.CA = "/nowhere"
+	_, err = b.open(ctx, opts, log)
+	require.Error(t, err)
+	require.Same(t, open, b.bus.Load())
+}
+
+// awaitTrue waits until something is so.
+func awaitTrue(t *testing.T, so func() bool) {
+	t.Helper()
+	require.Eventually(t, so, 30*time.Second, time.Millisecond)
 }
 
 // All databases are drained side by side, and in no time if there is nobody.

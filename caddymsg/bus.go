@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,10 +53,8 @@ func (h *Handler) resolveBus() (err error) {
 	if err := h.bus.Validate(); err != nil {
 		return err
 	}
-	for _, value := range h.Bus {
-		if writtenToken(value) {
-			return errors.New("bus: a password or a token that is written here is shown by Caddy's admin API; put it, or the whole address, into an environment variable: bus {env.NATS_URL}")
-		}
+	if slices.ContainsFunc(h.Bus, writtenToken) {
+		return errors.New("bus: a password or a token that is written here is shown by Caddy's admin API; put it, or the whole address, into an environment variable: bus {env.NATS_URL}")
 	}
 	return nil
 }
@@ -92,7 +91,7 @@ func (b *backend) openBus(ctx context.Context, opts backendOptions, s *store.Sto
 	// Without what tells a database that another has taken the place of: it is the
 	// same nodes that share it.
 	namespace, _, _ := strings.Cut(feed.Epoch, "-")
-	next := bus.Bus(nil)
+	var next bus.Bus
 	if len(opts.bus.Servers) == 0 {
 		next = bus.OpenPostgres(s, "caddymsg_"+namespace, b.received, b.log)
 	} else {

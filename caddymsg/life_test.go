@@ -364,15 +364,7 @@ type lifeReader struct {
 
 func lifeOpenHistory(t *testing.T, s *frontdoor.Server, c *frontdoor.Client) *lifeReader {
 	t.Helper()
-	dialer := net.Dialer{Control: func(_, _ string, conn syscall.RawConn) (err error) {
-		return errors.Join(conn.Control(func(fd uintptr) {
-			// Set before the connection is there, this keeps it small.
-			err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096)
-		}), err)
-	}}
-	conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(s.URL, "http://"))
-	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close() })
+	conn := lifeNarrow(t, s)
 	request, err := http.NewRequest(http.MethodGet, s.URL+"/v1/messages", nil)
 	require.NoError(t, err)
 	for _, cookie := range lifeCookies(t, c, s.URL) {
@@ -385,6 +377,22 @@ func lifeOpenHistory(t *testing.T, s *frontdoor.Server, c *frontdoor.Client) *li
 	require.NoError(t, err)
 	require.Contains(t, status, "200 OK")
 	return &lifeReader{t: t, answer: io.MultiReader(strings.NewReader(status), answer)}
+}
+
+// lifeNarrow connects to a server, for somebody who will not read: little of what it
+// sends is on its way.
+func lifeNarrow(t *testing.T, s *frontdoor.Server) net.Conn {
+	t.Helper()
+	dialer := net.Dialer{Control: func(_, _ string, conn syscall.RawConn) (err error) {
+		return errors.Join(conn.Control(func(fd uintptr) {
+			// Set before the connection is there, this keeps it small.
+			err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096)
+		}), err)
+	}}
+	conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(s.URL, "http://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	return conn
 }
 
 // countMessages reads the answer to its end.

@@ -23,10 +23,11 @@ const (
 // transport calls [Connection.Start], then [Connection.Take] whenever it is
 // notified, and [Connection.Leave] at the end.
 type Connection struct {
-	hub    *Hub
-	user   *user
-	joined Joining
-	ends   time.Time // for its age
+	hub     *Hub
+	user    *user
+	joined  Joining
+	network netip.Prefix
+	ends    time.Time // for its age
 
 	mu       sync.Mutex
 	queue    []*Event
@@ -65,6 +66,25 @@ func (c *Connection) Take() ([]*Event, *Closing) {
 	c.queue = nil
 	c.notified = len(events) > 0
 	return events, nil
+}
+
+// Cursor is where the log goes on for a client that has been told all that Take has
+// returned: there may have been nothing for it for long. It is empty if there is
+// something to take.
+func (c *Connection) Cursor() string {
+	c.hub.mu.Lock() // what the hub has passed has been queued then
+	defer c.hub.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing != nil || !c.started || len(c.queue) > 0 {
+		return ""
+	}
+	return c.cursor()
+}
+
+// cursor is behind all that has been queued. It is called with both locks held.
+func (c *Connection) cursor() string {
+	return formatCursor(c.hub.epoch, max(c.position, c.hub.position))
 }
 
 // Close ends the connection: the transport is notified, even before Start has
@@ -166,7 +186,7 @@ func (c *Connection) Heartbeat() {
 	}
 	c.queue = append(c.queue, &Event{
 		Event:  chat.Event{Type: Heartbeat, At: time.Now()},
-		Cursor: formatCursor(c.hub.epoch, max(c.position, c.hub.position)),
+		Cursor: c.cursor(),
 	})
 	c.notify()
 }

@@ -43,7 +43,7 @@ func newEar(tb testing.TB, s *store.Store, channel string) *ear {
 	}()
 	tb.Cleanup(func() {
 		cancel()
-		for range e.ended { //nolint:revive // until it has ended
+		for range e.ended { // until it is closed
 		}
 	})
 	select {
@@ -96,7 +96,7 @@ func TestPostgresNotify(t *testing.T) {
 		there := make(chan struct{})
 		arrived := sync.OnceFunc(func() { close(there) })
 		go func() {
-			done <- b.Update(context.Background(), func(tx *store.Tx) error {
+			done <- b.Update(context.Background(), func(*store.Tx) error {
 				arrived()
 				<-release
 				return nil

@@ -53,8 +53,9 @@ const (
 	// maxClashes bounds how often an Update is tried again that adds a row that
 	// is there: mostly it has been there before, and it is of no use.
 	maxClashes = 2
-	// standardPool is how many connections read, and how many write. Five
-	// nodes of them fit into the hundred that PostgreSQL allows by itself.
+	// standardPool is how many connections read, and how many write. Four nodes
+	// of them, with one more that listens, fit into the hundred that PostgreSQL
+	// allows by itself.
 	standardPool = 10
 )
 
@@ -618,8 +619,7 @@ func classifyPostgres(err error) error {
 		return fmt.Errorf("%w: %w", ErrConflict, err)
 	case "40001", "40P01": // serialization_failure, deadlock_detected
 		return fmt.Errorf("%w: %w", errContention, err)
-	case readOnly, "55000", // a standby: it is not written to, and its log of writes is another's
-		"25P03", "55P03": // two timeouts: idle_in_transaction_session, lock
+	case readOnly, "25P03", "55P03": // a standby; two timeouts: idle_in_transaction_session, lock
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	switch failure.Code[:2] {

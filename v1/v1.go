@@ -79,6 +79,7 @@ func New(opts Options) (*API, error) {
 	a.registerSearch()
 	a.registerPolls()
 	a.registerWebSocket()
+	a.registerEvents()
 	if err := a.registerDocs(); err != nil {
 		return nil, err
 	}
@@ -159,13 +160,13 @@ func (h *headerOnly) Write(b []byte) (int, error) { return len(b), nil }
 func (h *headerOnly) WriteHeader(status int)      { h.status = status }
 
 // version is of the API, for its document: the second number counts additions.
-const version = "1.2"
+const version = "1.3"
 
 func newHuma(a *API) huma.API {
 	cfg := huma.DefaultConfig("caddymsg", version)
 	// Beside the document, wherever the site has put it.
 	cfg.Servers = []*huma.Server{{URL: ".."}}
-	cfg.Info.Description = "Accounts, direct and group chats, history, reactions, polls, search and administration."
+	cfg.Info.Description = "Accounts, direct and group chats, history, reactions, polls, search, administration, and live updates."
 	cfg.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	// What huma would serve by itself: pages that load scripts from elsewhere.
 	cfg.DocsPath, cfg.OpenAPIPath, cfg.SchemasPath = "", "", ""

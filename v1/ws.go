@@ -1,7 +1,6 @@
 package v1
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -71,36 +70,10 @@ type socketProtocol struct {
 	hub *live.Hub
 }
 
-// Encode implements [live.Wire].
-func (p socketProtocol) Encode(e *live.Event) []byte {
-	if e.Type == live.Heartbeat {
-		return encodeFrame(struct {
-			Type string    `json:"type"`
-			ID   string    `json:"id"`
-			At   timestamp `json:"at"`
-		}{live.Heartbeat, e.Cursor, timestamp(e.At)})
-	}
-	return p.wire.Encode(e)
-}
-
 // Hello implements [live.Protocol].
-func (p socketProtocol) Hello(c *live.Connection, h live.Hello) [][]byte {
-	type frame struct {
-		Type string    `json:"type"`
-		ID   string    `json:"id"`
-		At   timestamp `json:"at"`
-		Data any       `json:"data"`
-	}
-	frames := [][]byte{encodeFrame(frame{"hello", h.Cursor, timestamp(h.At), struct {
-		HeartbeatMS   int64 `json:"heartbeat_ms"`
-		UserID        int64 `json:"user_id"`
-		SessionID     int64 `json:"session_id"`
-		MaxFrameBytes int   `json:"max_frame_bytes"`
-	}{live.HeartbeatEvery.Milliseconds(), c.Caller().UserID, c.Caller().SessionID, live.MaxFrame}})}
-	if h.Resync != "" {
-		frames = append(frames, encodeFrame(frame{"resync", h.Cursor, timestamp(h.At), struct {
-			Reason live.Resync `json:"reason"`
-		}{h.Resync}}))
+func (p socketProtocol) Hello(c *live.Connection, h live.Hello) (frames [][]byte) {
+	for _, f := range helloFrames(h, c.Caller()) {
+		frames = append(frames, encodeFrame(f))
 	}
 	return frames
 }
@@ -126,13 +99,4 @@ func (p socketProtocol) Refuse(frame []byte, why live.Refusal) []byte {
 func (p socketProtocol) present() *API {
 	rules, log := p.hub.Rules()
 	return &API{chat: rules.(*chat.Service), hub: p.hub, log: log} // the only rules that an API is made with
-}
-
-// encodeFrame is a frame of fields that can always be encoded.
-func encodeFrame(v any) []byte {
-	var b bytes.Buffer
-	if err := marshal(&b, v); err != nil {
-		panic(err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

@@ -24,6 +24,8 @@ type document struct {
 	operations []documentedOperation
 	// problem is what an answer looks like where there is no operation.
 	problem documentedOperation
+	// event is an envelope; nil, if there are no events.
+	event *jsonschema.Schema
 }
 
 type documentedOperation struct {
@@ -60,6 +62,19 @@ func checkAnswer(r *http.Response, text string) error {
 		return fmt.Errorf("the document itself: %w", err)
 	}
 	return d.check(r, at[start:], text)
+}
+
+// CheckEvent tells what in an envelope, of whatever transport, is not as documented.
+func CheckEvent(envelope string) error {
+	d, err := ownDocument()
+	if err != nil {
+		return fmt.Errorf("the document itself: %w", err)
+	}
+	event, err := jsonschema.UnmarshalJSON(strings.NewReader(envelope))
+	if err != nil {
+		return fmt.Errorf("the event is no JSON: %w", err)
+	}
+	return d.event.Validate(event)
 }
 
 func (d *document) check(r *http.Response, at, text string) error {
@@ -163,6 +178,7 @@ func parseDocument(text []byte) (*document, error) {
 			OperationID string
 			Responses   map[string]struct{ Content map[string]any }
 		}
+		Components struct{ Schemas map[string]any }
 	}
 	if err := json.Unmarshal(text, &parsed); err != nil {
 		return nil, err
@@ -213,6 +229,11 @@ func parseDocument(text []byte) (*document, error) {
 		}
 	}
 
+	if parsed.Components.Schemas["Event"] != nil {
+		if d.event, err = compile("components", "schemas", "Event"); err != nil {
+			return nil, err
+		}
+	}
 	problem, err := compile("components", "schemas", "Problem")
 	if err != nil {
 		return nil, err

@@ -26,9 +26,6 @@ const (
 	Final = 0x80
 )
 
-// patience is how long a test waits for what should come.
-const patience = 20 * time.Second
-
 // Socket is a WebSocket as a client has it, that can also send what no client
 // should.
 type Socket struct {

@@ -193,21 +193,21 @@ func (w wrapped) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nil, nil, errors.New("it would be kept with the connection")
 }
 
-// client is the other end of a WebSocket.
-type client struct {
+// socketClient is the other end of a WebSocket.
+type socketClient struct {
 	net.Conn
 	t *testing.T
 	r *bufio.Reader
 }
 
-func (o *office) connect(cursor string, ahead ...byte) *client {
+func (o *office) connect(cursor string, ahead ...byte) *socketClient {
 	o.t.Helper()
 	c, err := o.tryConnect(cursor, ahead...)
 	require.NoError(o.t, err)
 	return c
 }
 
-func (o *office) tryConnect(cursor string, ahead ...byte) (*client, error) {
+func (o *office) tryConnect(cursor string, ahead ...byte) (*socketClient, error) {
 	server, end := net.Pipe()
 	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	r.Header = http.Header{
@@ -220,10 +220,10 @@ func (o *office) tryConnect(cursor string, ahead ...byte) (*client, error) {
 		Protocol: plain{&o.command}, Context: context.WithoutCancel(o.t.Context()),
 	})
 	cancel() // the request has ended
-	return &client{Conn: end, t: o.t, r: bufio.NewReader(end)}, err
+	return &socketClient{Conn: end, t: o.t, r: bufio.NewReader(end)}, err
 }
 
-func (c *client) send(first byte, payload string) {
+func (c *socketClient) send(first byte, payload string) {
 	c.t.Helper()
 	_, err := c.Write(masked(first, payload))
 	require.NoError(c.t, err)
@@ -237,7 +237,7 @@ func masked(first byte, payload string) []byte {
 	return append(b, payload...)
 }
 
-func (c *client) readFrame() (first byte, payload string, err error) {
+func (c *socketClient) readFrame() (first byte, payload string, err error) {
 	header := make([]byte, 2)
 	if _, err := io.ReadFull(c.r, header); err != nil {
 		return 0, "", err
@@ -258,7 +258,7 @@ func (c *client) readFrame() (first byte, payload string, err error) {
 }
 
 // want fails the test unless the next texts are these. Pings are answered.
-func (c *client) want(texts ...string) {
+func (c *socketClient) want(texts ...string) {
 	c.t.Helper()
 	for _, text := range texts {
 		for {
@@ -276,7 +276,7 @@ func (c *client) want(texts ...string) {
 
 // wantClose fails the test unless it is closed with a code. It answers that, if it
 // should.
-func (c *client) wantClose(code int, answer bool) string {
+func (c *socketClient) wantClose(code int, answer bool) string {
 	c.t.Helper()
 	for {
 		first, got, err := c.readFrame()
@@ -292,7 +292,7 @@ func (c *client) wantClose(code int, answer bool) string {
 }
 
 // wantEnd fails the test unless the connection has ended, also in the hub.
-func (c *client) wantEnd(o *office) {
+func (c *socketClient) wantEnd(o *office) {
 	c.t.Helper()
 	_, err := io.Copy(io.Discard, c.r)
 	require.NoError(c.t, err)
@@ -300,7 +300,7 @@ func (c *client) wantEnd(o *office) {
 	require.Zero(c.t, o.hub.Connections())
 }
 
-func (c *client) leave(o *office) {
+func (c *socketClient) leave(o *office) {
 	c.t.Helper()
 	c.send(0x88, "\x03\xe8")
 	c.wantClose(1000, false)
@@ -524,6 +524,7 @@ func TestWebSocketIsClosedWhileItIsToldWhatItMissed(t *testing.T) {
 func TestWebSocketIsToldThatTheDatabaseFails(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
 		o.log.starting = func() error { return errors.New("away") }
+		o.say("0")
 		c := o.connect("epoch.0")
 		require.JSONEq(t, `{"code":"unavailable","retry_ms":0}`, zeroRetry(t, c.wantClose(1013, true)))
 		c.wantEnd(o)

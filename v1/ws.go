@@ -48,17 +48,33 @@ func (a *API) openWebSocket(ctx context.Context, in *socketInput) (*huma.StreamR
 	}}, nil
 }
 
+// Faults of a request for a WebSocket.
+var (
+	errNoUpgrade = &Problem{
+		Status: http.StatusNotImplemented, Code: "no_upgrade",
+		Detail: "A WebSocket begins with HTTP/1.1. Over other versions, GET /v1/events tells the same.",
+	}
+	errUpgradeRequired = &Problem{
+		Status: http.StatusUpgradeRequired, Code: "upgrade_required",
+		Detail: "This path takes requests for a WebSocket of version 13 alone.",
+	}
+	errHandshake = &Problem{
+		Status: http.StatusBadRequest, Code: "bad_handshake",
+		Detail: "A WebSocket begins with a GET request that has a key, and no body.",
+	}
+)
+
 // handshakeProblem is what a request for a WebSocket is refused with.
 func handshakeProblem(err error) error {
 	switch {
 	case errors.Is(err, live.ErrNoUpgrade):
-		return &Problem{Status: http.StatusNotImplemented, Code: "no_upgrade", Detail: "A WebSocket begins with HTTP/1.1. Over other versions, GET /v1/events tells the same."}
+		return errNoUpgrade
 	case errors.Is(err, live.ErrUpgradeRequired):
-		return &Problem{Status: http.StatusUpgradeRequired, Code: "upgrade_required", Detail: "This path takes requests for a WebSocket of version 13 alone."}
+		return errUpgradeRequired
 	case errors.Is(err, live.ErrHandshake):
-		return &Problem{Status: http.StatusBadRequest, Code: "bad_handshake", Detail: "A WebSocket begins with a GET request without a body, and with a key."}
+		return errHandshake
 	case errors.Is(err, live.ErrOrigin):
-		return &chat.Error{Kind: chat.Forbidden, Code: "cross_site", Message: "Another site's page sent this request."}
+		return errCrossSite
 	}
 	return err
 }

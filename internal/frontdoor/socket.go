@@ -3,6 +3,7 @@ package frontdoor
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -70,6 +71,11 @@ func (c *Client) Handshake(path string, header ...string) (*Response, *Socket) {
 		c.tb.Fatal(err)
 	}
 	c.tb.Cleanup(func() { _ = conn.Close() })
+	if site.Scheme == "https" {
+		config := c.HTTP.Transport.(*http.Transport).TLSClientConfig.Clone()
+		config.ServerName, config.NextProtos = site.Hostname(), []string{"http/1.1"}
+		conn = tls.Client(conn, config)
+	}
 	r, err := http.NewRequestWithContext(c.tb.Context(), http.MethodGet, c.base+path, http.NoBody)
 	if err != nil {
 		c.tb.Fatal(err)

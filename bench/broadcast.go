@@ -7,11 +7,17 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/coder/websocket"
 )
 
-func init() { caddy.RegisterModule(new(broadcast)) }
+func init() {
+	caddy.RegisterModule(new(broadcast))
+	httpcaddyfile.RegisterHandlerDirective("bench_broadcast", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		return new(broadcast), nil
+	})
+}
 
 // broadcast is what fan-out is measured against: a handler that writes each body
 // that is posted to it to all who are connected. It knows no accounts, no chats and

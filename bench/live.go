@@ -59,19 +59,15 @@ func serveLive(ctx context.Context, people int) (s *frontdoor.Server, cookies []
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	end = func() { _ = os.RemoveAll(dir) } // in the system's folder for such things
-	defer func() {
-		if err != nil {
-			end()
-		}
-	}()
-	if cookies, err = populate(ctx, filepath.Join(dir, "messaging.db"), people); err != nil {
+	remove := func() { _ = os.RemoveAll(dir) } // in the system's folder for such things
+	if cookies, err = populate(ctx, filepath.Join(dir, "messaging.db"), people); err == nil {
+		s, err = frontdoor.Run(ctx, frontdoor.Options{Caddyfile: liveSite, Dir: dir})
+	}
+	if err != nil {
+		remove()
 		return nil, nil, nil, err
 	}
-	if s, err = frontdoor.Run(ctx, frontdoor.Options{Caddyfile: liveSite, Dir: dir}); err != nil {
-		return nil, nil, nil, err
-	}
-	return s, cookies, func() { s.Kill(); _ = os.RemoveAll(dir) }, nil
+	return s, cookies, func() { s.Kill(); remove() }, nil
 }
 
 // populate makes people, their sessions, and group 1 with all of them.

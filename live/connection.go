@@ -23,10 +23,11 @@ const (
 // transport calls [Connection.Start], then [Connection.Take] whenever it is
 // notified, and [Connection.Leave] at the end.
 type Connection struct {
-	hub    *Hub
-	user   *user
-	joined Joining
-	ends   time.Time // for its age
+	hub     *Hub
+	user    *user
+	joined  Joining
+	network netip.Prefix
+	ends    time.Time // for its age
 
 	mu       sync.Mutex
 	queue    []*Event

@@ -55,26 +55,35 @@ func (h *Hub) follow(ctx context.Context) {
 			}
 			retry = min(max(lagMax, 2*retry), retryMax)
 			wait = retry
-		case feed.Epoch != epoch:
+		case feed.Epoch != epoch, position > feed.Last, position < feed.Pruned:
 			h.reset(feed)
 			continue
 		default:
 			retry, told = 0, false
-			h.dispatch(events)
-			if len(events) > 0 {
+			for _, e := range events {
+				position = e.ID
+				h.dispatch(e)
+			}
+			behind := h.known.Load() > position
+			switch {
+			case len(events) == eventsAtOnce, len(events) > 0 && behind:
 				lag = 0
 				continue
-			}
-			if h.known.Load() > position {
+			case behind:
 				lag = min(max(lagMin, 2*lag), lagMax)
 				wait = lag
+			default:
+				lag = 0
 			}
+		}
+		wake := h.wake
+		if lag > 0 || retry > 0 {
+			wake = nil // to be told of more makes nothing quicker
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-		case <-h.wake:
-			lag = 0
+		case <-wake:
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -90,7 +99,9 @@ func (h *Hub) next() (log Log, logger *slog.Logger, epoch string, position int64
 }
 
 // reset goes on with another log, in place of the one that there was: the database
-// has become one that was behind. Who is connected comes back, and is told.
+// has become one that was behind, or what comes next has been removed for its age.
+// Who is connected comes back, and is told. Nothing that was known of them counts
+// for those who come.
 func (h *Hub) reset(feed chat.Feed) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -101,4 +112,6 @@ func (h *Hub) reset(feed chat.Feed) {
 			c.Close(closing(Slow, 0, time.Second))
 		}
 	}
+	clear(h.users)
+	clear(h.rooms)
 }

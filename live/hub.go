@@ -58,7 +58,7 @@ type Hub struct {
 	wake    chan struct{}
 	joined  chan struct{} // somebody is connected
 	known   atomic.Int64  // an event with this id has been committed
-	began   sync.Mutex    // held while the hub finds out where the log is
+	began   chan struct{} // has room, unless the hub finds out where the log is
 
 	mu        sync.Mutex
 	log       Log
@@ -69,7 +69,7 @@ type Hub struct {
 	closed    bool // for new connections
 	users     map[int64]*user
 	rooms     map[int64][]*user // who is connected, by chat
-	addresses map[netip.Addr]int
+	addresses map[netip.Prefix]int
 	count     int
 }
 
@@ -77,7 +77,7 @@ type Hub struct {
 type user struct {
 	id          int64
 	connections []*Connection
-	chats       []int64
+	chats       map[int64]int // with the user's place in the room
 	// since has what has become of their places since they came, until the chats
 	// are known: true, if they are in it.
 	since map[int64]bool
@@ -98,8 +98,8 @@ func NewHub(observe Observer) *Hub {
 		observe.Delivered = func(int) {}
 	}
 	return &Hub{
-		observe: observe, wake: make(chan struct{}, 1), joined: make(chan struct{}, 1),
-		users: map[int64]*user{}, rooms: map[int64][]*user{}, addresses: map[netip.Addr]int{},
+		observe: observe, wake: make(chan struct{}, 1), joined: make(chan struct{}, 1), began: make(chan struct{}, 1),
+		users: map[int64]*user{}, rooms: map[int64][]*user{}, addresses: map[netip.Prefix]int{},
 	}
 }
 
@@ -144,7 +144,7 @@ func errTooMany() error {
 // TooMany for one more than the limits say, Unauthenticated if the session has
 // ended, and Unavailable if the database does not answer, or if the server ends.
 func (h *Hub) Join(ctx context.Context, j Joining, limits Limits) (*Connection, error) {
-	c := &Connection{hub: h, joined: j, ends: time.Now().Add(minAge + rand.N(minAge))}
+	c := &Connection{hub: h, joined: j, network: networkOf(j.Address), ends: time.Now().Add(minAge + rand.N(minAge))}
 	for entered := false; !entered; {
 		err := h.begin(ctx)
 		if err == nil {
@@ -169,8 +169,12 @@ func (h *Hub) Join(ctx context.Context, j Joining, limits Limits) (*Connection, 
 
 // begin finds out where the log is, if nobody was connected.
 func (h *Hub) begin(ctx context.Context) error {
-	h.began.Lock()
-	defer h.began.Unlock()
+	select {
+	case h.began <- struct{}{}:
+		defer func() { <-h.began }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	log, following := h.state()
 	if following {
 		return nil
@@ -202,7 +206,7 @@ func (h *Hub) enter(c *Connection, limits Limits) (entered bool, err error) {
 	switch {
 	case h.closed:
 		err = errClosed()
-	case limits.PerAddress > 0 && h.addresses[c.joined.Address] >= limits.PerAddress,
+	case limits.PerAddress > 0 && c.network.IsValid() && h.addresses[c.network] >= limits.PerAddress,
 		limits.PerUser > 0 && u != nil && len(u.connections) >= limits.PerUser:
 		err = errTooMany()
 	}
@@ -211,12 +215,12 @@ func (h *Hub) enter(c *Connection, limits Limits) (entered bool, err error) {
 		return false, err
 	}
 	if u == nil {
-		u = &user{id: c.joined.Caller.UserID, since: map[int64]bool{}}
+		u = &user{id: c.joined.Caller.UserID, chats: map[int64]int{}, since: map[int64]bool{}}
 		h.users[u.id] = u
 	}
 	c.user = u
 	u.connections = append(u.connections, c)
-	h.addresses[c.joined.Address]++
+	h.addresses[c.network]++
 	h.count++
 	select {
 	case h.joined <- struct{}{}:
@@ -238,8 +242,8 @@ func (h *Hub) load(ctx context.Context, u *user) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if u.since == nil {
-		return nil // another connection of theirs was quicker
+	if u.since == nil || h.users[u.id] != u {
+		return nil // another connection of theirs was quicker, or this one has been ended
 	}
 	since := u.since
 	u.since = nil
@@ -279,17 +283,25 @@ func (h *Hub) remove(c *Connection) bool {
 		return false
 	}
 	u.connections = slices.Delete(u.connections, i, i+1)
-	if h.addresses[c.joined.Address]--; h.addresses[c.joined.Address] == 0 {
-		delete(h.addresses, c.joined.Address)
+	if h.addresses[c.network]--; h.addresses[c.network] == 0 {
+		delete(h.addresses, c.network)
 	}
-	if len(u.connections) > 0 {
+	if len(u.connections) > 0 || h.users[u.id] != u {
 		return true
 	}
-	for len(u.chats) > 0 {
-		h.leaveRoom(u, u.chats[len(u.chats)-1])
+	for id := range u.chats {
+		h.leaveRoom(u, id)
 	}
 	delete(h.users, u.id)
 	return true
+}
+
+// networkOf is what addresses are counted by: one client has a whole /64 of IPv6.
+// It is not valid, and not limited, for a client whose address is unknown.
+func networkOf(address netip.Addr) netip.Prefix {
+	address = address.Unmap()
+	network, _ := address.Prefix(min(address.BitLen(), 64))
+	return network
 }
 
 // enterRoom puts a connected user into a chat.
@@ -297,10 +309,10 @@ func (h *Hub) enterRoom(u *user, chatID int64) {
 	if u.since != nil {
 		u.since[chatID] = true
 	}
-	if slices.Contains(u.chats, chatID) {
+	if _, in := u.chats[chatID]; in {
 		return
 	}
-	u.chats = append(u.chats, chatID)
+	u.chats[chatID] = len(h.rooms[chatID])
 	h.rooms[chatID] = append(h.rooms[chatID], u)
 }
 
@@ -309,56 +321,52 @@ func (h *Hub) leaveRoom(u *user, chatID int64) {
 	if u.since != nil {
 		u.since[chatID] = false
 	}
-	if i := slices.Index(u.chats, chatID); i >= 0 {
-		u.chats = without(u.chats, i)
+	i, in := u.chats[chatID]
+	if !in {
+		return
 	}
+	delete(u.chats, chatID)
 	room := h.rooms[chatID]
-	if i := slices.Index(room, u); i >= 0 {
-		h.rooms[chatID] = without(room, i)
-	}
-	if len(h.rooms[chatID]) == 0 {
+	last := len(room) - 1
+	if last == 0 {
 		delete(h.rooms, chatID)
+		return
 	}
+	if i != last {
+		room[i] = room[last]
+		room[i].chats[chatID] = i
+	}
+	room[last] = nil
+	h.rooms[chatID] = room[:last]
 }
 
-// without is slices.Delete where the order does not matter.
-func without[T any](s []T, i int) []T {
-	last := len(s) - 1
-	s[i] = s[last]
-	clear(s[last:])
-	return s[:last]
-}
-
-// dispatch hands events on, which come next in the log.
-func (h *Hub) dispatch(events []chat.Event) {
+// dispatch hands an event on, which comes next in the log.
+func (h *Hub) dispatch(e chat.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, e := range events {
-		h.position = e.ID
-		if e.Type == store.SessionEnded {
-			h.endSession(e)
-			continue
-		}
-		told := &Event{Event: e, Cursor: formatCursor(h.epoch, e.ID)}
-		about := h.users[e.UserID]
-		switch e.Type {
-		case store.ChatCreated:
-			for _, id := range participantsOf(e) {
-				if u := h.users[id]; u != nil {
-					h.enterRoom(u, e.ChatID)
-				}
-			}
-		case store.ParticipantAdded:
-			if about != nil {
-				h.enterRoom(about, e.ChatID)
+	h.position = e.ID
+	if e.Type == store.SessionEnded {
+		h.endSession(e)
+		return
+	}
+	about := h.users[e.UserID]
+	switch e.Type {
+	case store.ChatCreated:
+		for _, id := range participantsOf(e) {
+			if u := h.users[id]; u != nil {
+				h.enterRoom(u, e.ChatID)
 			}
 		}
-		h.deliver(told)
-		switch e.Type {
-		case store.ParticipantRemoved, store.ChatDeleted:
-			if about != nil {
-				h.leaveRoom(about, e.ChatID)
-			}
+	case store.ParticipantAdded:
+		if about != nil {
+			h.enterRoom(about, e.ChatID)
+		}
+	}
+	h.deliver(&Event{Event: e, Cursor: formatCursor(h.epoch, e.ID)})
+	switch e.Type {
+	case store.ParticipantRemoved, store.ChatDeleted:
+		if about != nil {
+			h.leaveRoom(about, e.ChatID)
 		}
 	}
 }
@@ -377,8 +385,10 @@ func (h *Hub) deliver(e *Event) {
 			to(u)
 		}
 	}
-	if u := h.users[e.UserID]; u != nil && e.ToUser() && (!e.ToChat() || !slices.Contains(u.chats, e.ChatID)) {
-		to(u)
+	if u := h.users[e.UserID]; u != nil && e.ToUser() {
+		if _, told := u.chats[e.ChatID]; !told || !e.ToChat() {
+			to(u)
+		}
 	}
 	h.observe.Delivered(receivers)
 }

@@ -56,66 +56,82 @@ func (c *Connection) Start(ctx context.Context, cursor string, hello func(Hello)
 		return err
 	}
 	epoch, _, _ := parseCursor(cursor)
-	for {
+	upTo := from
+	for following := false; ; {
 		if err := c.catchUp(ctx, log, epoch, ids, emit); err != nil {
 			return err
 		}
-		if len(ids) > 0 {
+		all := len(ids) < maxMissed
+		if all {
+			from = max(from, upTo)
+		} else {
 			from = ids[len(ids)-1]
 		}
-		// As long as there is much, it is not yet in anybody's way: what comes
-		// meanwhile is read from the log, too, and not queued.
-		nearly := len(ids) <= missedAtOnce
-		_, upTo := c.hub.place()
-		if nearly {
+		switch {
+		case c.Ended(), following && all:
+			c.start()
+			return nil
+		case following:
+		case len(ids) <= missedAtOnce:
+			following = true
 			_, upTo = c.hub.follows(c, from)
+		default:
+			// As long as there is much, it is not yet in anybody's way: what comes
+			// meanwhile is read from the log, too, and not queued.
+			upTo = c.hub.place()
 		}
-		if ids, err = log.Missed(ctx, c.user.id, from, upTo, maxMissed); err != nil {
-			return err
-		}
-		if nearly {
-			break
+		if ids = nil; from < upTo {
+			if ids, err = log.Missed(ctx, c.user.id, from, upTo, maxMissed); err != nil {
+				return err
+			}
 		}
 	}
-	if err := c.catchUp(ctx, log, epoch, ids, emit); err != nil {
-		return err
-	}
-	c.start()
-	return nil
 }
 
-// missed finds out what came behind a cursor, or why that can't be told.
-func (c *Connection) missed(ctx context.Context, log Log, cursor string) (from int64, ids []int64, resync Resync, err error) {
+// missed finds out what came behind a cursor, and up to where in the log that is;
+// or why it can't be told.
+func (c *Connection) missed(ctx context.Context, log Log, cursor string) (upTo int64, ids []int64, resync Resync, err error) {
 	if cursor == "" {
 		return 0, nil, "", nil
 	}
-	feed, err := log.Feed(ctx)
-	if err != nil {
-		return 0, nil, "", err
-	}
 	epoch, from, ok := parseCursor(cursor)
+	if !ok {
+		return 0, nil, OtherEpoch, nil
+	}
+	upTo = c.hub.place()
+	if from < upTo {
+		if ids, err = log.Missed(ctx, c.user.id, from, upTo, maxMissed+1); err != nil {
+			return 0, nil, "", err
+		}
+	}
+	// Not before: what is removed for its age from now on is among the ids.
+	feed, err := log.Feed(ctx)
 	switch {
-	case !ok, epoch != feed.Epoch, from > feed.Last:
+	case err != nil:
+		return 0, nil, "", err
+	case epoch != feed.Epoch, from > feed.Last:
 		return 0, nil, OtherEpoch, nil
 	case from < feed.Pruned:
 		return 0, nil, Expired, nil
+	case len(ids) > maxMissed:
+		return 0, nil, TooFar, nil
 	}
-	_, upTo := c.hub.place()
-	ids, err = log.Missed(ctx, c.user.id, from, upTo, maxMissed+1)
-	if len(ids) > maxMissed {
-		return 0, nil, TooFar, err
-	}
-	return from, ids, "", err
+	return max(from, upTo), ids, "", nil
 }
 
-// catchUp emits events of the log, by their ids.
+// catchUp emits events of the log, by their ids, as long as the connection has not
+// ended. It ends, if some have been removed for their age since they were listed.
 func (c *Connection) catchUp(ctx context.Context, log Log, epoch string, ids []int64, emit func([]*Event) error) error {
-	for len(ids) > 0 {
+	for len(ids) > 0 && !c.Ended() {
 		part := ids[:min(len(ids), missedAtOnce)]
 		ids = ids[len(part):]
 		events, err := log.EventsByID(ctx, part)
 		if err != nil {
 			return err
+		}
+		if len(events) < len(part) {
+			c.Close(closing(Slow, 0, time.Second)) // it comes back, and is told
+			return nil
 		}
 		told := make([]*Event, len(events))
 		for i, e := range events {
@@ -129,20 +145,19 @@ func (c *Connection) catchUp(ctx context.Context, log Log, epoch string, ids []i
 }
 
 // place is how far the hub is in the log.
-func (h *Hub) place() (epoch string, position int64) {
+func (h *Hub) place() int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.epoch, h.position
+	return h.position
 }
 
 // follows has a connection get what happens from now on, but for what is up to a
-// place in the log, which it may be ahead of the hub with: it comes from another
-// node.
+// place in the log: it may be ahead of the hub, if it comes from another node.
 func (h *Hub) follows(c *Connection, from int64) (epoch string, position int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.live, c.position = true, max(from, h.position)
+	c.live, c.position = true, from
 	return h.epoch, h.position
 }

@@ -26,6 +26,9 @@ const (
 	Final = 0x80
 )
 
+// patience is how long a test waits for what should come.
+const patience = 30 * time.Second
+
 // Socket is a WebSocket as a client has it, that can also send what no client
 // should.
 type Socket struct {

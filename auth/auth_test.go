@@ -3,6 +3,7 @@ package auth
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,33 @@ type site struct {
 	clock   time.Time
 	updates atomic.Int64
 	log     lockedBuffer
+
+	mu     sync.Mutex
+	events []string
+}
+
+// told returns the events since it was asked last.
+func (s *site) told() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	events := s.events
+	s.events = nil
+	return events
+}
+
+// ended is what is told of a session that was ended by its owner.
+func ended(id int64, owner chat.User) string {
+	return fmt.Sprintf(`session.ended, by %d, of %d: {"session_id":%d}`, owner.ID, owner.ID, id)
+}
+
+func (s *site) sessionID(tb testing.TB, token []byte) (id int64) {
+	tb.Helper()
+	require.NoError(tb, s.store.View(context.Background(), func(tx *store.Tx) error {
+		session, err := tx.FindSessionByTokenHash(hashToken(token))
+		id = session.ID
+		return err
+	}))
+	return id
 }
 
 type lockedBuffer struct {
@@ -65,8 +93,15 @@ func newSite(tb testing.TB, database string) *site {
 	tb.Helper()
 	s := &site{clock: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
 	opened, err := store.Open(context.Background(), store.Options{
-		Database:    database,
-		OnBatch:     func(updates int, _ time.Duration) { s.updates.Add(int64(updates)) },
+		Database: database,
+		OnBatch:  func(updates int, _ time.Duration) { s.updates.Add(int64(updates)) },
+		OnCommit: func(events []store.Event) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for _, e := range events {
+				s.events = append(s.events, fmt.Sprintf("%s, by %d, of %d: %s", e.Type, e.ActorID, e.UserID, e.Data))
+			}
+		},
 		QueueLength: 1,
 		Writers:     1,
 	})
@@ -388,13 +423,18 @@ func TestLoginReplacesTheSession(t *testing.T) {
 		first := s.login(t, "alice", "password", nil)
 		require.NotEqual(t, elsewhere.Token, first.Token)
 
+		firstID := s.sessionID(t, first.Token)
+		require.Empty(t, s.told())
 		second := s.login(t, "alice", "password", first.Token)
+		require.Equal(t, []string{ended(firstID, alice)}, s.told())
 		s.requireSignedIn(t, second.Token, alice)
 		s.requireSignedOut(t, first.Token)
 		s.requireSignedIn(t, elsewhere.Token, alice)
 
 		// Somebody else at the same browser.
+		secondID := s.sessionID(t, second.Token)
 		third := s.login(t, "bob", "password", second.Token)
+		require.Equal(t, []string{ended(secondID, alice)}, s.told())
 		s.requireSignedIn(t, third.Token, bob)
 		s.requireSignedOut(t, second.Token)
 
@@ -405,6 +445,7 @@ func TestLoginReplacesTheSession(t *testing.T) {
 
 		// A token that is none is no obstacle.
 		s.login(t, "alice", "password", []byte("no such session"))
+		require.Empty(t, s.told())
 	})
 }
 
@@ -412,12 +453,15 @@ func TestLogout(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
 		alice := s.register(t, "alice", "password")
 		here, elsewhere := s.login(t, "alice", "password", nil), s.login(t, "alice", "password", nil)
+		id := s.sessionID(t, here.Token)
 		require.NoError(t, s.Logout(t.Context(), here.Token))
 		s.requireSignedOut(t, here.Token)
 		s.requireSignedIn(t, elsewhere.Token, alice)
+		require.Equal(t, []string{ended(id, alice)}, s.told())
 		for _, token := range [][]byte{here.Token, nil, []byte("no such session")} {
 			require.NoError(t, s.Logout(t.Context(), token), "there is nothing to end")
 		}
+		require.Empty(t, s.told(), "and nothing to tell of")
 		s.requireSignedIn(t, elsewhere.Token, alice)
 	})
 }

@@ -36,7 +36,8 @@ func newNATS(tb testing.TB, opts bus.NATSOptions) *node {
 
 func TestNATS(t *testing.T) {
 	t.Parallel()
-	servers := natstest.Start(t, 1, nil)
+	const maxPayload = 4096
+	servers := natstest.Start(t, 1, func(o *server.Options) { o.MaxPayload = maxPayload })
 	opts := bus.NATSOptions{Servers: servers.URLs(), Name: "a node"}
 	a, b := newNATS(t, opts), newNATS(t, opts)
 	opts.Subject = "caddymsg.other"
@@ -63,7 +64,7 @@ func TestNATS(t *testing.T) {
 	await(t, func() bool { return a.has("presence", "said") })
 	require.Equal(t, []string{"said"}, a.messages("presence"))
 
-	big := strings.Repeat("x", 1<<20) // of which the server takes a byte less than there is with its sender
+	big := strings.Repeat("x", maxPayload) // with its sender, more than the server takes
 	a.Publish("typing", []byte(big))
 	talk(t, a, "typing", "after what was too big", b)
 	require.False(t, b.has("typing", big))

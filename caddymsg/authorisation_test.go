@@ -250,6 +250,8 @@ var authorisation = map[string]access{
 	"admin-delete-group":  {ask: "/v1/admin/group_chat/1", want: systemAdmin},
 	"admin-audit-log":     {ask: "/v1/admin/audit_log", want: systemAdmin},
 
+	"list-events": {ask: "/v1/events", want: signedIn},
+
 	"search": {ask: "/v1/search?q=hi", want: signedIn},
 }
 

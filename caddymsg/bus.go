@@ -91,7 +91,7 @@ func (b *backend) openBus(ctx context.Context, opts backendOptions, s *store.Sto
 	// Without what tells a database that another has taken the place of: it is the
 	// same nodes that share it.
 	namespace, _, _ := strings.Cut(feed.Epoch, "-")
-	next := bus.Bus(nil)
+	var next bus.Bus
 	if len(opts.bus.Servers) == 0 {
 		next = bus.OpenPostgres(s, "caddymsg_"+namespace, b.received, b.log)
 	} else {

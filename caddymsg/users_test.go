@@ -39,6 +39,7 @@ type userAnswer struct {
 	About       string `json:"about"`
 	Email       string `json:"email"`
 	Locale      string `json:"locale"`
+	Presence    string `json:"presence"`
 	CreatedAt   string `json:"created_at"`
 }
 
@@ -48,7 +49,7 @@ func usernamesOf(t *testing.T, c *frontdoor.Client, query string) []string {
 	c.Get("/v1/users" + query).Want(http.StatusOK).Decode(&users)
 	names := []string{}
 	for _, u := range users {
-		require.Empty(t, u.Email, "it is nobody else's business")
+		require.Empty(t, u.Email+u.Presence, "it is nobody else's business")
 		names = append(names, u.Username)
 	}
 	return names
@@ -150,6 +151,9 @@ func profiles(t *testing.T, s *frontdoor.Server) {
 	}
 	me := patch(`{}`)
 	require.Equal(t, "nia", me.Username)
+	require.Equal(t, "visible", me.Presence)
+	me.Presence = "hidden"
+	require.Equal(t, me, patch(`{"presence": "hidden"}`))
 	me.DisplayName, me.Email, me.Locale, me.About = "Nía 🙂", "nia+x@example.com", "en-GB", "one\ntwo"
 	require.Equal(t, me, patch(`{"display_name": " Nía 🙂 ", "email": "nia+x@example.com", "locale": "EN-gb", "about": "one\ntwo"}`))
 	me.About = ""
@@ -172,6 +176,7 @@ func profiles(t *testing.T, s *frontdoor.Server) {
 		{"email of nobody", nia, "PATCH /v1/me", `{"email": "example.com"}`, 400, "email_invalid", "email"},
 		{"email too long", nia, "PATCH /v1/me", `{"email": "` + strings.Repeat("a", 250) + `@x.io"}`, 400, "email_too_long", "email"},
 		{"no language", nia, "PATCH /v1/me", `{"locale": "klingon!"}`, 400, "locale_invalid", "locale"},
+		{"no such presence", nia, "PATCH /v1/me", `{"presence": "away"}`, 400, "malformed_request", "presence"},
 		{"about too long", nia, "PATCH /v1/me", `{"about": "` + strings.Repeat("a", 501) + `"}`, 400, "about_too_long", "about"},
 	})
 	require.Equal(t, me, patch(`{}`), "nothing of what was refused is stored")

@@ -149,6 +149,10 @@ func missedEvents(t *testing.T, open opener) {
 	require.Equal(t, []int64{log[1].ID, log[8].ID, log[11].ID, log[12].ID}, missed(bob, 0, math.MaxInt64, 100))
 	require.Contains(t, missed(zoe, 0, math.MaxInt64, 100), log[0].ID)
 
+	// One that an older version has written is still not for others.
+	update(t, s, func(tx *store.Tx) error { return tx.Do(`UPDATE events SET audience = 0 WHERE id = ?1`, log[2].ID) })
+	require.NotContains(t, missed(zoe, 0, math.MaxInt64, 100), log[2].ID)
+
 	chats := func(u store.User) (found []int64) {
 		view(t, s, func(tx *store.Tx) (err error) {
 			found, err = tx.ListChatIDsOf(u.ID)

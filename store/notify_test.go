@@ -43,7 +43,8 @@ func newEar(tb testing.TB, s *store.Store, channel string) *ear {
 	}()
 	tb.Cleanup(func() {
 		cancel()
-		<-e.ended
+		for range e.ended { // until it is closed
+		}
 	})
 	select {
 	case <-began:

@@ -619,8 +619,7 @@ func classifyPostgres(err error) error {
 		return fmt.Errorf("%w: %w", ErrConflict, err)
 	case "40001", "40P01": // serialization_failure, deadlock_detected
 		return fmt.Errorf("%w: %w", errContention, err)
-	case readOnly, "55000", // a standby: it is not written to, and its log of writes is another's
-		"25P03", "55P03": // two timeouts: idle_in_transaction_session, lock
+	case readOnly, "25P03", "55P03": // a standby; two timeouts: idle_in_transaction_session, lock
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	switch failure.Code[:2] {

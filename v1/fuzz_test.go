@@ -483,7 +483,7 @@ func FuzzChatPaths(f *testing.F) {
 // What is changed is what is read back, and a name is nobody else's.
 func FuzzUpdateMe(f *testing.F) {
 	addBodies(f, `{"username":?}`, `{"display_name":?}`, `{"email":?}`, `{"locale":?}`, `{"about":?}`,
-		`{"username":"bob","about":?}`, `{"email":"alice@example.com","locale":"uk","x":?}`)
+		`{"presence":?}`, `{"username":"bob","about":?}`, `{"email":"alice@example.com","locale":"uk","x":?}`)
 	s := newServer(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := s.want200(t, "GET", "/v1/me", "").Body.String()

@@ -28,13 +28,18 @@ func newUser(u chat.User) User {
 // Me is an account as its owner sees it.
 type Me struct {
 	User
-	Email  string `json:"email,omitempty" example:"alice@example.com" doc:"Nobody else sees it."`
-	Locale string `json:"locale,omitempty" example:"en-GB" doc:"A language tag (BCP 47)."`
-	Admin  bool   `json:"admin,omitempty" example:"true" doc:"One is an administrator of this server."`
+	Email    string `json:"email,omitempty" example:"alice@example.com" doc:"Nobody else sees it."`
+	Locale   string `json:"locale,omitempty" example:"en-GB" doc:"A language tag (BCP 47)."`
+	Admin    bool   `json:"admin,omitempty" example:"true" doc:"One is an administrator of this server."`
+	Presence string `json:"presence" enum:"visible,hidden" example:"visible" doc:"Whether those who share a chat with one are told when one is there."`
 }
 
 func newMe(u chat.User) Me {
-	return Me{User: newUser(u), Email: u.Email, Locale: u.Locale, Admin: u.Admin}
+	me := Me{User: newUser(u), Email: u.Email, Locale: u.Locale, Admin: u.Admin, Presence: chat.PresenceVisible}
+	if u.PresenceHidden {
+		me.Presence = chat.PresenceHidden
+	}
+	return me
 }
 
 // listUsersInput documents the parameters; the query itself is read in its
@@ -90,6 +95,7 @@ type updateMeInput struct {
 		Email       *string  `json:"email,omitempty" example:"alice@example.com"`
 		Locale      *string  `json:"locale,omitempty" example:"en-GB" doc:"A language tag (BCP 47)."`
 		About       *string  `json:"about,omitempty" example:"Down the rabbit hole." doc:"At most 500 characters."`
+		Presence    *string  `json:"presence,omitempty" enum:"visible,hidden" example:"hidden" doc:"Whether those who share a chat with one are told when one is there, and when one was."`
 	}
 }
 
@@ -147,6 +153,7 @@ func (a *API) updateMe(ctx context.Context, in *updateMeInput) (*meOutput, error
 	b := in.Body
 	user, err := a.chat.UpdateMe(ctx, callerOf(ctx), chat.Profile{
 		Username: b.Username, DisplayName: b.DisplayName, Email: b.Email, Locale: b.Locale, About: b.About,
+		Presence: b.Presence,
 	})
 	if err != nil {
 		return nil, err

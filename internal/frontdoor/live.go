@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/coder/websocket"
@@ -32,6 +33,24 @@ type Frame struct {
 	Type   string          `json:"type"`
 	ChatID int64           `json:"chat_id"`
 	Data   json.RawMessage `json:"data"`
+	// Text is all of it.
+	Text string `json:"-"`
+}
+
+// ofConnections are the types of frame that are no events.
+var ofConnections = []string{"hello", "resync", "heartbeat", "answer", "error"}
+
+func newFrame(text []byte) (f Frame, err error) {
+	if err := json.Unmarshal(text, &f); err != nil {
+		return f, err
+	}
+	f.Text = string(text)
+	if !slices.Contains(ofConnections, f.Type) {
+		if err := CheckEvent(f.Text); err != nil {
+			return f, fmt.Errorf("not as documented: %w\n%s", err, text)
+		}
+	}
+	return f, nil
 }
 
 // Ended is the error of a connection that the server has ended, and said so.
@@ -52,7 +71,7 @@ type Refused struct{ *Response }
 
 func (e *Refused) Error() string { return fmt.Sprintf("refused: %s: %s", e.Status, e.Text) }
 
-// Next waits for the next frame.
+// Next waits for the next frame. It is an error if an event is not as documented.
 func (l *Live) Next() (Frame, error) {
 	f, err := l.next()
 	if err == nil && f.ID != "" {
@@ -83,7 +102,7 @@ func (c *Client) WebSocket(ctx context.Context, after string) (*Live, error) {
 			if err != nil {
 				return f, err
 			}
-			return f, json.Unmarshal(text, &f)
+			return newFrame(text)
 		},
 		close: func() { _ = conn.CloseNow() }, // it may be closed
 	}, nil
@@ -121,7 +140,7 @@ func (c *Client) Events(ctx context.Context, after string) (*Live, error) {
 						ended := new(Ended)
 						return f, errors.Join(json.Unmarshal(text, ended), ended)
 					case len(text) > 0:
-						return f, json.Unmarshal(text, &f)
+						return newFrame(text)
 					}
 				}
 			}

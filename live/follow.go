@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// eventsAtOnce is how many events are read from the log at once.
-	eventsAtOnce = 256
+	// eventsAtOnce is how many events are read from the log at once. Between them,
+	// connections come to write: they may not fill a queue.
+	eventsAtOnce = maxQueue / 4
 	// pollEvery bounds how late an event of another process is heard of, if
 	// nobody tells of it.
 	pollEvery = time.Second

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -57,8 +56,8 @@ type line struct {
 	left    atomic.Int64 // what may come before the message has ended
 	heard   atomic.Bool  // something came, since the last heartbeat
 
-	mu     sync.Mutex
-	closed bool // with the frame that says so: nothing may follow
+	turn   chan struct{} // to write; who has put something into it has it
+	closed bool          // with the frame that says so: nothing may follow
 }
 
 // received says that a message has ended.
@@ -82,8 +81,8 @@ func (l *line) Read(p []byte) (n int, err error) {
 
 // Write is for the library.
 func (l *line) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
 	if l.closed {
 		return 0, net.ErrClosed
 	}
@@ -93,8 +92,8 @@ func (l *line) Write(p []byte) (int, error) {
 
 // send writes whole frames. They may be shared, and are not changed.
 func (l *line) send(frames []byte) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
 	if l.closed {
 		return nil // the client does not want them any more
 	}
@@ -137,6 +136,7 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	pending, _ := rw.Peek(rw.Reader.Buffered()) // there are so many
 	u.line.Conn, u.line.pending = conn, bytes.Clone(pending)
+	u.line.turn = make(chan struct{}, 1)
 	u.line.heard.Store(true)
 	u.line.received()
 	return u.line, bufio.NewReadWriter(bufio.NewReaderSize(u.line, readBuffer), bufio.NewWriterSize(u.line, writeBuffer)), nil

@@ -21,8 +21,6 @@ import (
 
 	"github.com/coder/websocket"
 	"golang.org/x/time/rate"
-
-	"github.com/caddymsg/messaging/auth"
 )
 
 const (
@@ -90,26 +88,32 @@ type Opening struct {
 	Limits   Limits
 	Cursor   string
 	Protocol Protocol
+	// Secure says that the client came over TLS.
+	Secure bool
+	// Context is what the commands are carried out with, until the connection ends.
+	// It is not that of the request.
+	Context context.Context
+	// RequestID names the connection in the log.
+	RequestID string
 }
 
 // ServeWebSocket makes a request the WebSocket of a connection, and returns; the
 // connection goes on, and keeps nothing of the request. It returns the errors of
 // [Hub.Join], and those above, when nothing has been written yet.
 func (h *Hub) ServeWebSocket(w http.ResponseWriter, r *http.Request, o Opening) error {
-	if err := checkHandshake(r); err != nil {
+	if err := checkHandshake(r, o.Secure); err != nil {
 		return err
 	}
 	hijacker, ok := innermost(w).(http.Hijacker)
 	if !ok {
 		return ErrNoUpgrade
 	}
-	request := auth.RequestOf(r.Context())
 	s := &webSocket{
-		hub: h, protocol: o.Protocol, wire: framed{o.Protocol},
+		hub: h, protocol: o.Protocol, wire: framed{o.Protocol}, requestID: o.RequestID,
 		commands: rate.NewLimiter(commandsPerSecond, commandsAtOnce),
 		controls: rate.NewLimiter(controlsPerSecond, controlsAtOnce),
 	}
-	s.ctx, s.cancel = context.WithCancel(auth.WithRequest(context.Background(), request))
+	s.ctx, s.cancel = context.WithCancel(o.Context)
 	o.Transport, o.Notify = "websocket", s.notify
 	c, err := h.Join(r.Context(), o.Joining, o.Limits)
 	if err != nil {
@@ -134,7 +138,7 @@ func (h *Hub) ServeWebSocket(w http.ResponseWriter, r *http.Request, o Opening) 
 
 // checkHandshake tells why a request is not one for a WebSocket, or not to be
 // answered with one.
-func checkHandshake(r *http.Request) error {
+func checkHandshake(r *http.Request, secure bool) error {
 	version, key := r.Header.Values("Sec-WebSocket-Version"), r.Header.Values("Sec-WebSocket-Key")
 	switch {
 	case r.ProtoMajor > 1, r.Method == http.MethodConnect:
@@ -153,7 +157,7 @@ func checkHandshake(r *http.Request) error {
 	// nobody else could have made the page.
 	for _, origin := range r.Header.Values("Origin") {
 		page, err := url.Parse(origin)
-		if err != nil || !strings.EqualFold(page.Host, r.Host) || auth.RequestOf(r.Context()).Secure && page.Scheme != "https" {
+		if err != nil || !strings.EqualFold(page.Host, r.Host) || secure && page.Scheme != "https" {
 			return ErrOrigin
 		}
 	}
@@ -180,6 +184,7 @@ type webSocket struct {
 	connection *Connection
 	protocol   Protocol
 	wire       framed
+	requestID  string
 	line       line
 	ws         *websocket.Conn
 	ctx        context.Context // of the connection's life
@@ -232,7 +237,7 @@ func (s *webSocket) survive() {
 func (s *webSocket) log(level slog.Level, err error) {
 	_, logger := s.hub.Rules()
 	logger.LogAttrs(s.ctx, level, "connection failed",
-		slog.String("request_id", auth.RequestOf(s.ctx).ID), slog.Any("error", err))
+		slog.String("request_id", s.requestID), slog.Any("error", err))
 }
 
 // notify is called with the connection's lock held.

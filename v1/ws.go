@@ -31,11 +31,16 @@ func (a *API) openWebSocket(ctx context.Context, in *socketInput) (*huma.StreamR
 	caller := callerOf(ctx)
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
 		r, w := humago.Unwrap(ctx)
+		request := auth.RequestOf(r.Context())
 		err := a.hub.ServeWebSocket(w, r, live.Opening{
-			Joining:  live.Joining{Caller: caller, Address: auth.RequestOf(r.Context()).ClientIP},
+			Joining:  live.Joining{Caller: caller, Address: request.ClientIP},
 			Limits:   a.limits,
 			Cursor:   in.After,
 			Protocol: socketProtocol{hub: a.hub},
+			Secure:   request.Secure,
+			// Not that of the request, which ends.
+			Context:   auth.WithRequest(context.Background(), request),
+			RequestID: request.ID,
 		})
 		if err != nil {
 			a.writeHumaError(ctx, handshakeProblem(err))

@@ -27,7 +27,7 @@ const (
 )
 
 // patience is how long a test waits for what should come.
-const patience = 30 * time.Second
+const patience = 20 * time.Second
 
 // Socket is a WebSocket as a client has it, that can also send what no client
 // should.
@@ -103,7 +103,7 @@ func (c *Client) Handshake(path string, header ...string) (*http.Response, *Sock
 func (c *Client) Socket(path string, header ...string) *Socket {
 	c.tb.Helper()
 	resp, s := c.Handshake(path, header...)
-	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Sec-Websocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
 		text, _ := io.ReadAll(resp.Body)
 		c.tb.Fatalf("no WebSocket: %d: %s", resp.StatusCode, text)
 	}

@@ -1,0 +1,726 @@
+package live_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/live"
+	"github.com/caddymsg/messaging/store"
+)
+
+// shortLog is a log of one chat, which everybody is in, and of sessions that do not
+// expire.
+type shortLog struct {
+	mu     sync.Mutex
+	events []chat.Event
+	// starting is called when somebody asks what they have missed, joining when
+	// they connect.
+	starting, joining func() error
+}
+
+func (l *shortLog) append(e chat.Event) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e.ID = int64(len(l.events) + 1)
+	l.events = append(l.events, e)
+	return e.ID
+}
+
+func (l *shortLog) Feed(context.Context) (chat.Feed, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return chat.Feed{Epoch: "epoch", Last: int64(len(l.events))}, nil
+}
+
+func (l *shortLog) FeedAfter(ctx context.Context, after int64, limit int) (chat.Feed, []chat.Event, error) {
+	feed, err := l.Feed(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return feed, copyOf(l.events[after:], limit), err
+}
+
+func copyOf(events []chat.Event, limit int) []chat.Event {
+	return append([]chat.Event(nil), events[:min(limit, len(events))]...)
+}
+
+func (l *shortLog) Missed(_ context.Context, _, after, upTo int64, limit int) (ids []int64, err error) {
+	if l.starting != nil {
+		if err := l.starting(); err != nil {
+			return nil, err
+		}
+	}
+	for id := after + 1; id <= upTo && len(ids) < limit; id++ {
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+func (l *shortLog) EventsByID(_ context.Context, ids []int64) (events []chat.Event, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range ids {
+		events = append(events, l.events[id-1])
+	}
+	return events, nil
+}
+
+func (l *shortLog) ChatIDs(context.Context, int64) ([]int64, error) { return []int64{7}, nil }
+
+func (l *shortLog) SessionExpiry(context.Context, int64) (time.Time, error) {
+	if l.joining != nil {
+		return time.Now().Add(1000 * time.Hour), l.joining()
+	}
+	return time.Now().Add(1000 * time.Hour), nil
+}
+
+// plain is a protocol: it writes where in the log an event is, and echoes commands.
+type plain struct{ run *func(command string) (string, bool) }
+
+func (plain) Encode(e *live.Event) []byte {
+	switch {
+	case e.Type == store.PollVoted:
+		return nil // which this protocol does not tell
+	case e.Message != nil:
+		return []byte(e.Message.Text)
+	}
+	return fmt.Appendf(nil, "%s %s", e.Type, e.Cursor)
+}
+
+func (plain) Hello(_ *live.Connection, h live.Hello) [][]byte {
+	return [][]byte{fmt.Appendf(nil, "hello %s %s", h.Cursor, h.Resync)}
+}
+
+func (p plain) Run(_ context.Context, _ *live.Connection, frame []byte) ([]byte, bool) {
+	answer, ok := (*p.run)(string(frame))
+	return []byte(answer), ok
+}
+
+func (plain) Refuse(_ []byte, why live.Refusal) []byte { return fmt.Appendf(nil, "refused %d", why) }
+
+// office is a hub with its log, in a bubble of synctest.
+type office struct {
+	t       *testing.T
+	log     *shortLog
+	hub     *live.Hub
+	logged  bytes.Buffer
+	command func(string) (string, bool)
+	mu      sync.Mutex
+	closed  []live.Reason
+}
+
+func inOffice(t *testing.T, test func(*testing.T, *office)) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &office{t: t, log: &shortLog{}}
+		o.hub = live.NewHub(live.Observer{Closed: func(r live.Reason) {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.closed = append(o.closed, r)
+		}})
+		o.hub.Use(o.log, slog.New(slog.NewTextHandler(&o.logged, nil)))
+		o.command = func(command string) (string, bool) { return "echo " + command, true }
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			o.hub.Run(ctx)
+		}()
+		defer func() {
+			cancel()
+			<-done
+		}()
+		test(t, o)
+		synctest.Wait()
+	})
+}
+
+// say has an event happen in the chat.
+func (o *office) say(text string) {
+	o.hub.Committed(o.log.append(chat.Event{
+		Type: store.MessageCreated, ChatID: 7, ActorID: 1, Message: &chat.Message{Text: text}, At: time.Now(),
+	}))
+}
+
+// end ends a session of user 1.
+func (o *office) end(sessionID int64) {
+	o.hub.Committed(o.log.append(chat.Event{
+		Type: store.SessionEnded, UserID: 1, Data: fmt.Sprintf(`{"session_id":%d}`, sessionID),
+	}))
+}
+
+// takeable is a response whose connection can be taken. What came with the request
+// is ahead of what comes then.
+type takeable struct {
+	http.ResponseWriter
+	conn  net.Conn
+	ahead []byte
+	taken func()
+}
+
+func (w *takeable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	r := bufio.NewReader(io.MultiReader(bytes.NewReader(w.ahead), w.conn))
+	if len(w.ahead) > 0 {
+		_, _ = r.Peek(len(w.ahead))
+	}
+	if w.taken != nil {
+		w.taken()
+	}
+	return w.conn, bufio.NewReadWriter(r, bufio.NewWriter(w.conn)), nil
+}
+
+// wrapped is a response around another.
+type wrapped struct{ http.ResponseWriter }
+
+func (w wrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w wrapped) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return nil, nil, errors.New("it would be kept with the connection")
+}
+
+// socketClient is the other end of a WebSocket.
+type socketClient struct {
+	net.Conn
+	t *testing.T
+	r *bufio.Reader
+}
+
+func (o *office) connect(cursor string, ahead ...byte) *socketClient {
+	o.t.Helper()
+	c, err := o.tryConnect(cursor, ahead...)
+	require.NoError(o.t, err)
+	return c
+}
+
+func (o *office) tryConnect(cursor string, ahead ...byte) (*socketClient, error) {
+	server, end := net.Pipe()
+	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+	r.Header = http.Header{
+		"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
+		"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+	}
+	ctx, cancel := context.WithCancel(o.t.Context())
+	err := o.hub.ServeWebSocket(wrapped{&takeable{httptest.NewRecorder(), server, ahead, nil}}, r.WithContext(ctx), live.Opening{
+		Joining: live.Joining{Caller: chat.Caller{UserID: 1, SessionID: 5}}, Cursor: cursor,
+		Protocol: plain{&o.command}, Context: context.WithoutCancel(o.t.Context()),
+	})
+	cancel() // the request has ended
+	return &socketClient{Conn: end, t: o.t, r: bufio.NewReader(end)}, err
+}
+
+func (c *socketClient) send(first byte, payload string) {
+	c.t.Helper()
+	_, err := c.Write(masked(first, payload))
+	require.NoError(c.t, err)
+}
+
+func masked(first byte, payload string) []byte {
+	b := []byte{first, 0x80 | byte(len(payload)), 0, 0, 0, 0} // a key that changes nothing
+	if len(payload) >= 126 {
+		b = append(binary.BigEndian.AppendUint16([]byte{first, 0xfe}, uint16(len(payload))), 0, 0, 0, 0)
+	}
+	return append(b, payload...)
+}
+
+func (c *socketClient) readFrame() (first byte, payload string, err error) {
+	header := make([]byte, 2)
+	if _, err := io.ReadFull(c.r, header); err != nil {
+		return 0, "", err
+	}
+	length := int(header[1])
+	switch length {
+	case 126:
+		if _, err := io.ReadFull(c.r, header); err != nil {
+			return 0, "", err
+		}
+		length = int(binary.BigEndian.Uint16(header))
+	case 127:
+		c.t.Fatal("larger than anything that is said here")
+	}
+	text := make([]byte, length)
+	_, err = io.ReadFull(c.r, text)
+	return header[0], string(text), err
+}
+
+// want fails the test unless the next texts are these. Pings are answered.
+func (c *socketClient) want(texts ...string) {
+	c.t.Helper()
+	for _, text := range texts {
+		for {
+			first, got, err := c.readFrame()
+			require.NoError(c.t, err)
+			if first == 0x89 {
+				c.send(0x8a, got)
+				continue
+			}
+			require.Equal(c.t, fmt.Sprintf("81 %s", text), fmt.Sprintf("%x %s", first, got))
+			break
+		}
+	}
+}
+
+// wantClose fails the test unless it is closed with a code. It answers that, if it
+// should.
+func (c *socketClient) wantClose(code int, answer bool) string {
+	c.t.Helper()
+	for {
+		first, got, err := c.readFrame()
+		require.NoError(c.t, err)
+		if first == 0x88 {
+			require.Equal(c.t, code, int(binary.BigEndian.Uint16([]byte(got))), got)
+			if answer {
+				_, _ = c.Write(masked(0x88, got[:2])) // it may not wait for this
+			}
+			return got[2:]
+		}
+	}
+}
+
+// wantEnd fails the test unless the connection has ended, also in the hub.
+func (c *socketClient) wantEnd(o *office) {
+	c.t.Helper()
+	_, err := io.Copy(io.Discard, c.r)
+	require.NoError(c.t, err)
+	synctest.Wait()
+	require.Zero(c.t, o.hub.Connections())
+}
+
+func (c *socketClient) leave(o *office) {
+	c.t.Helper()
+	c.send(0x88, "\x03\xe8")
+	c.wantClose(1000, false)
+	c.wantEnd(o)
+}
+
+func TestWebSocketTellsWhatWasMissedAndWhatHappens(t *testing.T) {
+	inOffice(t, func(_ *testing.T, o *office) {
+		for i := range 300 {
+			o.say(fmt.Sprint(i))
+		}
+		c := o.connect("epoch.100")
+		c.want("hello epoch.100 ")
+		go o.say("300")
+		for i := range 201 {
+			c.want(fmt.Sprint(100 + i))
+		}
+		o.hub.Committed(o.log.append(chat.Event{Type: store.PollVoted, ChatID: 7}))
+		o.say("301")
+		c.want("301")
+		c.send(0x81, "hi")
+		c.want("echo hi")
+		c.leave(o)
+	})
+}
+
+func TestWebSocketTellsOfACursorThatIsOfNoUse(t *testing.T) {
+	inOffice(t, func(_ *testing.T, o *office) {
+		o.say("0")
+		c := o.connect("other.1")
+		c.want("hello epoch.1 epoch")
+		c.leave(o)
+	})
+}
+
+func TestWebSocketReadsWhatCameWithTheRequest(t *testing.T) {
+	inOffice(t, func(_ *testing.T, o *office) {
+		c := o.connect("", append(masked(0x81, "one"), masked(0x81, "two")...)...)
+		got := map[string]bool{}
+		for range 3 {
+			_, text, err := c.readFrame()
+			require.NoError(o.t, err)
+			got[text] = true
+		}
+		require.Equal(o.t, map[string]bool{"hello epoch.0 ": true, "echo one": true, "echo two": true}, got)
+		c.leave(o)
+	})
+}
+
+func TestWebSocketHeartbeat(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		c := o.connect("")
+		c.want("hello epoch.0 ")
+		c.want("heartbeat epoch.0")
+		// What is nobody's here moves the cursor, too.
+		o.hub.Committed(o.log.append(chat.Event{Type: store.MessageCreated, ChatID: 8}))
+		for range 20 {
+			c.want("heartbeat epoch.1")
+		}
+		require.Equal(t, 1, o.hub.Connections())
+		c.leave(o)
+	})
+}
+
+// The cursor of a heartbeat is not ahead of what the client has.
+func TestWebSocketHeartbeatComesInItsPlace(t *testing.T) {
+	inOffice(t, func(_ *testing.T, o *office) {
+		c := o.connect("")
+		c.want("hello epoch.0 ")
+		time.Sleep(live.HeartbeatEvery - 5*time.Second - time.Millisecond) // the first may come now
+		o.say("1")
+		o.say("2")
+		time.Sleep(6 * time.Second) // it does not read
+		c.want("1")
+		seen := ""
+		for range 2 {
+			_, text, err := c.readFrame()
+			require.NoError(o.t, err)
+			if text == "" { // the ping
+				_, text, err = c.readFrame()
+				require.NoError(o.t, err)
+			}
+			seen += text + ";"
+		}
+		require.Equal(o.t, "2;heartbeat epoch.2;", seen)
+		_ = c.Close()
+	})
+}
+
+func TestWebSocketThatDoesNotAnswerEnds(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		c := o.connect("")
+		start := time.Now()
+		c.wantEnd(o) // it reads all, and says nothing
+		require.LessOrEqual(t, time.Since(start), 2*live.HeartbeatEvery)
+		require.Greater(t, time.Since(start), live.HeartbeatEvery)
+	})
+}
+
+func TestWebSocketThatDoesNotReadEnds(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		slow, quick := o.connect(""), o.connect("")
+		slow.want("hello epoch.0 ")
+		quick.want("hello epoch.0 ")
+		start := time.Now()
+		for i := range 1000 {
+			o.say(fmt.Sprint(i))
+			quick.want(fmt.Sprint(i))
+		}
+		require.Zero(t, time.Since(start), "nobody waits")
+		time.Sleep(11 * time.Second)
+		synctest.Wait()
+		require.Equal(t, 1, o.hub.Connections())
+		require.Equal(t, []live.Reason{live.Slow}, o.closed)
+		// It comes back with what it has.
+		slow = o.connect("epoch.0")
+		slow.want("hello epoch.0 ")
+		for i := range 1000 {
+			slow.want(fmt.Sprint(i))
+		}
+		_ = slow.Close()
+		quick.send(0x88, "")
+		_ = quick.Close()
+	})
+}
+
+// A client that is slow, but reads, is told why its connection ends.
+func TestWebSocketThatReadsTooSlowly(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		c := o.connect("")
+		c.want("hello epoch.0 ")
+		for i := range 1000 {
+			o.say(fmt.Sprint(i))
+			synctest.Wait() // the first is being written
+		}
+		time.Sleep(5 * time.Second)
+		require.JSONEq(t, `{"code":"resume","retry_ms":0}`, zeroRetry(t, c.wantClose(4000, true)))
+		c.wantEnd(o)
+	})
+}
+
+// zeroRetry puts 0 in place of what is random, if it is within what it may be.
+func zeroRetry(t *testing.T, reason string) string {
+	t.Helper()
+	before, after, found := strings.Cut(reason, `"retry_ms":`)
+	require.True(t, found, reason)
+	require.Regexp(t, `^\d{1,4}}$`, after)
+	return before + `"retry_ms":0}`
+}
+
+func TestWebSocketEndsWithItsSession(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		c := o.connect("")
+		c.want("hello epoch.0 ")
+		o.end(4) // another one
+		o.say("hi")
+		c.want("hi")
+		o.end(5)
+		require.JSONEq(t, `{"code":"session_ended"}`, c.wantClose(4100, true))
+		c.wantEnd(o)
+	})
+}
+
+func TestWebSocketEndsForItsAge(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		c := o.connect("")
+		c.want("hello epoch.0 ")
+		start := time.Now()
+		for {
+			first, got, err := c.readFrame()
+			require.NoError(t, err)
+			if first == 0x89 {
+				c.send(0x8a, got)
+			}
+			if first == 0x88 {
+				require.JSONEq(t, `{"code":"renew","retry_ms":0}`, zeroRetry(t, got[2:]))
+				c.send(0x88, got[:2])
+				break
+			}
+		}
+		require.Greater(t, time.Since(start), time.Hour)
+		require.Less(t, time.Since(start), 2*time.Hour+live.HeartbeatEvery)
+		c.wantEnd(o)
+	})
+}
+
+// Whoever does not answer the end is not waited for.
+func TestWebSocketCloseIsBounded(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		c := o.connect("")
+		c.want("hello epoch.0 ")
+		o.end(5)
+		c.wantClose(4100, false)
+		start := time.Now()
+		c.wantEnd(o)
+		require.Equal(t, 2*time.Second, time.Since(start))
+	})
+}
+
+func TestWebSocketIsClosedWhileItIsToldWhatItMissed(t *testing.T) {
+	for name, answer := range map[string]error{"": nil, "and the database fails": errors.New("away")} {
+		t.Run(name, func(t *testing.T) {
+			inOffice(t, func(t *testing.T, o *office) {
+				held := make(chan struct{})
+				o.log.starting = func() error {
+					<-held
+					return answer
+				}
+				o.say("0")
+				c := o.connect("epoch.0")
+				synctest.Wait()
+				o.end(5)
+				c.wantClose(4100, true)
+				c.wantEnd(o)
+				close(held)
+			})
+		})
+	}
+}
+
+func TestWebSocketIsToldThatTheDatabaseFails(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.log.starting = func() error { return errors.New("away") }
+		o.say("0")
+		c := o.connect("epoch.0")
+		require.JSONEq(t, `{"code":"unavailable","retry_ms":0}`, zeroRetry(t, c.wantClose(1013, true)))
+		c.wantEnd(o)
+		require.Contains(t, o.logged.String(), "away")
+	})
+}
+
+// The hub may end a connection before there is one.
+func TestWebSocketIsClosedBeforeItIsOpen(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.log.joining = func() error {
+			go o.hub.Drain(t.Context(), 0)
+			synctest.Wait()
+			return nil
+		}
+		c := o.connect("")
+		require.JSONEq(t, `{"code":"restarting","retry_ms":0}`, zeroRetry(t, c.wantClose(1012, true)))
+		c.wantEnd(o)
+	})
+}
+
+func TestWebSocketWhoseClientHasGone(t *testing.T) {
+	inOffice(t, func(_ *testing.T, o *office) {
+		c := o.connect("")
+		c.want("hello epoch.0 ")
+		for i := range 10 {
+			o.say(fmt.Sprint(i)) // which it does not read
+		}
+		synctest.Wait()
+		require.NoError(o.t, c.Close())
+		synctest.Wait()
+		require.Zero(o.t, o.hub.Connections())
+	})
+}
+
+func TestWebSocketCommandsOneAtATime(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		held := make(chan struct{})
+		o.command = func(command string) (string, bool) {
+			if command == "1" {
+				<-held
+			}
+			return command, true
+		}
+		c := o.connect("")
+		c.want("hello epoch.0 ")
+		go func() {
+			c.send(0x81, "1")
+			c.send(0x81, "2")
+		}()
+		// For longer than a ping is waited for.
+		go func() {
+			time.Sleep(3 * live.HeartbeatEvery)
+			close(held)
+		}()
+		got := ""
+		for !strings.HasSuffix(got, "2") {
+			first, text, err := c.readFrame()
+			require.NoError(t, err)
+			if first == 0x81 && !strings.HasPrefix(text, "heartbeat") {
+				got += text
+			}
+		}
+		require.Equal(t, "12", got)
+		c.leave(o)
+	})
+}
+
+// What is asked for when the session has ended is not done.
+func TestWebSocketClosedDuringACommand(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		held := make(chan struct{})
+		var run []string
+		o.command = func(command string) (string, bool) {
+			run = append(run, command)
+			<-held
+			return "", true
+		}
+		c := o.connect("")
+		c.want("hello epoch.0 ")
+		c.send(0x81, "1")
+		synctest.Wait()
+		o.end(5)
+		c.wantClose(4100, false)
+		c.send(0x81, "2")
+		time.Sleep(time.Minute)
+		require.Equal(t, 1, o.hub.Connections(), "as long as it is at work")
+		close(held)
+		c.wantEnd(o)
+		require.Equal(t, []string{"1"}, run)
+	})
+}
+
+func TestWebSocketSurvivesAPanic(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.command = func(string) (string, bool) { panic("oh") }
+		c, other := o.connect(""), o.connect("")
+		c.want("hello epoch.0 ")
+		other.want("hello epoch.0 ")
+		c.send(0x81, "1")
+		_, err := io.Copy(io.Discard, c.r)
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Contains(t, o.logged.String(), "panic: oh")
+		o.say("still here")
+		other.want("still here")
+		other.leave(o)
+	})
+}
+
+func TestWebSocketBoundsCommands(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		c := o.connect("")
+		c.want("hello epoch.0 ")
+		send := func(n int) (done, refused int) {
+			go func() {
+				for range n {
+					_, _ = c.Write(masked(0x81, "x")) // it may be closed before
+				}
+			}()
+			for range n {
+				_, text, err := c.readFrame()
+				require.NoError(t, err)
+				if text == "echo x" {
+					done++
+				} else {
+					require.Equal(t, fmt.Sprintf("refused %d", live.RateLimited), text)
+					refused++
+				}
+			}
+			return done, refused
+		}
+		done, refused := send(110)
+		require.Equal(t, [2]int{100, 10}, [2]int{done, refused})
+		time.Sleep(time.Second)
+		done, refused = send(25)
+		require.Equal(t, [2]int{20, 5}, [2]int{done, refused})
+		// These were 15 bad ones. Binary frames are bad, too; they don't wait.
+		time.Sleep(10 * time.Second)
+		for range 34 {
+			c.send(0x82, "\x00")
+			c.want(fmt.Sprintf("refused %d", live.NotText))
+		}
+		c.send(0x82, "\x00")
+		require.JSONEq(t, `{"code":"too_many_bad_frames"}`, c.wantClose(1008, true))
+		c.wantEnd(o)
+	})
+}
+
+func TestWebSocketBoundsControlFrames(t *testing.T) {
+	for name, first := range map[string]byte{"pings": 0x89, "pongs": 0x8a} {
+		t.Run(name, func(t *testing.T) {
+			inOffice(t, func(_ *testing.T, o *office) {
+				c := o.connect("")
+				c.want("hello epoch.0 ")
+				go func() {
+					for range 200 {
+						if _, err := c.Write(masked(first, "x")); err != nil {
+							return
+						}
+					}
+				}()
+				c.wantClose(1008, false)
+				c.wantEnd(o)
+			})
+		})
+	}
+}
+
+func TestWebSocketBoundsFragments(t *testing.T) {
+	inOffice(t, func(_ *testing.T, o *office) {
+		c := o.connect("")
+		c.want("hello epoch.0 ")
+		go func() {
+			_, err := c.Write(masked(0x01, "x"))
+			for err == nil {
+				_, err = c.Write(masked(0x00, "")) // for ever
+			}
+		}()
+		c.wantClose(1009, false)
+		c.wantEnd(o)
+	})
+}
+
+func TestWebSocketRefusals(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.log.joining = func() error { return &chat.Error{Kind: chat.Unauthenticated} }
+		_, err := o.tryConnect("")
+		refusal := (*chat.Error)(nil)
+		require.ErrorAs(t, err, &refusal)
+		require.Equal(t, chat.Unauthenticated, refusal.Kind)
+		require.Zero(t, o.hub.Connections())
+
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		require.ErrorIs(t, o.hub.ServeWebSocket(httptest.NewRecorder(), r, live.Opening{}), live.ErrUpgradeRequired)
+		r.ProtoMajor = 2
+		require.ErrorIs(t, o.hub.ServeWebSocket(httptest.NewRecorder(), r, live.Opening{}), live.ErrNoUpgrade)
+	})
+}

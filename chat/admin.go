@@ -57,6 +57,7 @@ func (s *Service) CreateAccount(ctx context.Context, caller Caller, a NewAccount
 			Username: *fields.Username, UsernameKey: *fields.UsernameKey, PasswordHash: a.PasswordHash,
 			DisplayName: text(fields.DisplayName), Email: text(fields.Email), Locale: text(fields.Locale),
 			About: text(fields.About), Admin: a.Admin, CreatedAt: s.now(),
+			PresenceHidden: fields.PresenceHidden != nil && *fields.PresenceHidden,
 		}
 		return once(tx, caller, key, "create-account", user.CreatedAt, &user, func() error {
 			if err := createUser(tx, &user); err != nil {

@@ -135,14 +135,16 @@ func TestCreateAccount(t *testing.T) {
 		root := r.admin(t, "root")
 		before := r.lastAudited(t)
 		account := chat.NewAccount{
-			Profile:      chat.Profile{Username: new("Dave"), DisplayName: new(" Dave "), Email: new("dave@example.com")},
+			Profile: chat.Profile{
+				Username: new("Dave"), DisplayName: new(" Dave "), Email: new("dave@example.com"), Presence: new(chat.PresenceHidden),
+			},
 			PasswordHash: "hash", Admin: true,
 		}
 		dave, err := r.CreateAccount(t.Context(), root, account, "key")
 		require.NoError(t, err)
 		require.Equal(t, chat.User{
 			ID: dave.ID, Username: "Dave", UsernameKey: "dave", PasswordHash: "hash", DisplayName: "Dave",
-			Email: "dave@example.com", Admin: true, CreatedAt: dave.CreatedAt,
+			Email: "dave@example.com", Admin: true, PresenceHidden: true, CreatedAt: dave.CreatedAt,
 		}, dave)
 		found, err := r.Account(t.Context(), root, dave.ID)
 		require.NoError(t, err)

@@ -124,6 +124,11 @@ func (a *API) route(w http.ResponseWriter, r *http.Request) {
 		a.writeError(w, r, errNoSuchPath)
 		return
 	}
+	// How a WebSocket would begin over HTTP/2 and HTTP/3. No document could have it.
+	if r.Method == http.MethodConnect && r.URL.Path == "/v1/ws" {
+		a.writeError(w, r, handshakeProblem(live.ErrNoUpgrade))
+		return
+	}
 	// This is the history, where the mux would see a group of that name, too.
 	if r.URL.Path == "/v1/group_chat/messages" && r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")

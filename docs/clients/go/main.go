@@ -15,6 +15,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/coder/websocket"
@@ -59,7 +60,7 @@ func follow(client *http.Client, address string, cursor *string) (wait time.Dura
 		}
 		return -1, err
 	}
-	defer conn.CloseNow()
+	defer func() { _ = conn.CloseNow() }() // it may be closed
 	conn.SetReadLimit(1 << 20)
 	for {
 		// There is a heartbeat every 25 seconds.
@@ -97,11 +98,13 @@ func retry(err error) time.Duration {
 	return time.Duration(told.RetryMS) * time.Millisecond
 }
 
-// ended is errEnd, if the client should not come back.
+// final are the codes after which a client should not come back.
+var final = []websocket.StatusCode{4100, websocket.StatusPolicyViolation, websocket.StatusProtocolError,
+	websocket.StatusInvalidFramePayloadData, websocket.StatusMessageTooBig}
+
+// ended is errEnd then.
 func ended(err error) error {
-	switch websocket.CloseStatus(err) {
-	case 4100, websocket.StatusPolicyViolation, websocket.StatusProtocolError,
-		websocket.StatusInvalidFramePayloadData, websocket.StatusMessageTooBig:
+	if slices.Contains(final, websocket.CloseStatus(err)) {
 		return fmt.Errorf("%w: %w", errEnd, err)
 	}
 	return err

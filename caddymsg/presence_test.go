@@ -48,7 +48,7 @@ func TestPresenceAndTyping(t *testing.T) {
 	require.JSONEq(t, `{"presence":[]}`, eve.Get("/v1/presence?user_ids="+bobID).Text)
 
 	// Typing goes to the others.
-	require.Equal(t, "answer", one.Command("typing", map[string]any{"chat_id": chatID}).Type)
+	require.Equal(t, `{"type":"answer","ref":"c","data":{}}`, one.Command("typing", map[string]any{"chat_id": chatID}).Text)
 	typing := stream.expect("typing")
 	require.Contains(t, typing.Text, `"user_id":`+id(alice))
 	require.Contains(t, typing.Text, fmt.Sprintf(`"chat_id":%v`, chatID))

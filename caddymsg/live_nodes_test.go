@@ -1,0 +1,549 @@
+package caddymsg_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	mathrand "math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/caddymsg/messaging/internal/frontdoor"
+	"github.com/caddymsg/messaging/internal/natstest"
+	"github.com/caddymsg/messaging/internal/pgtest"
+)
+
+// liveNodesSite is a node with a bus, or, without servers of one, with that of
+// PostgreSQL.
+func liveNodesSite(servers []string) string {
+	if len(servers) == 0 {
+		return nodesCaddyfile
+	}
+	return strings.Replace(nodesCaddyfile, "bcrypt_cost", "bus "+strings.Join(servers, " ")+"\n\t\tbcrypt_cost", 1)
+}
+
+// Three nodes, with people at each, who hop from one to another. While nodes are
+// killed, the servers of the bus go down one after another and all at once, and
+// PostgreSQL breaks off connections, has a bad network, and crashes, each message that
+// was answered with 200 comes to each connection that it is for, once, in the order
+// that all others hear, and to nobody else; and nobody is told to begin anew.
+func TestLiveNodesThroughFaults(t *testing.T) {
+	t.Parallel()
+	w := newLiveNodes(t, 3)
+	w.phase("nothing is wrong", func() {})
+	w.phase("nodes are killed", func() {
+		for _, node := range w.random.Perm(len(w.nodes))[:2] {
+			w.kill(node)
+		}
+	})
+	w.phase("servers of the bus go down, one after another", func() {
+		for server := range w.bus.URLs() {
+			w.bus.Kill(t, server)
+			w.work(10)
+			w.bus.Restart(t, server)
+		}
+	})
+	w.phase("no server of the bus is there", func() {
+		for server := range w.bus.URLs() {
+			w.bus.Kill(t, server)
+		}
+		w.healthy(0)
+		w.reach() // by looking, now and then
+		for server := range w.bus.URLs() {
+			w.bus.Restart(t, server)
+		}
+	})
+	w.phase("PostgreSQL ends all connections", func() {
+		for range 3 {
+			w.work(w.random.IntN(20))
+			w.terminate()
+		}
+	})
+	w.phase("the network cuts connections", func() {
+		for range 3 {
+			w.work(w.random.IntN(20))
+			w.proxy.cutAll()
+			w.await("the connection is cut", w.proxy.cutAfter(w.random.IntN(20_000)))
+		}
+	})
+	w.phase("the network swallows everything, and goes on", func() {
+		release := w.proxy.hang()
+		defer release()
+		w.workAt(1, 20)
+		w.workAt(2, 20)
+	})
+	w.phase("PostgreSQL crashes", func() {
+		w.postgres.Crash(t)
+		w.postgres.Resume(t)
+	})
+	w.end()
+}
+
+// The same, without a bus of its own.
+func TestLiveNodesThroughFaultsWithoutBus(t *testing.T) {
+	t.Parallel()
+	w := newLiveNodes(t, 0)
+	w.phase("a node is killed", func() { w.kill(w.random.IntN(len(w.nodes))) })
+	w.phase("PostgreSQL ends all connections", func() {
+		for range 3 {
+			w.work(w.random.IntN(20))
+			w.terminate()
+		}
+	})
+	w.phase("the network cuts connections", func() {
+		w.proxy.cutAll()
+		w.await("the connection is cut", w.proxy.cutAfter(w.random.IntN(20_000)))
+	})
+	w.end()
+}
+
+const (
+	liveNodesPeople  = 6
+	liveNodesSenders = 3
+)
+
+// liveNodes is three nodes, and people who listen and send.
+type liveNodes struct {
+	t        *testing.T
+	random   *mathrand.Rand // of the test's goroutine
+	ctx      context.Context
+	cancel   context.CancelCauseFunc // the reason is why the test has failed
+	postgres *pgtest.Server
+	proxy    *faultsProxy      // in front of it, for the first node
+	bus      *natstest.Cluster // or nil
+	database string
+	options  []frontdoor.Options
+	nodes    []atomic.Pointer[frontdoor.Server]
+	calm     []int // goroutines of each, when nobody was there
+
+	people    []*frontdoor.Client
+	groups    []int64
+	members   [][]int // of each group
+	listeners []*liveNodesListener
+	listening sync.WaitGroup
+
+	stop     atomic.Bool
+	sending  sync.WaitGroup
+	answered []atomic.Int64 // by node
+	marks    int
+
+	mu      sync.Mutex
+	clients map[string]*frontdoor.Client // by person and node
+	sent    []liveNodesSent
+}
+
+// liveNodesSent is a message that was answered with 200.
+type liveNodesSent struct {
+	members []int // who is to hear it
+	message nodesMessage
+}
+
+// newLiveNodes starts nodes, with so many servers of a bus, and everybody listens and
+// sends.
+func newLiveNodes(t *testing.T, busServers int) *liveNodes {
+	t.Helper()
+	seed := mathrand.Uint64()
+	t.Logf("seed %d", seed)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w := &liveNodes{
+		t: t, random: mathrand.New(mathrand.NewPCG(seed, 0)), ctx: ctx, cancel: cancel, postgres: pgtest.Start(t),
+		nodes: make([]atomic.Pointer[frontdoor.Server], 3), calm: make([]int, 3), answered: make([]atomic.Int64, 3),
+		clients: map[string]*frontdoor.Client{},
+	}
+	w.proxy = newFaultsProxy(t, w.postgres.HostPort())
+	w.database = w.postgres.NewDatabase(t)
+	behind := nodesURL(t, w.database)
+	behind.Host = w.proxy.listener.Addr().String()
+	var servers []string
+	if busServers > 0 {
+		w.bus = natstest.Start(t, busServers, nil)
+		servers = w.bus.URLs()
+	}
+	secret := rand.Text() + rand.Text()
+	var starting sync.WaitGroup
+	for i := range w.nodes {
+		address := w.database
+		if i == behindProxy {
+			address = behind.String()
+		}
+		opts := nodesOptions(address, secret)
+		opts.Caddyfile = liveNodesSite(servers)
+		w.options = append(w.options, opts)
+		starting.Go(func() { w.nodes[i].Store(frontdoor.Start(t, opts)) })
+	}
+	starting.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	w.healthy(1)
+	for i := range w.nodes {
+		w.calm[i] = lifeGoroutines(t, w.nodes[i].Load())
+	}
+
+	for i := range liveNodesPeople {
+		w.people = append(w.people, frontdoor.SignUp(t, w.nodes[i%len(w.nodes)].Load().URL, nodesPerson(i)))
+	}
+	// One group is of all, and the others have no member in common.
+	for _, members := range [][]int{{0, 1, 2, 3, 4, 5}, {0, 1, 2}, {3, 4, 5}} {
+		var others []string
+		for _, person := range members[1:] {
+			others = append(others, nodesPerson(person))
+		}
+		w.groups = append(w.groups, nodesGroup(t, w.people[members[0]], others...))
+		w.members = append(w.members, members)
+	}
+	var connected sync.WaitGroup
+	for person := range w.people {
+		for _, stream := range []bool{false, true} {
+			l := &liveNodesListener{person: person, stream: stream, random: mathrand.New(mathrand.NewPCG(w.random.Uint64(), 0))}
+			w.listeners = append(w.listeners, l)
+			connected.Add(1)
+			w.listening.Go(func() { w.fail(w.listen(l, sync.OnceFunc(connected.Done))) })
+		}
+	}
+	t.Cleanup(func() { // also if the test fails
+		w.stop.Store(true)
+		cancel(nil)
+		w.sending.Wait()
+		w.listening.Wait()
+	})
+	connected.Wait()
+	for node := range w.nodes {
+		for i := range liveNodesSenders {
+			random := mathrand.New(mathrand.NewPCG(w.random.Uint64(), 0))
+			w.sending.Go(func() { w.fail(w.sendMany(node, fmt.Sprintf("%d at %d", i, node), random)) })
+		}
+	}
+	return w
+}
+
+// fail ends everything, if there is an error.
+func (w *liveNodes) fail(err error) {
+	if err != nil && w.ctx.Err() == nil {
+		w.cancel(err)
+	}
+}
+
+// await waits until something is so. The deadline is there to end a test that would
+// hang.
+func (w *liveNodes) await(what string, so func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(90 * time.Second); !so(); time.Sleep(time.Millisecond) {
+		if w.ctx.Err() != nil {
+			w.t.Fatal(context.Cause(w.ctx))
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("in vain waited until %s", what)
+		}
+	}
+}
+
+// phase has something happen, after which everybody still hears of everybody, and the
+// nodes of each other.
+func (w *liveNodes) phase(name string, fault func()) {
+	w.t.Helper()
+	began := time.Now()
+	w.work(10)
+	fault()
+	w.reach()
+	w.healthy(1)
+	w.t.Logf("%s: %s", name, time.Since(began).Round(time.Millisecond))
+}
+
+// work waits for so many messages to be answered.
+func (w *liveNodes) work(messages int) {
+	w.t.Helper()
+	w.workAt(everyNode, messages)
+}
+
+const everyNode = -1
+
+func (w *liveNodes) workAt(node, messages int) {
+	w.t.Helper()
+	count := func() (sum int64) {
+		for i := range w.answered {
+			if node == everyNode || i == node {
+				sum += w.answered[i].Load()
+			}
+		}
+		return sum
+	}
+	until := count() + int64(messages)
+	w.await("messages are answered", func() bool { return count() >= until })
+}
+
+// reach sends something to all through each node, and waits until everybody has heard
+// it.
+func (w *liveNodes) reach() {
+	w.t.Helper()
+	for node := range w.nodes {
+		w.marks++
+		require.NoError(w.t, w.send(node, 0, w.groups[0], "", fmt.Sprint("mark ", w.marks), w.members[0]))
+	}
+	for i, l := range w.listeners {
+		w.await(fmt.Sprintf("listener %d hears mark %d", i, w.marks), func() bool { return int(l.mark.Load()) == w.marks })
+	}
+}
+
+// healthy waits until all nodes say of the bus what it should be.
+func (w *liveNodes) healthy(want float64) {
+	w.t.Helper()
+	for i := range w.nodes {
+		w.await("it is told how the bus is", func() bool {
+			return lifeMetrics(w.t, w.nodes[i].Load()).sum("messaging_bus_healthy") == want
+		})
+	}
+}
+
+// kill kills a node, and starts it again some messages later.
+func (w *liveNodes) kill(node int) {
+	w.t.Helper()
+	w.nodes[node].Load().Kill()
+	for other := range w.nodes {
+		if other != node {
+			w.workAt(other, 10)
+		}
+	}
+	w.nodes[node].Store(frontdoor.Start(w.t, w.options[node]))
+}
+
+// terminate ends all connections to the database.
+func (w *liveNodes) terminate() {
+	w.t.Helper()
+	_, err := frontdoor.OpenDatabase(w.t, w.database).ExecContext(w.t.Context(), `
+		SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+	require.NoError(w.t, err)
+}
+
+// client is somebody at a node, as it is now.
+func (w *liveNodes) client(person, node int) *frontdoor.Client {
+	base := w.nodes[node].Load().URL
+	key := fmt.Sprint(person, " ", base)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.clients[key] == nil {
+		w.clients[key] = lifeAgain(w.t, w.people[person], base)
+	}
+	return w.clients[key]
+}
+
+// sendMany sends messages through a node, one after another, until the test has had
+// enough.
+func (w *liveNodes) sendMany(node int, name string, random *mathrand.Rand) error {
+	for n := 0; !w.stop.Load(); n++ {
+		text := fmt.Sprintf("%d by %s", n, name)
+		group := random.IntN(len(w.groups) + 1)
+		var err error
+		if group < len(w.groups) {
+			members := w.members[group]
+			err = w.send(node, members[random.IntN(len(members))], w.groups[group], "", text, members)
+		} else {
+			from := random.IntN(len(w.people))
+			to := (from + 1 + random.IntN(len(w.people)-1)) % len(w.people)
+			err = w.send(node, from, 0, nodesPerson(to), text, []int{from, to})
+		}
+		if err != nil {
+			return err
+		}
+		time.Sleep(5 * time.Millisecond) // there are others who are to hear it
+	}
+	return nil
+}
+
+// send sends a message, with the same key until it is answered.
+func (w *liveNodes) send(node, from int, group int64, to, text string, members []int) error {
+	body := nodesSend(w.t, group, to, text, text)
+	for {
+		r, err := w.client(from, node).Try(w.ctx, http.MethodPost, "/v1/messages", body)
+		switch {
+		case w.ctx.Err() != nil:
+			return context.Cause(w.ctx)
+		case err == nil && r.StatusCode == http.StatusOK:
+			sent := liveNodesSent{members: members}
+			if err := json.Unmarshal([]byte(r.Text), &sent.message); err != nil {
+				return err
+			}
+			w.mu.Lock()
+			w.sent = append(w.sent, sent)
+			w.mu.Unlock()
+			w.answered[node].Add(1)
+			return nil
+		case err == nil && (r.StatusCode != http.StatusServiceUnavailable || r.Field("code") != "database_unavailable"):
+			return fmt.Errorf("%s is answered with %d %s", text, r.StatusCode, r.Text)
+		}
+		backOff()
+	}
+}
+
+// liveNodesListener is somebody's open connection, now to this node, now to that.
+type liveNodesListener struct {
+	person int
+	stream bool // server-sent events, and not a WebSocket
+	random *mathrand.Rand
+	mark   atomic.Int64 // the last that it has heard
+
+	cursor string
+	last   int64 // the offset of the last event
+	heard  []nodesMessage
+	hops   int
+	over   bool // it has heard the end
+}
+
+// The last message.
+const liveNodesEnd = "the end"
+
+var errLiveNodesWrong = errors.New("what should not happen")
+
+// listen listens until it has heard the end, at whichever node is there. It tells when
+// it is connected: from there on it must hear all.
+func (w *liveNodes) listen(l *liveNodesListener, connected func()) error {
+	defer connected()
+	for !l.over {
+		err := w.hear(l, connected)
+		ended, refused := (*frontdoor.Ended)(nil), (*frontdoor.Refused)(nil)
+		switch {
+		case w.ctx.Err() != nil:
+			return context.Cause(w.ctx)
+		case errors.Is(err, errLiveNodesWrong):
+			return err
+		case errors.As(err, &ended) && ended.Status != 1006 && ended.RetryMS == nil,
+			errors.As(err, &refused) && refused.StatusCode != http.StatusServiceUnavailable:
+			return fmt.Errorf("%w: %w", errLiveNodesWrong, err)
+		}
+		l.hops++
+		time.Sleep(time.Millisecond) // nobody comes back at once
+	}
+	return nil
+}
+
+// hear is over when the connection ends, or when it has had enough of this node.
+func (w *liveNodes) hear(l *liveNodesListener, connected func()) error {
+	client := w.client(l.person, l.random.IntN(len(w.nodes)))
+	connect := client.WebSocket
+	if l.stream {
+		connect = client.Events
+	}
+	conn, err := connect(w.ctx, l.cursor)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for range 5 + l.random.IntN(100) {
+		f, err := conn.Next()
+		if err != nil {
+			return err
+		}
+		l.cursor = conn.Cursor
+		switch f.Type {
+		case "hello":
+			connected()
+			continue
+		case "heartbeat":
+			continue
+		case "resync":
+			return fmt.Errorf("%w: it is told to begin anew: %s", errLiveNodesWrong, f.Text)
+		}
+		offset, err := strconv.ParseInt(f.ID[strings.LastIndex(f.ID, ".")+1:], 10, 64)
+		if err != nil || offset <= l.last {
+			return fmt.Errorf("%w: behind %d comes %s", errLiveNodesWrong, l.last, f.Text)
+		}
+		l.last = offset
+		if f.Type != "message.created" {
+			continue
+		}
+		var m nodesMessage
+		if err := json.Unmarshal(f.Data, &m); err != nil {
+			return fmt.Errorf("%w: %w: %s", errLiveNodesWrong, err, f.Text)
+		}
+		l.heard = append(l.heard, m)
+		if mark, ok := strings.CutPrefix(m.Text, "mark "); ok {
+			n, _ := strconv.ParseInt(mark, 10, 64)
+			l.mark.Store(n)
+		}
+		if m.Text == liveNodesEnd {
+			l.over = true
+			return nil
+		}
+	}
+	return nil
+}
+
+// end ends the load, and compares what was heard with what was sent. Then all is as it
+// was before.
+func (w *liveNodes) end() {
+	t := w.t
+	t.Helper()
+	w.stop.Store(true)
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		w.sending.Wait()
+	}()
+	w.await("all has been sent", func() bool { return liveNodesClosed(sent) })
+	require.NoError(t, w.send(0, 0, w.groups[0], "", liveNodesEnd, w.members[0]))
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		w.listening.Wait()
+	}()
+	w.await("everybody has heard the end", func() bool { return liveNodesClosed(heard) })
+	require.NoError(t, context.Cause(w.ctx))
+
+	// In each chat, the messages have numbers without a gap, and each was answered once.
+	hops := 0
+	for i, l := range w.listeners {
+		hops += l.hops
+		want, got := map[int64][]nodesMessage{}, map[int64][]nodesMessage{}
+		for _, s := range w.sent {
+			if slices.Contains(s.members, l.person) {
+				want[s.message.ChatID] = append(want[s.message.ChatID], s.message)
+			}
+		}
+		for _, messages := range want {
+			slices.SortFunc(messages, func(a, b nodesMessage) int { return int(a.Seq - b.Seq) })
+			for n, m := range messages {
+				require.EqualValues(t, n+1, m.Seq)
+			}
+		}
+		for _, m := range l.heard {
+			got[m.ChatID] = append(got[m.ChatID], m)
+		}
+		require.Equal(t, want, got, "listener %d", i)
+	}
+	t.Logf("%d messages, %d hops", len(w.sent), hops)
+	require.Greater(t, hops, len(w.listeners))
+
+	for _, c := range append(w.people, slices.Collect(maps.Values(w.clients))...) {
+		c.HTTP.CloseIdleConnections()
+	}
+	for i := range w.nodes {
+		node := w.nodes[i].Load()
+		w.await("it is calm again", func() bool {
+			m := lifeMetrics(t, node)
+			return m.sum("messaging_live_connections") == 0 && m.sum("messaging_events_behind") == 0 && lifeGoroutines(t, node) < w.calm[i]+10
+		})
+		log := strings.ToLower(node.Log())
+		require.NotContains(t, log, "panic")
+		require.NotContains(t, log, "goroutine ")
+	}
+}
+
+func liveNodesClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

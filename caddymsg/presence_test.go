@@ -18,7 +18,7 @@ func TestPresenceAndTyping(t *testing.T) {
 	s := frontdoor.Start(t, frontdoor.Options{})
 	alice, bob, eve := frontdoor.SignUp(t, s.URL, "alice"), frontdoor.SignUp(t, s.URL, "bob"), frontdoor.SignUp(t, s.URL, "eve")
 	id := func(c *frontdoor.Client) string { return fmt.Sprint(c.Get("/v1/me").Field("id")) }
-	chatID := alice.Post("/v1/chats", `{"username":"bob"}`).Want(http.StatusOK).Field("chat_id")
+	chatID := alice.Post("/v1/chats", `{"username":"bob"}`).Want(http.StatusOK).Field("id")
 	typingPath := fmt.Sprintf("/v1/chats/%v/typing", chatID)
 	one := alice.Socket("/v1/ws")
 	one.Await("hello")

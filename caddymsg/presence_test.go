@@ -2,6 +2,7 @@ package caddymsg_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/internal/frontdoor"
+	"github.com/caddymsg/messaging/internal/natstest"
+	"github.com/caddymsg/messaging/internal/pgtest"
 )
 
 // TestPresenceAndTyping is about what is told of who is there and who is writing,
@@ -40,7 +43,7 @@ func TestPresenceAndTyping(t *testing.T) {
 	require.Contains(t, stream.expect("presence").Text, `"online":true`)
 	online := one.Await("presence")
 	require.Equal(t, true, online.Field("online"), online.Text)
-	require.EqualValues(t, bobID, fmt.Sprint(online.Field("user_id")))
+	require.Equal(t, bobID, fmt.Sprint(online.Field("user_id")))
 
 	// The present state is there to be asked for, but not of strangers.
 	presence := alice.Get("/v1/presence?user_ids=" + bobID + "," + eveID)
@@ -48,7 +51,7 @@ func TestPresenceAndTyping(t *testing.T) {
 	require.JSONEq(t, `{"presence":[]}`, eve.Get("/v1/presence?user_ids="+bobID).Text)
 
 	// Typing goes to the others.
-	require.Equal(t, `{"type":"answer","ref":"c","data":{}}`, one.Command("typing", map[string]any{"chat_id": chatID}).Text)
+	require.JSONEq(t, `{"type":"answer","ref":"c","data":{}}`, one.Command("typing", map[string]any{"chat_id": chatID}).Text)
 	typing := stream.expect("typing")
 	require.Contains(t, typing.Text, `"user_id":`+id(alice))
 	require.Contains(t, typing.Text, fmt.Sprintf(`"chat_id":%v`, chatID))
@@ -79,4 +82,30 @@ func watchStream(t *testing.T, c *frontdoor.Client, userID string) *listener {
 	l := &listener{live, t}
 	l.expect("hello")
 	return l
+}
+
+// Over a bus, it does not matter which node one is connected to.
+func TestPresenceAndTypingOverNodes(t *testing.T) {
+	t.Parallel()
+	opts := nodesOptions(pgtest.NewDatabase(t), rand.Text()+rand.Text())
+	opts.Caddyfile = liveNodesSite(natstest.Start(t, 1, nil).URLs())
+	first, second := frontdoor.Start(t, opts), frontdoor.Start(t, opts)
+	alice, bob := frontdoor.SignUp(t, first.URL, "alice"), frontdoor.SignUp(t, second.URL, "bob")
+	chatID := alice.Post("/v1/chats", `{"username":"bob"}`).Want(http.StatusOK).Field("id")
+	bobID := fmt.Sprint(bob.Get("/v1/me").Field("id"))
+
+	one := alice.Socket("/v1/ws")
+	one.Await("hello")
+	one.Send(`{"id":"s","type":"presence.subscribe","data":{"user_ids":[` + bobID + `]}}`)
+	one.Await("answer")
+	two := bob.Socket("/v1/ws")
+	two.Await("hello")
+	require.Equal(t, true, one.Await("presence").Field("online"))
+
+	two.Send(fmt.Sprintf(`{"id":"t","type":"typing","data":{"chat_id":%v}}`, chatID))
+	require.Equal(t, bobID, fmt.Sprint(one.Await("typing").Field("user_id")))
+
+	require.NoError(t, two.Close())
+	require.NoError(t, second.Stop(t.Context()))
+	require.Equal(t, false, one.Await("presence").Field("online"), "the node has said goodbye")
 }

@@ -37,8 +37,8 @@ type Frame struct {
 	Text string `json:"-"`
 }
 
-// ofConnections are the types of frame that are no events.
-var ofConnections = []string{"hello", "resync", "heartbeat", "answer", "error"}
+// ofConnections are the types of frame that are no events of the log.
+var ofConnections = []string{"hello", "resync", "heartbeat", "answer", "error", "typing", "presence"}
 
 func newFrame(text []byte) (f Frame, err error) {
 	if err := json.Unmarshal(text, &f); err != nil {
@@ -110,7 +110,12 @@ func (c *Client) WebSocket(ctx context.Context, after string) (*Live, error) {
 
 // Events opens a stream of server-sent events, as [Client.WebSocket] does.
 func (c *Client) Events(ctx context.Context, after string) (*Live, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/v1/events"+afterQuery(after), http.NoBody)
+	return c.EventsWith(ctx, afterQuery(after))
+}
+
+// EventsWith is Events with a query of whatever kind.
+func (c *Client) EventsWith(ctx context.Context, query string) (*Live, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/v1/events"+query, http.NoBody)
 	if err != nil {
 		return nil, err
 	}

@@ -102,8 +102,8 @@ func (c *Client) Handshake(path string, header ...string) (*http.Response, *Sock
 // Socket opens a WebSocket.
 func (c *Client) Socket(path string, header ...string) *Socket {
 	c.tb.Helper()
-	resp, s := c.Handshake(path, header...)
-	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Sec-Websocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+	resp, s := c.Handshake(path, header...) //nolint:bodyclose // it is the connection
+	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
 		text, _ := io.ReadAll(resp.Body)
 		c.tb.Fatalf("no WebSocket: %d: %s", resp.StatusCode, text)
 	}

@@ -56,6 +56,7 @@ const (
 	inside = "400 already_a_participant"
 	cred   = "400 bad_credentials"
 	last   = "400 last_admin"
+	plain  = "426 upgrade_required"
 )
 
 // The usual rows.
@@ -251,6 +252,8 @@ var authorisation = map[string]access{
 	"admin-audit-log":     {ask: "/v1/admin/audit_log", want: systemAdmin},
 
 	"list-events": {ask: "/v1/events", want: signedIn},
+	// They have come to where it is asked for a WebSocket.
+	"open-websocket": {ask: "/v1/ws", want: answers{who, plain, plain, plain, plain, plain, plain, who}},
 
 	"search": {ask: "/v1/search?q=hi", want: signedIn},
 }

@@ -1,12 +1,20 @@
 package caddymsg_test
 
 import (
+	"bufio"
 	"cmp"
+	"compress/gzip"
 	"context"
+	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +32,12 @@ func TestEvents(t *testing.T) {
 			test func(*testing.T, *frontdoor.Server)
 		}{
 			{"every type", everyEvent},
+			{"resume", resumedEvents},
+			{"resync", eventsResync},
+			{"long-poll", polledEvents},
+			{"audience", eventsAudience},
+			{"sessions", eventsOfSessions},
+			{"HEAD", eventsHead},
 		} {
 			t.Run(part.name, func(t *testing.T) { part.test(t, s) })
 		}
@@ -78,8 +92,7 @@ func field[T any](t *testing.T, text, name string) (value T) {
 // told with what the request was answered.
 func everyEvent(t *testing.T, s *frontdoor.Server) {
 	alice, bob := frontdoor.SignUp(t, s.URL, "alice"), frontdoor.SignUp(t, s.URL, "bob")
-	id := func(c *frontdoor.Client) int64 { return decode[struct{ ID int64 }](c.Get("/v1/me")).ID }
-	a, b := id(alice), id(bob)
+	a, b := ownID(t, alice), ownID(t, bob)
 	l := listen(t, bob, "")
 
 	var answer *frontdoor.Response
@@ -154,4 +167,407 @@ func everyEvent(t *testing.T, s *frontdoor.Server) {
 
 	documented := readDocument(t, bob).resolve("#/components/schemas/Event/discriminator/mapping").(map[string]any)
 	require.ElementsMatch(t, slices.Collect(maps.Keys(documented)), slices.Collect(maps.Keys(seen)), "the types of event")
+}
+
+// ownID is the user of a client.
+func ownID(t *testing.T, c *frontdoor.Client) int64 {
+	t.Helper()
+	return decode[struct{ ID int64 }](c.Get("/v1/me")).ID
+}
+
+// seqs are the numbers of the messages in the next so many frames.
+func (l *listener) seqs(n int) (seqs []int) {
+	l.t.Helper()
+	for range n {
+		seqs = append(seqs, field[int](l.t, string(l.expect("message.created").Data), "seq"))
+	}
+	return seqs
+}
+
+// count is first, first + 1 … last.
+func count(first, last int) (all []int) {
+	for n := first; n <= last; n++ {
+		all = append(all, n)
+	}
+	return all
+}
+
+// A client that is cut off, again and again, hears of everything once.
+func resumedEvents(t *testing.T, s *frontdoor.Server) {
+	ann, ben := frontdoor.SignUp(t, s.URL, "resume-a"), frontdoor.SignUp(t, s.URL, "resume-b")
+	ann.Post("/v1/chats", `{"username":"resume-b"}`).Want(200)
+	sent := 0
+	write := func(n int) {
+		for range n {
+			sent++
+			send(t, ann, "resume-b", fmt.Sprint(sent))
+		}
+	}
+	l := listen(t, ben, "")
+	write(2)
+	require.Equal(t, count(1, 2), l.seqs(2))
+	for _, away := range []int{0, 1, 70, 300} { // also more than is read at once, and than a queue takes
+		l.Close()
+		write(away)
+		l = listen(t, ben, l.Cursor)
+		write(3)
+		require.Equal(t, count(sent-away-2, sent), l.seqs(away+3))
+	}
+	at := l.Cursor
+	write(1)
+	l.seqs(1)
+	l = listen(t, ben, at)
+	require.Equal(t, count(sent, sent), l.seqs(1), "from the middle of what was heard")
+}
+
+func eventsResync(t *testing.T, s *frontdoor.Server) {
+	ann := frontdoor.SignUp(t, s.URL, "resync-a")
+	ann.Post("/v1/chats", `{"username":"resync-a"}`).Want(200)
+	chat := send(t, ann, "resync-a", "first").ChatID
+	type polled struct {
+		Events         []struct{ ID string }
+		Cursor, Resync string
+	}
+	now := decode[polled](ann.Get("/v1/events")).Cursor
+	epoch, _, _ := strings.Cut(now, ".")
+	send(t, ann, "resync-a", "second")
+	want := func(cursor, reason string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		live, err := ann.Events(ctx, cursor)
+		require.NoError(t, err)
+		defer live.Close()
+		l := &listener{live, t}
+		require.Empty(t, l.expect("hello").ID, "a cursor before it is said that something is missing")
+		f := l.expect("resync")
+		require.NotEmpty(t, f.ID)
+		require.JSONEq(t, fmt.Sprintf(`{"reason":%q}`, reason), string(f.Data))
+		send(t, ann, "resync-a", "then it goes on")
+		require.Contains(t, l.expect("message.created").Text, "then it goes on")
+		answer := decode[polled](ann.Get("/v1/events?wait=60&after=" + url.QueryEscape(cursor)))
+		require.Equal(t, reason, answer.Resync)
+		require.Empty(t, answer.Events)
+		require.NotEmpty(t, answer.Cursor) // others' events may have come since
+	}
+	for _, cursor := range []string{
+		"x", "0", ".", epoch, epoch + ".", epoch + ".x", epoch + ".-1", epoch + ".1.1", epoch + ".99999999999999999999",
+		"0123456789ab" + now[len("0123456789ab"):], "x" + now, epoch + ".9223372036854775807", strings.Repeat("x", 4000),
+	} {
+		want(cursor, "epoch")
+	}
+
+	before := decode[polled](ann.Get("/v1/events")).Cursor
+	texts := frontdoor.JSON(t, map[string]any{"texts": slices.Repeat([]string{"one of many"}, 100)})
+	for range 101 {
+		ann.Post(messagesPath(chat), texts).Want(200)
+	}
+	want(before, "too_far")
+
+	// As if what was behind it had been removed for its age.
+	db := frontdoor.OpenDatabase(t, s.Database)
+	_, at, _ := strings.Cut(decode[polled](ann.Get("/v1/events")).Cursor, ".")
+	_, err := db.ExecContext(t.Context(), "UPDATE feed SET pruned = "+at)
+	require.NoError(t, err)
+	t.Cleanup(func() { // its context has ended
+		_, err := db.ExecContext(context.Background(), "UPDATE feed SET pruned = 0")
+		require.NoError(t, err)
+	})
+	want(before, "expired")
+	listen(t, ann, epoch+"."+at).Close() // just not
+}
+
+func polledEvents(t *testing.T, s *frontdoor.Server) {
+	ann, ben := frontdoor.SignUp(t, s.URL, "poll-a"), frontdoor.SignUp(t, s.URL, "poll-b")
+	chat := send(t, ann, "poll-b", "first").ChatID
+	type polled struct {
+		Events []struct {
+			Type string
+			Data struct{ Seq int }
+		}
+		Cursor string
+		Resync *string
+	}
+	poll := func(cursor string, wait int) polled {
+		t.Helper()
+		answer := decode[polled](ben.Get(fmt.Sprintf("/v1/events?wait=%d&after=%s", wait, cursor)))
+		require.Nil(t, answer.Resync)
+		return answer
+	}
+	start := decode[polled](ben.Get("/v1/events?wait=60"))
+	require.Empty(t, start.Events, "without a cursor there is nothing to tell")
+	require.Empty(t, poll(start.Cursor, 0).Events)
+	require.Empty(t, poll(start.Cursor, 1).Events)
+
+	// Two wait, and both hear of it.
+	answers := make(chan polled, 2)
+	for range 2 {
+		go func() { answers <- poll(start.Cursor, 60) }()
+	}
+	lifeEventually(t, "two wait", func() bool {
+		return lifeMetrics(t, s).sum("messaging_live_connections", "transport", "poll") == 2
+	})
+	send(t, ann, "poll-b", "second")
+	for range 2 {
+		answer := <-answers
+		require.Len(t, answer.Events, 1)
+		require.Equal(t, "message.created", answer.Events[0].Type)
+		require.Equal(t, 2, answer.Events[0].Data.Seq)
+		require.Empty(t, poll(answer.Cursor, 0).Events)
+	}
+
+	texts := frontdoor.JSON(t, map[string]any{"texts": slices.Repeat([]string{"one of many"}, 100)})
+	for range 12 {
+		ann.Post(messagesPath(chat), texts).Want(200)
+	}
+	var seqs []int
+	at := start.Cursor
+	for _, page := range []int{500, 500, 201} {
+		answer := poll(at, 60)
+		require.Len(t, answer.Events, page)
+		for _, e := range answer.Events {
+			seqs = append(seqs, e.Data.Seq)
+		}
+		at = answer.Cursor
+	}
+	require.Equal(t, count(2, 1202), seqs)
+	require.Empty(t, poll(at, 0).Events)
+
+	// The header wins, as a browser's.
+	r := ben.Do("GET", "/v1/events?wait=0&after=x", "", "Last-Event-ID", at).Want(200)
+	require.Empty(t, r.Field("resync"))
+	require.Equal(t, "no-store", r.Header.Get("Cache-Control"))
+	require.Equal(t, "application/json", ben.Do("GET", "/v1/events", "", "Accept", "*/*").Header.Get("Content-Type"))
+	require.Equal(t, "application/json", ben.Do("GET", "/v1/events", "", "Accept", "text/html").Header.Get("Content-Type"))
+}
+
+// eventsAudience is about who hears of what, and who does not.
+func eventsAudience(t *testing.T, s *frontdoor.Server) {
+	people := map[string]*frontdoor.Client{}
+	listening := map[string]*listener{}
+	names := []string{"aud-a", "aud-b", "aud-c", "aud-e"} // eve has to do with nobody
+	for _, name := range names {
+		people[name] = frontdoor.SignUp(t, s.URL, name)
+	}
+	a, b, c := people["aud-a"], people["aud-b"], people["aud-c"]
+	group := newGroup(a)
+	add(t, a, group, "aud-b")
+	direct := decode[struct{ ID int64 }](a.Post("/v1/chats", `{"username":"aud-b"}`)).ID
+	toGroup := func(c *frontdoor.Client) int64 { return send(t, c, group, "hi").ID }
+	m := toGroup(a)
+	for _, name := range names {
+		listening[name] = listen(t, people[name], "")
+	}
+	// heard is what each has heard of, up to an event of their own.
+	heard := func() map[string][]string {
+		all := map[string][]string{}
+		for _, name := range names {
+			people[name].Do("PATCH", "/v1/me", fmt.Sprintf(`{"about":%q}`, rand.Text())).Want(200)
+			for {
+				f, err := listening[name].Next()
+				require.NoError(t, err)
+				if f.Type == "account.updated" {
+					break
+				}
+				if f.Type != "heartbeat" {
+					all[name] = append(all[name], f.Type)
+				}
+			}
+		}
+		return all
+	}
+	for _, row := range []struct {
+		name string
+		do   func()
+		want map[string][]string
+	}{
+		{"to the chat", func() { toGroup(b) }, map[string][]string{"aud-a": {"message.created"}, "aud-b": {"message.created"}}},
+		{"to oneself alone", func() { b.Do("DELETE", messagePath(m)+"?for=me", "").Want(200) }, map[string][]string{"aud-b": {"message.hidden"}}},
+		{"one's own settings", func() { a.Do("PATCH", fmt.Sprint("/v1/chats/", group), `{"archived":true}`).Want(200) }, map[string][]string{"aud-a": {"chat.settings"}}},
+		{"whom one blocks", func() { a.Do("PUT", "/v1/blocks/aud-b", "").Want(200) }, map[string][]string{"aud-a": {"block.created"}}},
+		{"whom one blocks no more", func() { a.Do("DELETE", "/v1/blocks/aud-b", "").Want(200) }, map[string][]string{"aud-a": {"block.removed"}}},
+		{"somebody is added, and hears from then on", func() {
+			add(t, a, group, "aud-c")
+			toGroup(a)
+		}, map[string][]string{
+			"aud-a": {"participant.added", "message.created"}, "aud-b": {"participant.added", "message.created"}, "aud-c": {"participant.added", "message.created"},
+		}},
+		{"another name, in each chat that one shares", func() {
+			c.Do("PATCH", "/v1/me", `{"display_name":"C"}`).Want(200)
+			require.Equal(t, "user.updated", listening["aud-c"].expect("user.updated").Type)
+			listening["aud-c"].expect("account.updated")
+		}, map[string][]string{"aud-a": {"user.updated"}, "aud-b": {"user.updated"}}},
+		{"somebody is removed, and hears of nothing after that", func() {
+			a.Delete(groupPath(group, "/participants/aud-b")).Want(200)
+			toGroup(c)
+		}, map[string][]string{
+			"aud-a": {"participant.removed", "message.created"}, "aud-b": {"participant.removed"}, "aud-c": {"participant.removed", "message.created"},
+		}},
+		{"of two people", func() { send(t, a, "aud-b", "hi") }, map[string][]string{"aud-a": {"message.created"}, "aud-b": {"message.created"}}},
+		{"a new chat", func() { a.Post("/v1/chats", `{"username":"aud-c"}`).Want(200) }, map[string][]string{"aud-a": {"chat.created"}, "aud-c": {"chat.created"}}},
+		{"a chat is deleted", func() { a.Delete(fmt.Sprint("/v1/chats/", direct)).Want(200) }, map[string][]string{"aud-a": {"chat.deleted"}, "aud-b": {"chat.deleted"}}},
+	} {
+		// What happens is told to who is connected, and to who was not.
+		at := map[string]string{}
+		for name, l := range listening {
+			at[name] = l.Cursor
+		}
+		row.do()
+		require.Equal(t, row.want, heard(), row.name)
+		if strings.HasPrefix(row.name, "somebody is ") || strings.HasPrefix(row.name, "another name") {
+			continue // who is there now hears of more, or less, than who was there then
+		}
+		for _, name := range names {
+			l := listen(t, people[name], at[name])
+			for _, typ := range row.want[name] {
+				l.expect(typ)
+			}
+			l.expect("account.updated")
+			l.Close()
+		}
+	}
+}
+
+// ended reads to the end of a stream, which must say why.
+func (l *listener) ended(code string) {
+	l.t.Helper()
+	for {
+		_, err := l.Next()
+		if err == nil {
+			continue
+		}
+		end := new(frontdoor.Ended)
+		require.ErrorAs(l.t, err, &end)
+		require.Equal(l.t, code, end.Code)
+		require.Equal(l.t, code == "session_ended", end.RetryMS == nil)
+		return
+	}
+}
+
+func eventsOfSessions(t *testing.T, s *frontdoor.Server) {
+	ann := frontdoor.SignUp(t, s.URL, "session-a")
+	other := frontdoor.NewClient(t, s.URL)
+	other.Post("/v1/auth/login", `{"username":"session-a","password":"password"}`).Want(200)
+	here, there := listen(t, ann, ""), listen(t, other, "")
+	jar := ann.HTTP.Jar
+	site, err := url.Parse(s.URL)
+	require.NoError(t, err)
+	old, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	old.SetCookies(site, jar.Cookies(site))
+	ann.Post("/v1/auth/logout", "").Want(200)
+	here.ended("session_ended")
+	ann.HTTP.Jar = old // the cookie is worth nothing any more
+	_, err = ann.Events(t.Context(), here.Cursor)
+	refused := new(frontdoor.Refused)
+	require.ErrorAs(t, err, &refused)
+	refused.Want(401)
+
+	send(t, other, "session-a", "the other session goes on")
+	there.expect("chat.created")
+	there.expect("message.created")
+	polled := make(chan *frontdoor.Response, 1)
+	go func() { polled <- other.Get("/v1/events?wait=60&after=" + there.Cursor) }()
+	lifeEventually(t, "it waits", func() bool {
+		return lifeMetrics(t, s).sum("messaging_live_connections", "transport", "poll") == 1
+	})
+
+	root := frontdoor.SignUp(t, s.URL, "session-root")
+	_, err = frontdoor.OpenDatabase(t, s.Database).ExecContext(t.Context(), "UPDATE users SET admin = 1 WHERE username = 'session-root'")
+	require.NoError(t, err)
+	root.Do("PATCH", fmt.Sprint("/v1/admin/users/", ownID(t, other)), `{"deactivated":true}`).Want(200)
+	there.ended("session_ended")
+	(<-polled).Want(401)
+	_, err = other.Events(t.Context(), there.Cursor)
+	require.ErrorAs(t, err, &refused)
+	refused.Want(401)
+}
+
+func eventsHead(t *testing.T, s *frontdoor.Server) {
+	ann := frontdoor.SignUp(t, s.URL, "head-a")
+	for accept, contentType := range map[string]string{"": "application/json", "text/event-stream": "text/event-stream"} {
+		r := ann.Do("HEAD", "/v1/events?after=x", "", "Accept", accept).Want(200)
+		require.Equal(t, contentType, r.Header.Get("Content-Type"))
+		require.Empty(t, r.Text)
+	}
+	frontdoor.NewClient(t, s.URL).Do("HEAD", "/v1/events", "").Want(401)
+}
+
+// TestEventsBehindCaddy is about what else may be in a site, and other versions of
+// HTTP: events come at once.
+func TestEventsBehindCaddy(t *testing.T) {
+	t.Parallel()
+	s := frontdoor.Start(t, frontdoor.Options{Caddyfile: `
+{
+	auto_https disable_redirects
+	skip_install_trust
+	servers {
+		timeouts {
+			read_body 1s
+			write 1s
+		}
+	}
+}
+http://127.0.0.1:{$PORT} {
+	encode gzip {
+		minimum_length 1
+	}
+	messaging {
+		database {env.DATABASE}
+		bcrypt_cost 4
+	}
+}
+https://127.0.0.1:{$PORT2} {
+	tls internal
+	encode
+	messaging {
+		database {env.DATABASE}
+		bcrypt_cost 4
+	}
+}
+`})
+	ann := frontdoor.SignUp(t, s.URL, "ann")
+	ben := frontdoor.NewClient(t, strings.Replace(s.URL2, "http:", "https:", 1))
+	transport := ben.HTTP.Transport.(*http.Transport)
+	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // a certificate of its own
+	transport.ForceAttemptHTTP2 = true
+	ben.Post("/v1/auth/register", `{"username":"ben","password":"password"}`).Want(200)
+	r := ben.Post("/v1/auth/login", `{"username":"ben","password":"password"}`).Want(200)
+	require.Equal(t, 2, r.ProtoMajor)
+	ann.Post("/v1/chats", `{"username":"ben"}`).Want(200)
+	compressed, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/v1/events", http.NoBody)
+	require.NoError(t, err)
+	compressed.Header.Set("Accept", "text/event-stream")
+	compressed.Header.Set("Accept-Encoding", "gzip")
+	packed, err := ann.HTTP.Do(compressed)
+	require.NoError(t, err)
+	defer packed.Body.Close()
+	require.Equal(t, "gzip", packed.Header.Get("Content-Encoding"))
+	require.Equal(t, "no-store", packed.Header.Get("Cache-Control"))
+	unpacked, err := gzip.NewReader(packed.Body)
+	require.NoError(t, err)
+	lines := bufio.NewReader(unpacked)
+	until := func(want string) {
+		t.Helper()
+		for {
+			line, err := lines.ReadString('\n')
+			require.NoError(t, err)
+			if strings.Contains(line, want) {
+				return
+			}
+		}
+	}
+	until("event: hello")
+
+	plain, overTLS := listen(t, ann, ""), listen(t, ben, "")
+	for n := range 3 {
+		send(t, ann, "ben", fmt.Sprint("message ", n))
+		until(fmt.Sprint("message ", n))
+		require.Equal(t, count(n+1, n+1), plain.seqs(1))
+		require.Equal(t, count(n+1, n+1), overTLS.seqs(1))
+	}
+	again := listen(t, ben, overTLS.Cursor)
+	send(t, ben, "ann", "back")
+	require.Equal(t, count(4, 4), again.seqs(1))
+	require.NotContains(t, s.Log(), overTLS.Cursor, "where a client is, is nobody's business")
 }

@@ -134,6 +134,7 @@ var allRoutes = map[string][]string{
 	"/v1/search":                                         {"get"},
 	"/v1/users":                                          {"get"},
 	"/v1/users/{user}":                                   {"get"},
+	"/v1/ws":                                             {"get"},
 }
 
 func documentedRoutes(t *testing.T, s *frontdoor.Server) {
@@ -205,6 +206,12 @@ func documentedErrors(t *testing.T, s *frontdoor.Server) {
 	for path, operations := range d.Paths {
 		for method, op := range operations {
 			want := []string{"200", "500", "503"}
+			if path == "/v1/ws" { // where all goes well, it is HTTP no more
+				want[0] = "101"
+				require.Empty(t, op.Responses["101"].Content)
+				delete(op.Responses, "101")
+				want = want[1:]
+			}
 			if op.RequestBody != nil {
 				want = append(want, "400", "413")
 				require.Contains(t, op.RequestBody.Content, "application/json")
@@ -346,6 +353,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		react        = "PUT /v1/messages/{message_id}/reactions/{emoji}"
 		unreact      = "DELETE /v1/messages/{message_id}/reactions/{emoji}"
 		search       = "GET /v1/search"
+		socket       = "GET /v1/ws"
 		events       = "GET /v1/events"
 		poll         = "GET /v1/messages/{message_id}/poll"
 		vote         = "PUT /v1/messages/{message_id}/poll/votes"
@@ -522,6 +530,8 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{events, alice, nil, "?after=x", "", "", 200},
 		{events, alice, nil, "?wait=61", "", "", 400},
 		{events, nobody, nil, "", "", "", 401},
+		{socket, alice, nil, "", "", "", 426},
+		{socket, nobody, nil, "", "", "", 401},
 		{search, alice, nil, "?q=hi", "", "", 200},
 		{search, alice, nil, "?q=ali&in=users", "", "", 200},
 		{search, alice, nil, "?q=weekend&in=groups", "", "", 200},
@@ -739,6 +749,14 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 			seen[q.route][fmt.Sprint(q.status)] = true
 		})
 	}
+	for status, header := range map[int][]string{
+		101: nil, 400: {"Sec-WebSocket-Key", ""}, 403: {"Origin", "https://example.com"},
+	} {
+		r, _ := alice.Handshake("/v1/ws?after=x", header...) // the client holds it to the document
+		r.Want(status)
+		seen[socket][fmt.Sprint(status)] = true
+	}
+	seen[socket]["501"] = true // see TestWebSocketNeedsHTTP1
 	for path, operations := range d.Paths {
 		for method, op := range operations {
 			route := strings.ToUpper(method) + " " + path

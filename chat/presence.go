@@ -33,6 +33,18 @@ func (s *Service) Watchable(ctx context.Context, caller Caller, userIDs []int64)
 	return found, err
 }
 
+// MayType tells whether the caller may tell others in a chat that they are writing:
+// whoever could send something there. It returns Forbidden.
+func (s *Service) MayType(ctx context.Context, caller Caller, chatID int64) error {
+	return s.store.ViewOne(ctx, func(tx *store.Tx) error {
+		c, err := chatOf(tx, caller, chatID)
+		if err != nil || c.Kind != store.DirectChat {
+			return err
+		}
+		return notBlocked(tx, User{ID: c.OtherThan(caller.UserID)}, caller)
+	})
+}
+
 // NoteLastSeen keeps when users were there last, all in one Update. It does not go
 // back. Of those who hide it, it is not kept.
 func (s *Service) NoteLastSeen(ctx context.Context, at map[int64]time.Time) error {

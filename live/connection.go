@@ -37,6 +37,10 @@ type Connection struct {
 	notified bool      // and has been, and has not taken all since
 	expires  time.Time // the session, unless it was used meanwhile
 	closing  *Closing  // it gets nothing any more
+
+	// Under the lock of the hub's presence.
+	present bool           // it counts
+	watches map[int64]bool // whom, and whether they were there when that was told last
 }
 
 // Joining is who connects.

@@ -15,6 +15,8 @@ type Event struct {
 	// Cursor is where the log goes on behind it: "epoch.id". Empty, if the event
 	// is not in the log.
 	Cursor string
+	// State is what an event of the type [Presence] tells.
+	State *State
 
 	mu      sync.Mutex
 	encoded []encoding // one for each API that has connections

@@ -45,3 +45,12 @@ func (h *Hub) Kept() [3]int {
 	defer h.mu.Unlock()
 	return [3]int{len(h.users), len(h.rooms), len(h.addresses)}
 }
+
+// Attended is what the hub keeps of who is there: users, of other nodes too, those
+// who watch and are watched, and what it has still to tell.
+func (h *Hub) Attended() (kept [7]int) {
+	p := h.presence
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return [7]int{len(p.here), p.believed, len(p.elsewhere), len(p.watchers), len(p.watching), len(p.leaving), len(p.changed) + len(p.narrowed)}
+}

@@ -22,9 +22,15 @@ const (
 	retryMax = 2 * time.Second
 )
 
-// Run follows the log whenever somebody is connected, until ctx ends. One at a
-// time may run.
+// Run follows the log whenever somebody is connected, and tells who is, until ctx
+// ends. One at a time may run.
 func (h *Hub) Run(ctx context.Context) {
+	attended := make(chan struct{})
+	go func() {
+		defer close(attended)
+		h.attend(ctx)
+	}()
+	defer func() { <-attended }()
 	for {
 		h.follow(ctx)
 		select {
@@ -64,6 +70,7 @@ func (h *Hub) follow(ctx context.Context) {
 			for _, e := range events {
 				position = e.ID
 				h.dispatch(e)
+				h.presence.narrow(e)
 			}
 			behind := h.known.Load() > position
 			switch {

@@ -32,6 +32,12 @@ type Log interface {
 	ChatIDs(ctx context.Context, userID int64) ([]int64, error)
 	// SessionExpiry returns Unauthenticated for a session that has ended.
 	SessionExpiry(ctx context.Context, sessionID int64) (time.Time, error)
+	// Watchable lists those of some users whose presence the caller may know of, by
+	// their ids.
+	Watchable(ctx context.Context, caller chat.Caller, userIDs []int64) ([]chat.Presence, error)
+	NoteLastSeen(ctx context.Context, at map[int64]time.Time) error
+	// MayType returns Forbidden if the caller can't write in a chat.
+	MayType(ctx context.Context, caller chat.Caller, chatID int64) error
 }
 
 // Limits bound the connections. 0 is no limit.
@@ -60,9 +66,13 @@ type Hub struct {
 	known   atomic.Int64  // an event with this id has been committed
 	began   chan struct{} // has room, unless the hub finds out where the log is
 
+	presence *presence
+	typing   *typing
+
 	mu        sync.Mutex
 	log       Log
 	logger    *slog.Logger
+	bus       Bus
 	following bool // the log, from position
 	position  int64
 	epoch     string
@@ -99,6 +109,7 @@ func NewHub(observe Observer) *Hub {
 	}
 	return &Hub{
 		observe: observe, wake: make(chan struct{}, 1), joined: make(chan struct{}, 1), began: make(chan struct{}, 1),
+		presence: newPresence(), typing: newTyping(), bus: alone{},
 		users: map[int64]*user{}, rooms: map[int64][]*user{}, addresses: map[netip.Prefix]int{},
 	}
 }
@@ -164,6 +175,7 @@ func (h *Hub) Join(ctx context.Context, j Joining, limits Limits) (*Connection, 
 		h.leave(c)
 		return nil, err
 	}
+	h.presence.enter(c)
 	return c, nil
 }
 
@@ -265,6 +277,7 @@ func (h *Hub) leave(c *Connection) {
 	if !h.remove(c) {
 		return
 	}
+	h.presence.leave(c)
 	// It counts until this has been told: who waits for the last one to leave waits
 	// for this, too.
 	h.observe.Left(c.joined.Transport)

@@ -91,7 +91,9 @@ func (l *shortLog) SessionExpiry(context.Context, int64) (time.Time, error) {
 }
 
 // plain is a protocol: it writes where in the log an event is, and echoes commands.
-type plain struct{ run *func(command string) (string, bool) }
+type plain struct {
+	run *func(command string) (string, bool)
+}
 
 func (plain) Encode(e *live.Event) []byte {
 	switch {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"math"
 	"net/netip"
 	"slices"
@@ -102,11 +103,14 @@ type memoryLog struct {
 	down    bool
 	reads   int
 	held    map[string]chan struct{}
+	hidden  map[int64]bool      // users
+	seen    map[int64]time.Time // when users were there last
+	notes   int                 // how often that was written
 }
 
 func newLog() *memoryLog {
 	return &memoryLog{
-		epoch: "a", ended: map[int64]bool{}, held: map[string]chan struct{}{}, expires: time.Now().Add(1000 * time.Hour),
+		epoch: "a", ended: map[int64]bool{}, hidden: map[int64]bool{}, seen: map[int64]time.Time{}, held: map[string]chan struct{}{}, expires: time.Now().Add(1000 * time.Hour),
 	}
 }
 
@@ -233,16 +237,19 @@ func (l *memoryLog) EventsByID(ctx context.Context, ids []int64) (events []chat.
 }
 
 func (l *memoryLog) ChatIDs(ctx context.Context, userID int64) (ids []int64, err error) {
-	err = l.read(ctx, "chats", func() {
-		seen := map[int64]bool{}
-		for _, e := range l.all {
-			if !seen[e.ChatID] && l.all.in(userID, e.ChatID) {
-				ids = append(ids, e.ChatID)
-			}
-			seen[e.ChatID] = true
-		}
-	})
+	err = l.read(ctx, "chats", func() { ids = l.chatsOf(userID) })
 	return ids, err
+}
+
+func (l *memoryLog) chatsOf(userID int64) (ids []int64) {
+	seen := map[int64]bool{}
+	for _, e := range l.all {
+		if !seen[e.ChatID] && l.all.in(userID, e.ChatID) {
+			ids = append(ids, e.ChatID)
+		}
+		seen[e.ChatID] = true
+	}
+	return ids
 }
 
 func (l *memoryLog) SessionExpiry(ctx context.Context, id int64) (expires time.Time, err error) {
@@ -252,6 +259,34 @@ func (l *memoryLog) SessionExpiry(ctx context.Context, id int64) (expires time.T
 		err = &chat.Error{Kind: chat.Unauthenticated, Code: "unauthenticated"}
 	}
 	return expires, err
+}
+
+func (l *memoryLog) Watchable(ctx context.Context, caller chat.Caller, userIDs []int64) (found []chat.Presence, err error) {
+	err = l.read(ctx, "watchable", func() {
+		mine := l.chatsOf(caller.UserID)
+		for _, userID := range userIDs {
+			together := slices.ContainsFunc(l.chatsOf(userID), func(id int64) bool { return slices.Contains(mine, id) })
+			if together && !l.hidden[userID] {
+				found = append(found, chat.Presence{UserID: userID, LastSeenAt: l.seen[userID]})
+			}
+		}
+	})
+	return found, err
+}
+
+func (l *memoryLog) NoteLastSeen(ctx context.Context, at map[int64]time.Time) error {
+	return l.read(ctx, "note", func() {
+		l.notes++
+		maps.Copy(l.seen, at)
+	})
+}
+
+func (l *memoryLog) MayType(ctx context.Context, caller chat.Caller, chatID int64) (err error) {
+	var may bool
+	if err = l.read(ctx, "type", func() { may = l.all.in(caller.UserID, chatID) }); err == nil && !may {
+		err = &chat.Error{Kind: chat.Forbidden, Code: "not_a_participant"}
+	}
+	return err
 }
 
 func newHub(log live.Log) *live.Hub {
@@ -284,6 +319,7 @@ type client struct {
 	*live.Connection
 	hello   live.Hello
 	got     []*live.Event
+	looked  int // how many of them the test has looked at
 	closing *live.Closing
 	err     error
 	made    int64 // how far the log was when it had started; -1 before

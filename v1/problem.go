@@ -53,6 +53,7 @@ func (p *Problem) GetHeaders() http.Header {
 // Faults of a request that no rule is asked about.
 var (
 	errNoSuchPath       = &Problem{Status: http.StatusNotFound, Code: "no_such_path", Detail: "The API has no such path."}
+	errCrossSite        = &Problem{Status: http.StatusForbidden, Code: "cross_site", Detail: "Another site's page sent this request."}
 	errMethodNotAllowed = &Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "This path does not take this method."}
 )
 

@@ -86,9 +86,7 @@ func New(opts Options) (*API, error) {
 
 	crossOrigin := http.NewCrossOriginProtection()
 	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.writeError(w, r, &chat.Error{
-			Kind: chat.Forbidden, Code: "cross_site", Message: "Another site's page sent this request.",
-		})
+		a.writeError(w, r, errCrossSite)
 	}))
 	a.handler = crossOrigin.Handler(http.HandlerFunc(a.route))
 	return a, nil
@@ -135,6 +133,11 @@ func (a *API) route(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/v1/group_chat/messages" && r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		a.writeError(w, r, errMethodNotAllowed)
+		return
+	}
+	// A WebSocket over HTTP/2 or HTTP/3 would begin so.
+	if r.Method == http.MethodConnect && r.URL.Path == "/v1/ws" {
+		a.writeError(w, r, errNoUpgrade)
 		return
 	}
 	for _, mux := range []*http.ServeMux{a.mux, a.ofMessage} {

@@ -20,7 +20,7 @@ type socketInput struct {
 func (a *API) registerWebSocket() {
 	op := a.signedIn(a.operation(http.MethodGet, "/v1/ws", "open-websocket",
 		"Hear of events as they happen, and send commands, over a WebSocket", 400, 403, 426, 429, 501))
-	op.Tags = []string{"events"}
+	op.Tags = []string{"live"}
 	op.Description = "Each frame of text is one JSON object. What clients may send is among the commands of docs/api.md."
 	op.DefaultStatus = http.StatusSwitchingProtocols
 	op.Responses["101"] = &huma.Response{Description: "The connection is a WebSocket."}
@@ -48,17 +48,33 @@ func (a *API) openWebSocket(ctx context.Context, in *socketInput) (*huma.StreamR
 	}}, nil
 }
 
+// Faults of a request for a WebSocket.
+var (
+	errNoUpgrade = &Problem{
+		Status: http.StatusNotImplemented, Code: "no_upgrade",
+		Detail: "A WebSocket begins with HTTP/1.1. Over other versions, GET /v1/events tells the same.",
+	}
+	errUpgradeRequired = &Problem{
+		Status: http.StatusUpgradeRequired, Code: "upgrade_required",
+		Detail: "This path takes requests for a WebSocket of version 13 alone.",
+	}
+	errHandshake = &Problem{
+		Status: http.StatusBadRequest, Code: "bad_handshake",
+		Detail: "A WebSocket begins with a GET request that has a key, and no body.",
+	}
+)
+
 // handshakeProblem is what a request for a WebSocket is refused with.
 func handshakeProblem(err error) error {
 	switch {
 	case errors.Is(err, live.ErrNoUpgrade):
-		return &Problem{Status: http.StatusNotImplemented, Code: "no_upgrade", Detail: "A WebSocket begins with HTTP/1.1. Over other versions, GET /v1/events tells the same."}
+		return errNoUpgrade
 	case errors.Is(err, live.ErrUpgradeRequired):
-		return &Problem{Status: http.StatusUpgradeRequired, Code: "upgrade_required", Detail: "This path takes requests for a WebSocket of version 13 alone."}
+		return errUpgradeRequired
 	case errors.Is(err, live.ErrHandshake):
-		return &Problem{Status: http.StatusBadRequest, Code: "bad_handshake", Detail: "A WebSocket begins with a GET request without a body, and with a key."}
+		return errHandshake
 	case errors.Is(err, live.ErrOrigin):
-		return &chat.Error{Kind: chat.Forbidden, Code: "cross_site", Message: "Another site's page sent this request."}
+		return errCrossSite
 	}
 	return err
 }

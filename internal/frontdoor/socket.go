@@ -3,6 +3,7 @@ package frontdoor
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -57,8 +58,9 @@ func (f SocketFrame) Field(name string) any {
 }
 
 // Handshake sends a request for a WebSocket; header is names and values in turn,
-// and takes the place of what a client would send. An empty value leaves it out.
-func (c *Client) Handshake(path string, header ...string) (*http.Response, *Socket) {
+// and takes the place of what a client would send. An empty value leaves it out. The
+// test fails if the answer is not as documented.
+func (c *Client) Handshake(path string, header ...string) (*Response, *Socket) {
 	c.tb.Helper()
 	site, err := url.Parse(c.base)
 	if err != nil {
@@ -69,6 +71,11 @@ func (c *Client) Handshake(path string, header ...string) (*http.Response, *Sock
 		c.tb.Fatal(err)
 	}
 	c.tb.Cleanup(func() { _ = conn.Close() })
+	if site.Scheme == "https" {
+		config := c.HTTP.Transport.(*http.Transport).TLSClientConfig.Clone()
+		config.ServerName, config.NextProtos = site.Hostname(), []string{"http/1.1"}
+		conn = tls.Client(conn, config)
+	}
 	r, err := http.NewRequestWithContext(c.tb.Context(), http.MethodGet, c.base+path, http.NoBody)
 	if err != nil {
 		c.tb.Fatal(err)
@@ -96,16 +103,26 @@ func (c *Client) Handshake(path string, header ...string) (*http.Response, *Sock
 	if err != nil {
 		c.tb.Fatal(err)
 	}
-	return resp, s
+	defer resp.Body.Close()
+	var text []byte
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		if text, err = io.ReadAll(resp.Body); err != nil {
+			c.tb.Fatal(err)
+		}
+	}
+	if err := checkAnswer(resp, string(text)); err != nil {
+		c.tb.Errorf("not as documented: %v\n%.1000s", err, text)
+	}
+	return &Response{Response: resp, Text: string(text), tb: c.tb}, s
 }
 
 // Socket opens a WebSocket.
 func (c *Client) Socket(path string, header ...string) *Socket {
 	c.tb.Helper()
-	resp, s := c.Handshake(path, header...)
-	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
-		text, _ := io.ReadAll(resp.Body)
-		c.tb.Fatalf("no WebSocket: %d: %s", resp.StatusCode, text)
+	r, s := c.Handshake(path, header...)
+	r.Want(http.StatusSwitchingProtocols)
+	if accept := r.Header.Get("Sec-WebSocket-Accept"); accept != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" { // of RFC 6455, as is the key
+		c.tb.Fatalf("not the answer to the key: %q", accept)
 	}
 	return s
 }

@@ -562,6 +562,8 @@ func TestLiveNodes(t *testing.T) {
 			t.Run("a session ends", p.sessionEnds)
 			t.Run("an account is deactivated", p.accountIsDeactivated)
 			t.Run("a participant is removed", p.participantIsRemoved)
+			t.Run("what happens is heard at once", p.atOnce)
+			t.Run("wake-ups are lost", p.wakeUpsAreLost)
 			t.Run("a cursor of the node that is ahead", p.cursorIsAhead)
 			t.Run("the log is another one", p.otherLog)
 		})
@@ -606,10 +608,13 @@ type liveConnected struct {
 	t *testing.T
 }
 
+// liveConnectedFor is the longest that such a connection lasts.
+const liveConnectedFor = time.Minute
+
 // liveConnect connects somebody to a node, over both transports.
 func liveConnect(t *testing.T, c *frontdoor.Client, base, after string) (both []liveConnected) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), liveConnectedFor)
 	t.Cleanup(cancel)
 	c = nodesElsewhere(t, c, base)
 	for _, connect := range []func(context.Context, string) (*frontdoor.Live, error){c.WebSocket, c.Events} {
@@ -736,17 +741,51 @@ func (p *livePair) participantIsRemoved(t *testing.T) {
 	}
 }
 
-// Without a bus, a node finds out some time later what was written at another. Who
+// Without wake-ups, it would take a second each time, and the connection does not last
+// that long.
+func (p *livePair) atOnce(t *testing.T) {
+	vera := frontdoor.SignUp(t, p.one, "vera")
+	hearing := liveConnect(t, vera, p.two, "")
+	for n := range 2 * liveConnectedFor / time.Second {
+		text := fmt.Sprint("now ", n)
+		p.say(t, vera, p.one, 0, "vera", text)
+		for _, l := range hearing {
+			l.hear(text)
+		}
+	}
+}
+
+// loseBus ends the bus until it is mended, if it is not PostgreSQL.
+func (p *livePair) loseBus(t *testing.T) (mend func()) {
+	t.Helper()
+	if p.bus == nil {
+		return func() {}
+	}
+	p.bus.Kill(t, 0)
+	p.healthy(t, 0)
+	return func() {
+		p.bus.Restart(t, 0)
+		p.healthy(t, 1)
+	}
+}
+
+func (p *livePair) wakeUpsAreLost(t *testing.T) {
+	defer p.loseBus(t)()
+	ulla := frontdoor.SignUp(t, p.one, "ulla")
+	hearing := liveConnect(t, ulla, p.two, "")
+	for n := range 2 {
+		text := fmt.Sprint("unannounced ", n)
+		p.say(t, ulla, p.one, 0, "ulla", text)
+		for _, l := range hearing {
+			l.hear(text)
+		}
+	}
+}
+
+// Without wake-ups, a node finds out some time later what was written at another. Who
 // comes from there has heard of it already, and does not hear it again.
 func (p *livePair) cursorIsAhead(t *testing.T) {
-	if p.bus != nil {
-		p.bus.Kill(t, 0)
-		p.healthy(t, 0)
-		defer func() {
-			p.bus.Restart(t, 0)
-			p.healthy(t, 1)
-		}()
-	}
+	defer p.loseBus(t)()
 	carla := frontdoor.SignUp(t, p.one, "carla")
 	liveConnect(t, carla, p.two, "") // both nodes follow the log
 	at, other := p.one, p.two

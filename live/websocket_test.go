@@ -86,8 +86,6 @@ func (l *shortLog) EventsByID(_ context.Context, ids []int64) (events []chat.Eve
 	return events, nil
 }
 
-func (l *shortLog) ChatIDs(context.Context, int64) ([]int64, error) { return []int64{7}, nil }
-
 func (l *shortLog) Watchable(context.Context, chat.Caller, []int64) ([]chat.Presence, error) {
 	return nil, nil
 }
@@ -95,6 +93,8 @@ func (l *shortLog) Watchable(context.Context, chat.Caller, []int64) ([]chat.Pres
 func (l *shortLog) NoteLastSeen(context.Context, map[int64]time.Time) error { return nil }
 
 func (l *shortLog) MayType(context.Context, chat.Caller, int64) error { return nil }
+
+func (l *shortLog) ChatIDs(context.Context, int64) ([]int64, error) { return []int64{7}, nil }
 
 func (l *shortLog) SessionExpiry(context.Context, int64) (time.Time, error) {
 	if l.joining != nil {

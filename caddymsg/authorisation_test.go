@@ -251,7 +251,12 @@ var authorisation = map[string]access{
 	"admin-delete-group":  {ask: "/v1/admin/group_chat/1", want: systemAdmin},
 	"admin-audit-log":     {ask: "/v1/admin/audit_log", want: systemAdmin},
 
-	"list-events": {ask: "/v1/events", want: signedIn},
+	"list-events":   {ask: "/v1/events", want: signedIn},
+	"list-presence": {ask: "/v1/presence?user_ids=1", want: signedIn},
+	"type-in-chat":  {ask: "/v1/chats/1/typing", want: participants},
+	"type-in-chat: of two people": {
+		ask: "/v1/chats/2/typing", want: answers{who, out, out, out, yes, block, out, who},
+	},
 	// They have come to where it is asked for a WebSocket.
 	"open-websocket": {ask: "/v1/ws", want: answers{who, plain, plain, plain, plain, plain, plain, who}},
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/caddymsg/messaging/bus"
@@ -102,6 +101,7 @@ func (b *backend) openBus(ctx context.Context, opts backendOptions, s *store.Sto
 		}
 	}
 	b.bus.Store(&openedBus{next, opts.bus})
+	b.hub.Reach(next)
 	if before != nil {
 		before.Close()
 	}
@@ -109,12 +109,7 @@ func (b *backend) openBus(ctx context.Context, opts backendOptions, s *store.Sto
 }
 
 // received is told what other nodes tell.
-func (b *backend) received(m bus.Message) {
-	if m.Kind == bus.Log {
-		id, _ := strconv.ParseInt(string(m.Data), 10, 64) // without an id, it is time to look
-		b.hub.Committed(id)
-	}
-}
+func (b *backend) received(m bus.Message) { b.hub.Receive(m.Kind, m.Data) }
 
 // busHealthy is 1 if the way to the other nodes is open.
 func (b *backend) busHealthy() int {

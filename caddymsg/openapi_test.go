@@ -106,6 +106,7 @@ var allRoutes = map[string][]string{
 	"/v1/chats/{chat_id}/delivered":                      {"post"},
 	"/v1/chats/{chat_id}/messages":                       {"get", "post"},
 	"/v1/chats/{chat_id}/read":                           {"post"},
+	"/v1/chats/{chat_id}/typing":                         {"post"},
 	"/v1/events":                                         {"get"},
 	"/v1/group_chat":                                     {"get", "post"},
 	"/v1/group_chat/messages":                            {"get"},
@@ -131,6 +132,7 @@ var allRoutes = map[string][]string{
 	"/v1/messages/{message_id}/reactions/{emoji}":        {"delete", "put"},
 	"/v1/messages/{message_id}/readers":                  {"get"},
 	"/v1/messages/{message_id}/thread":                   {"get"},
+	"/v1/presence":                                       {"get"},
 	"/v1/search":                                         {"get"},
 	"/v1/users":                                          {"get"},
 	"/v1/users/{user}":                                   {"get"},
@@ -355,6 +357,8 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		search       = "GET /v1/search"
 		socket       = "GET /v1/ws"
 		events       = "GET /v1/events"
+		presence     = "GET /v1/presence"
+		typing       = "POST /v1/chats/{chat_id}/typing"
 		poll         = "GET /v1/messages/{message_id}/poll"
 		vote         = "PUT /v1/messages/{message_id}/poll/votes"
 		votes        = "GET /v1/messages/{message_id}/poll/votes"
@@ -530,6 +534,15 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{events, alice, nil, "?after=x", "", "", 200},
 		{events, alice, nil, "?wait=61", "", "", 400},
 		{events, nobody, nil, "", "", "", 401},
+		{presence, alice, nil, "?user_ids=1,2,3,4,5", "", "", 200},
+		{presence, alice, nil, "?user_ids=x", "", "", 400},
+		{presence, alice, nil, "", "", "", 400},
+		{presence, nobody, nil, "?user_ids=1", "", "", 401},
+		{typing, alice, []any{group}, "", "", "", 200},
+		{typing, nobody, []any{group}, "", "", "", 401},
+		{typing, alice, []any{others}, "", "", "", 403},
+		{typing, alice, []any{group}, "", "", foreign, 403},
+		{typing, alice, []any{"x"}, "", "", "", 404},
 		{socket, alice, nil, "", "", "", 426},
 		{socket, nobody, nil, "", "", "", 401},
 		{search, alice, nil, "?q=hi", "", "", 200},

@@ -448,12 +448,13 @@ func (p *presence) withdraw(c *Connection, userIDs []int64, found []chat.Presenc
 		}
 		p.unwatch(c, userID)
 		if online {
-			c.push(newPresenceEvent(State{UserID: userID}))
+			c.push(NewPresence(State{UserID: userID}))
 		}
 	}
 }
 
-func newPresenceEvent(s State) *Event {
+// NewPresence is the event that tells of a state.
+func NewPresence(s State) *Event {
 	return &Event{Event: chat.Event{Type: Presence, UserID: s.UserID, At: time.Now()}, State: &s}
 }
 
@@ -475,7 +476,7 @@ func (p *presence) tell(userID int64, last time.Time) {
 		return
 	}
 	s := p.stateOf(userID, last)
-	e := newPresenceEvent(s)
+	e := NewPresence(s)
 	for c := range p.watchers[userID] {
 		if c.watches[userID] != s.Online {
 			c.watches[userID] = s.Online

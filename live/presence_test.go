@@ -3,6 +3,7 @@ package live_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,19 +17,41 @@ import (
 
 // fakeBus carries what one hub publishes to others, at once.
 type fakeBus struct {
+	mu    sync.Mutex
 	to    []*live.Hub
 	lost  bool // whatever is published
 	kinds map[string]int
 }
 
 func (b *fakeBus) Publish(kind string, data []byte) {
+	b.mu.Lock()
 	b.kinds[kind]++
+	to := b.to
 	if b.lost {
-		return
+		to = nil
 	}
-	for _, hub := range b.to {
+	b.mu.Unlock()
+	for _, hub := range to {
 		hub.Receive(kind, data)
 	}
+}
+
+func (b *fakeBus) lose(lost bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lost = lost
+}
+
+func (b *fakeBus) connect(hub *live.Hub) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.to = append(b.to, hub)
+}
+
+func (b *fakeBus) published(kind string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.kinds[kind]
 }
 
 func (b *fakeBus) Carries(string) bool { return true }
@@ -54,14 +77,11 @@ func twoNodes(t *testing.T, test func(t *testing.T, log *memoryLog, hubs [2]*liv
 // told are the presence events that a client has got since the last time, as
 // "1 online", "1 offline" or "1 seen", if it is told when that was.
 func (c *client) told() (all []string) {
-	synctest.Wait()
-	for _, e := range c.got[c.looked:] {
-		if e.Type != live.Presence {
-			continue
+	for _, e := range c.news() {
+		if e.Type == live.Presence {
+			all = append(all, stateText(*e.State))
 		}
-		all = append(all, stateText(*e.State))
 	}
-	c.looked = len(c.got)
 	return all
 }
 
@@ -75,7 +95,11 @@ func stateText(s live.State) string {
 	return fmt.Sprintf("%d seen", s.UserID)
 }
 
-func lastSeen(c *client) time.Time { return c.got[len(c.got)-1].State.LastSeenAt }
+func lastSeen(c *client) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.got[len(c.got)-1].State.LastSeenAt
+}
 
 func watch(t testing.TB, c *client, userIDs ...int64) (all []string) {
 	t.Helper()
@@ -282,12 +306,12 @@ func TestPresenceOfOtherNodes(t *testing.T) {
 		require.Equal(t, []string{"1 online"}, c.told())
 		time.Sleep(10 * time.Minute)
 		require.Empty(t, c.told(), "they stay, as long as their node says so")
-		ways[1].lost = true
+		ways[1].lose(true)
 		time.Sleep(44 * time.Second)
 		require.Empty(t, c.told())
 		time.Sleep(time.Minute)
 		require.Equal(t, []string{"1 seen"}, c.told(), "a node that is silent has nobody")
-		ways[1].lost = false
+		ways[1].lose(false)
 		time.Sleep(30 * time.Second)
 		require.Equal(t, []string{"1 online"}, c.told())
 
@@ -310,19 +334,19 @@ func TestPresenceOnANewNode(t *testing.T) {
 		synctest.Wait()
 		third := newHub(log)
 		way := &fakeBus{to: hubs[:], kinds: map[string]int{}}
-		ways[0].to = append(ways[0].to, third)
-		ways[1].to = append(ways[1].to, third)
+		ways[0].connect(third)
+		ways[1].connect(third)
 		third.Reach(way)
 		stop := run(third)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		require.Equal(t, 2500, third.Attended()[1])
-		before := ways[0].kinds[live.Presence]
+		before := ways[0].published(live.Presence)
 		for range 100 {
 			third.Reach(way) // it asks again and again
 		}
 		synctest.Wait()
-		require.Less(t, ways[0].kinds[live.Presence]-before, 10)
+		require.Less(t, ways[0].published(live.Presence)-before, 10)
 		for _, c := range all {
 			c.leave()
 		}
@@ -398,13 +422,11 @@ func FuzzReceive(f *testing.F) {
 }
 
 func typed(c *client) (all []string) {
-	synctest.Wait()
-	for _, e := range c.got[c.looked:] {
+	for _, e := range c.news() {
 		if e.Type == live.Typing {
 			all = append(all, fmt.Sprintf("%d in %d", e.UserID, e.ChatID))
 		}
 	}
-	c.looked = len(c.got)
 	return all
 }
 
@@ -422,7 +444,7 @@ func TestTyping(t *testing.T) {
 		require.Equal(t, []string{"1 in 1"}, typed(three), "on another node")
 		require.Empty(t, typed(one), "not oneself")
 		require.Empty(t, typed(four), "not those who are not in the chat")
-		require.Equal(t, 1, ways[0].kinds[live.Typing])
+		require.Equal(t, 1, ways[0].published(live.Typing))
 
 		require.NoError(t, hubs[0].Type(t.Context(), caller, 2))
 		require.Equal(t, []string{"1 in 2"}, typed(three), "in another chat, it is something else")

@@ -81,6 +81,14 @@ func (l *shortLog) EventsByID(_ context.Context, ids []int64) (events []chat.Eve
 	return events, nil
 }
 
+func (l *shortLog) Watchable(context.Context, chat.Caller, []int64) ([]chat.Presence, error) {
+	return nil, nil
+}
+
+func (l *shortLog) NoteLastSeen(context.Context, map[int64]time.Time) error { return nil }
+
+func (l *shortLog) MayType(context.Context, chat.Caller, int64) error { return nil }
+
 func (l *shortLog) ChatIDs(context.Context, int64) ([]int64, error) { return []int64{7}, nil }
 
 func (l *shortLog) SessionExpiry(context.Context, int64) (time.Time, error) {
@@ -505,7 +513,7 @@ func TestWebSocketCloseIsBounded(t *testing.T) {
 func TestWebSocketIsClosedWhileItIsToldWhatItMissed(t *testing.T) {
 	for name, answer := range map[string]error{"": nil, "and the database fails": errors.New("away")} {
 		t.Run(name, func(t *testing.T) {
-			inOffice(t, func(t *testing.T, o *office) {
+			inOffice(t, func(_ *testing.T, o *office) {
 				held := make(chan struct{})
 				o.log.starting = func() error {
 					<-held

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -318,6 +319,7 @@ type client struct {
 
 	*live.Connection
 	hello   live.Hello
+	mu      sync.Mutex
 	got     []*live.Event
 	looked  int // how many of them the test has looked at
 	closing *live.Closing
@@ -358,7 +360,7 @@ func (c *client) serve(ctx context.Context, hub *live.Hub, log *memoryLog) {
 		c.hello = h
 		return nil
 	}, func(events []*live.Event) error {
-		c.got = append(c.got, events...)
+		c.add(events)
 		return ctx.Err()
 	})
 	if c.err != nil {
@@ -382,7 +384,7 @@ func (c *client) serve(ctx context.Context, hub *live.Hub, log *memoryLog) {
 				}
 			}
 			events, closing := c.Take()
-			c.got = append(c.got, events...)
+			c.add(events)
 			if closing != nil {
 				c.closing = closing
 				return
@@ -392,6 +394,21 @@ func (c *client) serve(ctx context.Context, hub *live.Hub, log *memoryLog) {
 			}
 		}
 	}
+}
+
+func (c *client) add(events []*live.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.got = append(c.got, events...)
+}
+
+// news are the events that the test has not looked at yet.
+func (c *client) news() (events []*live.Event) {
+	synctest.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	events, c.looked = c.got[c.looked:], len(c.got)
+	return events
 }
 
 // take has a slow client take once.

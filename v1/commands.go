@@ -18,14 +18,17 @@ import (
 
 // commands are what a client may ask for over a WebSocket.
 var commands = map[string]command{
-	"message.send":    does(sendCommand),
-	"message.edit":    does(editCommand),
-	"message.delete":  does(deleteCommand),
-	"reaction.add":    does(reactCommand),
-	"reaction.remove": does(unreactCommand),
-	"chat.read":       does(readCommand),
-	"chat.delivered":  does(deliveredCommand),
-	"ping":            does(pingCommand),
+	"message.send":         does(sendCommand),
+	"message.edit":         does(editCommand),
+	"message.delete":       does(deleteCommand),
+	"reaction.add":         does(reactCommand),
+	"reaction.remove":      does(unreactCommand),
+	"chat.read":            does(readCommand),
+	"chat.delivered":       does(deliveredCommand),
+	"ping":                 does(pingCommand),
+	"typing":               does(typingCommand),
+	"presence.subscribe":   does(watchCommand),
+	"presence.unsubscribe": does(unwatchCommand),
 }
 
 // command is a kind of them.

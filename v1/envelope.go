@@ -147,6 +147,9 @@ func (wire) Encode(e *live.Event) []byte {
 	if e.Type == live.Heartbeat {
 		return encodeFrame(frame{ID: e.Cursor, Type: e.Type, At: timestamp(e.At)})
 	}
+	if e.Type == live.Presence || e.Type == live.Typing {
+		return encodeUnlogged(e)
+	}
 	t, known := eventTypes[e.Type]
 	if !known {
 		return nil

@@ -28,10 +28,11 @@ const (
 )
 
 type eventsInput struct {
-	Accept      string `header:"Accept" example:"application/json" doc:"text/event-stream asks for a stream that does not end. For everything else there is one answer, in JSON."`
-	LastEventID string `header:"Last-Event-ID" example:"8c01f2a9be47.1" doc:"The same as after, over which it wins: browsers send it when they come back."`
-	After       string `query:"after" example:"8c01f2a9be47.1" doc:"A cursor: what happened behind it is told first. Without one, what happens from now on."`
-	Wait        int    `query:"wait" minimum:"0" maximum:"60" default:"25" example:"25" doc:"How many seconds an answer in JSON may take, if nothing has happened."`
+	Accept      string  `header:"Accept" example:"application/json" doc:"text/event-stream asks for a stream that does not end. For everything else there is one answer, in JSON."`
+	LastEventID string  `header:"Last-Event-ID" example:"8c01f2a9be47.1" doc:"The same as after, over which it wins: browsers send it when they come back."`
+	After       string  `query:"after" example:"8c01f2a9be47.1" doc:"A cursor: what happened behind it is told first. Without one, what happens from now on."`
+	Presence    []int64 `query:"presence" maxItems:"200" example:"[1,2]" doc:"The ids of up to 200 users, with commas: in a stream, it is told whether they are there, and when that changes."`
+	Wait        int     `query:"wait" minimum:"0" maximum:"60" default:"25" example:"25" doc:"How many seconds an answer in JSON may take, if nothing has happened."`
 }
 
 func (in eventsInput) cursor() string {
@@ -145,6 +146,12 @@ func (a *API) streamEvents(w http.ResponseWriter, r *http.Request, in *eventsInp
 		}
 		return s.flush()
 	}, s.send)
+	if err == nil && len(in.Presence) > 0 {
+		var states []live.State
+		if states, err = c.Watch(ctx, in.Presence); err == nil {
+			err = s.send(newUnlogged(states))
+		}
+	}
 	switch {
 	case err != nil && !s.begun:
 		return err
@@ -284,6 +291,9 @@ func (a *API) pollEvents(w http.ResponseWriter, r *http.Request, in *eventsInput
 	answer := Events{Events: []envelope{}}
 	add := func(events []*live.Event) error {
 		for _, e := range events {
+			if e.ID == 0 {
+				continue // it is not of the log, and has no place in it
+			}
 			if len(answer.Events) == maxEvents {
 				return errEnough
 			}

@@ -80,6 +80,7 @@ func New(opts Options) (*API, error) {
 	a.registerPolls()
 	a.registerWebSocket()
 	a.registerEvents()
+	a.registerPresence()
 	if err := a.registerDocs(); err != nil {
 		return nil, err
 	}

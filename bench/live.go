@@ -171,6 +171,9 @@ func listen(ctx context.Context, address, path string, cookies []string) (*audie
 		opening.Go(func() {
 			defer func() { <-slots }()
 			conn, r, err := upgrade(ctx, address, path, cookie)
+			if err == nil && path == "/v1/ws" {
+				_, err = readFrame(r) // from its hello on, it hears of everything
+			}
 			if err != nil {
 				a.fail(err)
 				return

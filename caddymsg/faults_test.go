@@ -521,6 +521,7 @@ type faultsProxy struct {
 	links    map[*faultsLink]struct{}
 	refusing bool
 	hanging  chan struct{} // closed when it goes on; nil if it does not hang
+	held     int           // of what has come while it hangs
 	trap     *faultsTrap
 	swallow  int // so many new connections, when the server has let them in
 }
@@ -618,6 +619,9 @@ func (p *faultsProxy) pump(l *faultsLink, to, from *net.TCPConn) {
 		n, err := from.Read(buf)
 		p.mu.Lock()
 		hanging := p.hanging
+		if hanging != nil {
+			p.held++
+		}
 		p.mu.Unlock()
 		if hanging != nil {
 			select {
@@ -723,11 +727,19 @@ func (p *faultsProxy) hang() (release func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	hanging := make(chan struct{})
-	p.hanging = hanging
+	p.hanging, p.held = hanging, 0
 	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.hanging = nil
 		close(hanging)
 	}
+}
+
+// holds tells whether something from so many connections waits for hang to be
+// released.
+func (p *faultsProxy) holds(connections int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held >= connections
 }

@@ -156,6 +156,9 @@ func TestLiveThroughReloads(t *testing.T) {
 		owner := frontdoor.SignUp(t, s.URL, "owner")
 		group := newGroup(owner)
 		listeners := liveListeners(t, s, owner, group, people, each)
+		for _, l := range listeners[each:] {
+			l.client.Unchecked = "they hear what the first one hears"
+		}
 		goroutines := lifeGoroutines(t, s)
 		require.NoError(t, liveAll(listeners, func(l *liveListener) error { return l.connect(ctx) }))
 
@@ -239,14 +242,14 @@ func liveStop(t *testing.T, s *frontdoor.Server, somebody *frontdoor.Client, lis
 	defer cancel()
 	var (
 		mu       sync.Mutex
-		closings []*frontdoor.Ended // in the order in which they came
+		closings []*frontdoor.EndedError // in the order in which they came
 		began    = make(chan struct{})
 	)
 	all := make(chan error, 1)
 	go func() {
 		all <- liveAll(listeners, func(l *liveListener) error {
 			err := l.listen("")
-			ended := new(frontdoor.Ended)
+			ended := new(frontdoor.EndedError)
 			if !errors.As(err, &ended) {
 				return err
 			}
@@ -269,7 +272,7 @@ func liveStop(t *testing.T, s *frontdoor.Server, somebody *frontdoor.Client, lis
 	somebody.Get("/v1/chats").Want(http.StatusOK)
 	for _, connect := range []func(context.Context, string) (*frontdoor.Live, error){somebody.WebSocket, somebody.Events} {
 		_, err := connect(ctx, "")
-		refused := new(frontdoor.Refused)
+		refused := new(frontdoor.RefusedError)
 		require.ErrorAs(t, err, &refused)
 		require.Equal(t, "restarting", refused.Want(http.StatusServiceUnavailable).Field("code"))
 	}
@@ -311,7 +314,19 @@ func TestLiveThroughCrashes(t *testing.T) {
 		listeners := liveListeners(t, s, owner, group, people, each)
 		var base atomic.Pointer[string]
 		base.Store(&s.URL)
-		again := func(c *frontdoor.Client) *frontdoor.Client { return lifeAgain(t, c, *base.Load()) }
+		// again is for one goroutine: somebody's client of the server that there is.
+		again := func(somebody *frontdoor.Client) func() *frontdoor.Client {
+			var (
+				at *string
+				c  *frontdoor.Client
+			)
+			return func() *frontdoor.Client {
+				if now := base.Load(); now != at {
+					at, c = now, lifeAgain(t, somebody, *now)
+				}
+				return c
+			}
+		}
 
 		var connected sync.WaitGroup
 		connected.Add(len(listeners))
@@ -319,8 +334,8 @@ func TestLiveThroughCrashes(t *testing.T) {
 		go func() {
 			listened <- liveAll(listeners, func(l *liveListener) error {
 				first := sync.OnceFunc(connected.Done)
-				for person := l.client; ; {
-					l.client = again(person)
+				for client := again(l.client); ; {
+					l.client = client()
 					err := l.connect(ctx)
 					if err == nil {
 						first() // from here on, it must hear all
@@ -329,10 +344,9 @@ func TestLiveThroughCrashes(t *testing.T) {
 						}
 						l.conn.Close()
 					}
-					if refused := (*frontdoor.Refused)(nil); ctx.Err() != nil || errors.As(err, &refused) {
+					if refused := (*frontdoor.RefusedError)(nil); ctx.Err() != nil || errors.As(err, &refused) {
 						return err
 					}
-					l.client.HTTP.CloseIdleConnections()
 					time.Sleep(time.Millisecond) // until there is a server again
 				}
 			})
@@ -347,10 +361,11 @@ func TestLiveThroughCrashes(t *testing.T) {
 			failure atomic.Pointer[string]
 		)
 		for i := range senders {
+			client := again(owner)
 			sending.Go(func() {
 				for n := 0; !done.Load(); n++ {
 					text := fmt.Sprintf("%d from %d", n, i)
-					if err := liveSend(ctx, func() *frontdoor.Client { return again(owner) }, group, text); err != nil {
+					if err := liveSend(ctx, client, group, text); err != nil {
 						failure.Store(new(err.Error()))
 						cancel()
 						return
@@ -391,7 +406,7 @@ func TestLiveThroughCrashes(t *testing.T) {
 		if why := failure.Load(); why != nil {
 			t.Fatal(*why)
 		}
-		require.NoError(t, liveSend(ctx, func() *frontdoor.Client { return again(owner) }, group, "the end"))
+		require.NoError(t, liveSend(ctx, again(owner), group, "the end"))
 		require.NoError(t, <-listened)
 
 		want := append(slices.Concat(sent[:]...), "the end")
@@ -424,7 +439,7 @@ func TestLiveDatabaseGone(t *testing.T) {
 		owner, _, listeners := liveOpen(t, s)
 		lifeReload(t, s, lifeSite("{$PORT}", "database {env.NEXT}", "bcrypt_cost 4"), owner)
 		require.NoError(t, liveAll(listeners, func(l *liveListener) error {
-			ended := new(frontdoor.Ended)
+			ended := new(frontdoor.EndedError)
 			if err := l.listen(""); !errors.As(err, &ended) || ended.Code != "restarting" || ended.RetryMS == nil {
 				return fmt.Errorf("it has ended with %w", err)
 			}
@@ -516,7 +531,7 @@ func TestLiveTooMany(t *testing.T) {
 	refuse := func(c *frontdoor.Client) {
 		t.Helper()
 		for _, stream := range []bool{false, true} {
-			refused := new(frontdoor.Refused)
+			refused := new(frontdoor.RefusedError)
 			require.ErrorAs(t, (&liveListener{client: c, stream: stream}).connect(t.Context()), &refused)
 			require.Equal(t, "too_many_connections", refused.Want(http.StatusTooManyRequests).Field("code"))
 			require.NotEmpty(t, refused.Header.Get("Retry-After"))
@@ -571,7 +586,7 @@ func TestLiveMetrics(t *testing.T) {
 
 		listeners[0].client.Post("/v1/auth/logout", "").Want(http.StatusOK)
 		for _, l := range listeners[:4] { // of one session
-			ended := new(frontdoor.Ended)
+			ended := new(frontdoor.EndedError)
 			require.ErrorAs(t, l.listen(""), &ended)
 			require.Equal(t, "session_ended", ended.Code)
 			require.Nil(t, ended.RetryMS)

@@ -1,6 +1,7 @@
 package caddymsg_test
 
 import (
+	"bufio"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,17 +36,52 @@ func TestREADMETour(t *testing.T) {
 		folder := t.TempDir()
 		for _, step := range steps {
 			var printed []string
+			heard := func() {} // what a command in the background prints then
 			for command := range strings.Lines(step[1]) {
-				cmd := exec.CommandContext(t.Context(), bash, "-c", strings.ReplaceAll(command, "localhost:12000", address))
+				command, background := strings.CutSuffix(strings.TrimSpace(command), " &")
+				cmd := exec.CommandContext(t.Context(), bash, "-c", "exec "+strings.ReplaceAll(command, "localhost:12000", address))
 				cmd.Dir = folder
 				cmd.Env = append(os.Environ(), "no_proxy=*")
+				if background {
+					event := listenInBackground(t, cmd)
+					printed = append(printed, event()+"\n")
+					heard = func() { printed = append(printed, event()) }
+					continue
+				}
 				out, err := cmd.Output()
 				require.NoError(t, err, command)
 				printed = append(printed, strings.TrimSuffix(strings.ReplaceAll(string(out), "\r", ""), "\n"))
 			}
+			heard()
 			require.Regexp(t, examplePattern(step[2]), strings.Join(printed, "\n"), step[1])
 		}
 	})
+}
+
+// listenInBackground starts a command that prints server-sent events, and returns what
+// waits for the next one.
+func listenInBackground(t *testing.T, cmd *exec.Cmd) (event func() string) {
+	t.Helper()
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()
+	})
+	lines := bufio.NewScanner(out)
+	return func() string {
+		t.Helper()
+		var event []string
+		for lines.Scan() {
+			if lines.Text() == "" {
+				return strings.Join(event, "\n")
+			}
+			event = append(event, lines.Text())
+		}
+		require.Fail(t, "the command has ended")
+		return ""
+	}
 }
 
 // varying is what an example leaves out, and what no two runs have in common:

@@ -513,7 +513,7 @@ func TestWebSocketCloseIsBounded(t *testing.T) {
 func TestWebSocketIsClosedWhileItIsToldWhatItMissed(t *testing.T) {
 	for name, answer := range map[string]error{"": nil, "and the database fails": errors.New("away")} {
 		t.Run(name, func(t *testing.T) {
-			inOffice(t, func(t *testing.T, o *office) {
+			inOffice(t, func(_ *testing.T, o *office) {
 				held := make(chan struct{})
 				o.log.starting = func() error {
 					<-held

@@ -50,7 +50,7 @@ type Events struct {
 func (a *API) registerEvents() {
 	op := a.signedIn(a.operation(http.MethodGet, "/v1/events", "list-events",
 		"Hear of what happens: as a stream of server-sent events, or by asking again and again", 400, 429))
-	op.Tags = []string{"events"}
+	op.Tags = []string{"live"}
 	op.Description = "In a stream, `id` is the cursor, `event` the type, and `data` the envelope, as in the answer in JSON. " +
 		"It begins with `hello`, has a `heartbeat` every 25 seconds, `resync` if the cursor was of no use, and ends with `goodbye`. " +
 		"An answer in JSON has up to 500 events, and comes as soon as there is one; without a cursor at once. " +

@@ -1,0 +1,40 @@
+package v1_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/live"
+	v1 "github.com/caddymsg/messaging/v1"
+)
+
+// A defect in a command is told to the log, and to nobody else.
+func TestCommandThatPanics(t *testing.T) {
+	s := newServer(t)
+	var log bytes.Buffer
+	hub := live.NewHub(live.Observer{})
+	hub.Use(s.rules, slog.New(slog.DiscardHandler))
+	c, err := hub.Join(t.Context(), live.Joining{Caller: chat.Caller{UserID: 1, SessionID: 1}, Notify: func() {}}, live.Limits{})
+	require.NoError(t, err)
+	defer c.Leave()
+	// The next configuration has no rules.
+	hub.Use((*chat.Service)(nil), slog.New(slog.NewTextHandler(&log, nil)))
+
+	answer, ok := v1.RunCommand(t.Context(), hub, c, []byte(`{"id":"c","type":"chat.read","data":{"chat_id":1}}`))
+	require.True(t, ok, "it is not the client's fault")
+	var told struct {
+		Type, Ref string
+		Data      v1.Problem
+	}
+	require.NoError(t, json.Unmarshal(answer, &told))
+	require.Equal(t, "error", told.Type)
+	require.Equal(t, "c", told.Ref)
+	require.Equal(t, "internal", told.Data.Code)
+	require.NotContains(t, string(answer), "panic")
+	require.Contains(t, log.String(), "panic")
+}

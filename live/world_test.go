@@ -103,6 +103,7 @@ type memoryLog struct {
 	expires time.Time
 	down    bool
 	reads   int
+	refuses string // this kind of reading
 	held    map[string]chan struct{}
 	hidden  map[int64]bool      // users
 	seen    map[int64]time.Time // when users were there last
@@ -149,7 +150,7 @@ func (l *memoryLog) feed() chat.Feed {
 func (l *memoryLog) read(ctx context.Context, kind string, look func()) error {
 	l.mu.Lock()
 	l.reads++
-	down := l.down
+	down := l.down || l.refuses == kind
 	if !down {
 		look()
 	}

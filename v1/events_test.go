@@ -330,3 +330,16 @@ func TestPollEventsEnds(t *testing.T) {
 		require.Equal(t, "restarting", chat.AsError(err).Code)
 	})
 }
+
+// Who is typing is not in the log: it is no answer to a long-poll, and does not move
+// its cursor.
+func TestPollWhileSomebodyTypes(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *hubTest) {
+		time.AfterFunc(time.Second, func() { h.hub.Receive(live.Typing, []byte(`{"chat_id":1,"user_id":7}`)) })
+		start := time.Now()
+		w, err := h.poll(t.Context(), eventsInput{After: "e.0", Wait: 5})
+		require.NoError(t, err)
+		require.JSONEq(t, `{"events":[],"cursor":"e.0"}`, w.Body.String())
+		require.Equal(t, 5*time.Second, time.Since(start))
+	})
+}

@@ -415,7 +415,7 @@ func (w *liveNodes) listen(l *liveNodesListener, connected func()) error {
 	defer connected()
 	for !l.over {
 		err := w.hear(l, connected)
-		ended, refused := (*frontdoor.Ended)(nil), (*frontdoor.Refused)(nil)
+		ended, refused := (*frontdoor.EndedError)(nil), (*frontdoor.RefusedError)(nil)
 		switch {
 		case w.ctx.Err() != nil:
 			return context.Cause(w.ctx)
@@ -667,14 +667,14 @@ func liveTexts(t *testing.T, frames []frontdoor.Frame) (texts []string) {
 }
 
 // wantEnd waits for the end of the connection.
-func (l liveConnected) wantEnd(code string, status int) *frontdoor.Ended {
+func (l liveConnected) wantEnd(code string, status int) *frontdoor.EndedError {
 	l.t.Helper()
 	for {
 		_, err := l.Next()
 		if err == nil {
 			continue
 		}
-		ended := new(frontdoor.Ended)
+		ended := new(frontdoor.EndedError)
 		require.ErrorAs(l.t, err, &ended)
 		require.Equal(l.t, code, ended.Code)
 		require.Contains(l.t, []int{0, status}, ended.Status) // 0: not of a WebSocket

@@ -436,7 +436,7 @@ func (l *listener) ended(code string) {
 		if err == nil {
 			continue
 		}
-		end := new(frontdoor.Ended)
+		end := new(frontdoor.EndedError)
 		require.ErrorAs(l.t, err, &end)
 		require.Equal(l.t, code, end.Code)
 		require.Equal(l.t, code == "session_ended", end.RetryMS == nil)
@@ -459,7 +459,7 @@ func eventsOfSessions(t *testing.T, s *frontdoor.Server) {
 	here.ended("session_ended")
 	ann.HTTP.Jar = old // the cookie is worth nothing any more
 	_, err = ann.Events(t.Context(), here.Cursor)
-	refused := new(frontdoor.Refused)
+	refused := new(frontdoor.RefusedError)
 	require.ErrorAs(t, err, &refused)
 	refused.Want(401)
 

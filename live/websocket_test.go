@@ -91,14 +91,6 @@ func (l *shortLog) MayType(context.Context, chat.Caller, int64) error { return n
 
 func (l *shortLog) ChatIDs(context.Context, int64) ([]int64, error) { return []int64{7}, nil }
 
-func (l *shortLog) Watchable(context.Context, chat.Caller, []int64) ([]chat.Presence, error) {
-	return nil, nil
-}
-
-func (l *shortLog) NoteLastSeen(context.Context, map[int64]time.Time) error { return nil }
-
-func (l *shortLog) MayType(context.Context, chat.Caller, int64) error { return nil }
-
 func (l *shortLog) SessionExpiry(context.Context, int64) (time.Time, error) {
 	if l.joining != nil {
 		return time.Now().Add(1000 * time.Hour), l.joining()

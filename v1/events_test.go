@@ -120,14 +120,6 @@ func (l *someLog) MayType(context.Context, chat.Caller, int64) error { return ni
 
 func (l *someLog) ChatIDs(context.Context, int64) ([]int64, error) { return []int64{1}, nil }
 
-func (l *someLog) Watchable(context.Context, chat.Caller, []int64) ([]chat.Presence, error) {
-	return nil, nil
-}
-
-func (l *someLog) NoteLastSeen(context.Context, map[int64]time.Time) error { return nil }
-
-func (l *someLog) MayType(context.Context, chat.Caller, int64) error { return nil }
-
 func (l *someLog) SessionExpiry(context.Context, int64) (time.Time, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

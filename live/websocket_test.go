@@ -96,11 +96,11 @@ func (l *shortLog) MayType(context.Context, chat.Caller, int64) error { return n
 
 func (l *shortLog) ChatIDs(context.Context, int64) ([]int64, error) { return []int64{7}, nil }
 
-func (l *shortLog) SessionExpiry(context.Context, int64) (time.Time, error) {
+func (l *shortLog) Session(context.Context, int64) (chat.Caller, time.Time, error) {
 	if l.joining != nil {
-		return time.Now().Add(1000 * time.Hour), l.joining()
+		return chat.Caller{}, time.Now().Add(1000 * time.Hour), l.joining()
 	}
-	return time.Now().Add(1000 * time.Hour), nil
+	return chat.Caller{}, time.Now().Add(1000 * time.Hour), nil
 }
 
 // plain is a protocol: it writes where in the log an event is, and echoes commands.
@@ -147,8 +147,8 @@ func inOffice(t *testing.T, test func(*testing.T, *office)) {
 			o.mu.Lock()
 			defer o.mu.Unlock()
 			o.closed = append(o.closed, r)
-		}})
-		o.hub.Use(o.log, slog.New(slog.NewTextHandler(&o.logged, nil)))
+		}}, slog.New(slog.NewTextHandler(&o.logged, nil)))
+		o.hub.Use(o.log)
 		o.command = func(command string) (string, bool) { return "echo " + command, true }
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})

@@ -532,6 +532,10 @@ https://127.0.0.1:{$PORT2} {
 	transport := ben.HTTP.Transport.(*http.Transport)
 	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // a certificate of its own
 	transport.ForceAttemptHTTP2 = true
+	lifeEventually(t, "the certificate is there", func() bool {
+		_, err := ben.Try(t.Context(), http.MethodGet, "/v1/openapi.json", "")
+		return err == nil
+	})
 	ben.Post("/v1/auth/register", `{"username":"ben","password":"password"}`).Want(200)
 	r := ben.Post("/v1/auth/login", `{"username":"ben","password":"password"}`).Want(200)
 	require.Equal(t, 2, r.ProtoMajor)

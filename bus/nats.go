@@ -49,6 +49,8 @@ const (
 	// natsInbox is how many messages wait to be received. What comes on top of them
 	// is dropped.
 	natsInbox = 1024
+	// natsFarewell is how long the end may wait for what is still to be sent.
+	natsFarewell = 500 * time.Millisecond
 )
 
 // Validate finds out, without a look at the servers, what can't be meant. Its
@@ -159,7 +161,8 @@ func readFile(name string) ([]byte, error) {
 // and give up where it is refused.
 type natsBus struct {
 	*line
-	opts NATSOptions
+	opts     NATSOptions
+	farewell chan chan struct{} // to be closed when all that waits has been sent
 }
 
 // OpenNATS makes a bus of a cluster of NATS. It does not wait for a server, and goes
@@ -169,13 +172,33 @@ func OpenNATS(opts NATSOptions, receive func(Message)) (Bus, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	b := &natsBus{newLine(receive, opts.Log), opts}
+	b := &natsBus{newLine(receive, opts.Log), opts, make(chan chan struct{})}
 	b.start(func(ctx context.Context) { b.keepOpen(ctx, b.connect) })
 	return b, nil
 }
 
 // Carries tells that all kinds of message get there.
 func (b *natsBus) Carries(string) bool { return true }
+
+// Close sends what waits, if the line is open, and ends it: a node says that it leaves.
+func (b *natsBus) Close() {
+	defer b.line.Close()
+	if !b.Healthy() {
+		return
+	}
+	timer := time.NewTimer(natsFarewell)
+	defer timer.Stop()
+	sent := make(chan struct{})
+	select {
+	case b.farewell <- sent:
+	case <-timer.C:
+		return // it has been lost meanwhile
+	}
+	select {
+	case <-sent:
+	case <-timer.C:
+	}
+}
 
 // connect makes a connection, and returns when it is lost, with the reason.
 func (b *natsBus) connect(ctx context.Context) error {
@@ -208,10 +231,17 @@ func (b *natsBus) connect(ctx context.Context) error {
 		case m := <-incoming:
 			b.deliver(strings.TrimPrefix(m.Subject, b.opts.Subject+"."), string(m.Data))
 		case <-b.outbox.wake:
-			for _, m := range b.outbox.take() {
-				if err := b.send(nc, m); err != nil {
-					return err
-				}
+			if err := b.sendAll(nc); err != nil {
+				return err
+			}
+		case sent := <-b.farewell:
+			err := b.sendAll(nc)
+			if err == nil {
+				err = flush(ctx, nc)
+			}
+			close(sent)
+			if err != nil {
+				return err
 			}
 		}
 	}
@@ -240,6 +270,16 @@ func (b *natsBus) dial(ctx context.Context, lost chan struct{}) (*nats.Conn, err
 	)
 	// Not the list with commas that it takes: that would be read as one address.
 	return nats.Connect("", options...)
+}
+
+// sendAll hands all that waits to the connection.
+func (b *natsBus) sendAll(nc *nats.Conn) error {
+	for _, m := range b.outbox.take() {
+		if err := b.send(nc, m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // send hands a message to the connection.

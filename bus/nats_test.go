@@ -560,3 +560,19 @@ func (r *relay) cut() {
 	}
 	r.conns = nil
 }
+
+// What a node says last is heard.
+func TestNATSLastWords(t *testing.T) {
+	t.Parallel()
+	servers := natstest.Start(t, 1, nil)
+	opts := bus.NATSOptions{Servers: servers.URLs()}
+	hearing := newNATS(t, opts)
+	hearing.awaitHealth(true)
+	for i := range 20 {
+		leaving := newNATS(t, opts)
+		leaving.awaitHealth(true)
+		leaving.Publish("presence", []byte(strconv.Itoa(i)))
+		leaving.close()
+		await(t, func() bool { return hearing.has("presence", strconv.Itoa(i)) })
+	}
+}

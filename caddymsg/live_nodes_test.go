@@ -563,6 +563,7 @@ func TestLiveNodes(t *testing.T) {
 			t.Run("an account is deactivated", p.accountIsDeactivated)
 			t.Run("a participant is removed", p.participantIsRemoved)
 			t.Run("what happens is heard at once", p.atOnce)
+			t.Run("who is there, and who is typing", p.presence)
 			t.Run("wake-ups are lost", p.wakeUpsAreLost)
 			t.Run("a cursor of the node that is ahead", p.cursorIsAhead)
 			t.Run("the log is another one", p.otherLog)
@@ -573,6 +574,7 @@ func TestLiveNodes(t *testing.T) {
 // livePair is two nodes.
 type livePair struct {
 	bus      *natstest.Cluster // or nil
+	options  frontdoor.Options
 	database string
 	one, two string // their addresses
 	nodes    []*frontdoor.Server
@@ -586,6 +588,7 @@ func newLivePair(t *testing.T, servers int) *livePair {
 		p.bus = natstest.Start(t, servers, nil)
 		opts.Caddyfile = liveNodesSite(p.bus.URLs())
 	}
+	p.options = opts
 	nodesAtOnce(len(p.nodes), func(i int) { p.nodes[i] = frontdoor.Start(t, opts) })
 	if t.Failed() {
 		t.FailNow()
@@ -767,6 +770,48 @@ func (p *livePair) loseBus(t *testing.T) (mend func()) {
 		p.bus.Restart(t, 0)
 		p.healthy(t, 1)
 	}
+}
+
+// Over PostgreSQL, a node knows of those who are there alone.
+func (p *livePair) presence(t *testing.T) {
+	there, watching := frontdoor.SignUp(t, p.one, "theo"), frontdoor.SignUp(t, p.two, "wanda")
+	group := nodesGroup(t, there, "wanda")
+	id := idOf(there.Get("/v1/me"))
+	online := func(base string) bool {
+		t.Helper()
+		var told struct{ Presence []struct{ Online bool } }
+		nodesElsewhere(t, watching, base).Get(fmt.Sprint("/v1/presence?user_ids=", id)).Want(http.StatusOK).Decode(&told)
+		require.Len(t, told.Presence, 1)
+		return told.Presence[0].Online
+	}
+	socket := watching.Socket("/v1/ws")
+	socket.Await("hello")
+	socket.Command("presence.subscribe", map[string]any{"user_ids": []int64{id}})
+	theirs := liveConnect(t, there, p.one, "")
+	require.True(t, online(p.one))
+	there.Post(fmt.Sprintf("/v1/chats/%d/typing", group), "").Want(http.StatusOK)
+	if p.bus == nil {
+		p.say(t, there, p.one, group, "", "something else")
+		for f := socket.Next(); f.Type != "message.created"; f = socket.Next() {
+			require.NotContains(t, []string{"presence", "typing"}, f.Type)
+		}
+		require.False(t, online(p.two))
+		return
+	}
+	require.Equal(t, true, socket.Await("presence").Field("online"))
+	require.EqualValues(t, id, socket.Await("typing").Field("user_id"))
+	require.True(t, online(p.two))
+
+	// A node that begins asks who is there.
+	node := frontdoor.Start(t, p.options)
+	lifeEventually(t, "a new node knows", func() bool { return online(node.URL) })
+	node.Kill()
+
+	for _, l := range theirs {
+		l.Close()
+	}
+	require.Equal(t, false, socket.Await("presence").Field("online"))
+	require.False(t, online(p.two))
 }
 
 func (p *livePair) wakeUpsAreLost(t *testing.T) {

@@ -109,6 +109,9 @@ func (h *Hub) Receive(kind string, data []byte) {
 	case logNews:
 		id, _ := strconv.ParseInt(string(data), 10, 64) // without an id, it is time to look
 		h.Committed(id)
+		if len(data) == 0 {
+			h.greet() // the way has been opened: what was said before may be lost
+		}
 	case Presence:
 		var told news
 		if json.Unmarshal(data, &told) == nil {

@@ -374,6 +374,29 @@ func TestPresenceThatComesBack(t *testing.T) {
 	})
 }
 
+// A way to the other nodes that opens, or opens again, has lost what was said before.
+func TestNodesMeetWhenTheWayOpens(t *testing.T) {
+	for opening, name := range []string{"of the one who is asked", "of the one who asks"} {
+		t.Run(name, func(t *testing.T) {
+			twoNodes(t, func(t *testing.T, log *memoryLog, hubs [2]*live.Hub, ways [2]*fakeBus, _ *[2]func()) {
+				for _, way := range ways {
+					way.lose(true)
+				}
+				one, two := join(hubs[0], log, 1), join(hubs[1], log, 2)
+				require.Equal(t, []string{"1 offline"}, watch(t, two, 1))
+				for _, way := range ways {
+					way.lose(false)
+				}
+				hubs[opening].Receive("log", nil)
+				time.Sleep(time.Second)
+				require.Equal(t, []string{"1 online"}, two.told())
+				one.leave()
+				two.leave()
+			})
+		})
+	}
+}
+
 func TestReceiveIsNotImpressed(t *testing.T) {
 	ids := func(n int) string { return strings.TrimSuffix(strings.Repeat("5,", n), ",") }
 	inBubble(t, func(t *testing.T, hub *live.Hub, log *memoryLog) {

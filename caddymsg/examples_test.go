@@ -206,8 +206,8 @@ func (w *world) send(op *worldOperation, given []input, values map[string]string
 			}
 			path = strings.ReplaceAll(path, "{"+i.name+"}", url.PathEscape(text))
 		case "query":
-			if _, list := i.example.([]any); list {
-				text = strings.Trim(text, "[]") // with commas
+			if _, list := i.example.([]any); list { // of numbers, with commas between them
+				text = strings.Trim(text, "[]")
 			}
 			query.Set(i.name, text)
 		case "header":

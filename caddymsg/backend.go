@@ -40,6 +40,7 @@ type backend struct {
 	users         int  // the pool, every request that is being answered, and every open connection
 	closed        bool // no users are left
 	store         *store.Store
+	rules         *chat.Service // over the store
 	shutdownDelay time.Duration
 	following     *task // the hub; as long as the store is open
 
@@ -59,62 +60,62 @@ type backendOptions struct {
 
 func newBackend(identity string) *backend {
 	b := &backend{identity: identity, hashing: auth.NewHashQueue(), users: 1, wake: make(chan struct{}, 1)}
+	b.log, b.moveLog = newMovingLog()
 	b.hub = live.NewHub(live.Observer{
 		Joined: b.joined, Left: b.left,
 		Closed:    func(reason live.Reason) { b.metrics.closings.WithLabelValues(string(reason)).Inc() },
 		Delivered: func(connections int) { b.metrics.delivered.Add(float64(connections)) },
-	})
+	}, b.log)
 	b.metrics = newMetrics(b)
-	b.log, b.moveLog = newMovingLog()
 	return b
 }
 
 // open opens the database. If that has been done, it takes over what may change
 // under way; and the log, because that of a configuration ends with it.
-func (b *backend) open(ctx context.Context, opts backendOptions, log *slog.Logger) (*store.Store, error) {
-	s, opened, err := b.openOnce(ctx, opts)
+func (b *backend) open(ctx context.Context, opts backendOptions, log *slog.Logger) error {
+	opened, err := b.openOnce(ctx, opts)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// What follows waits for the database, and so is not under the lock, which
 	// requests take.
 	if !opened {
-		if err := s.Configure(ctx, opts.store); err != nil {
-			return s, err
+		if err := b.store.Configure(ctx, opts.store); err != nil {
+			return err
 		}
 	}
 	b.moveLog(log)
-	rules := chat.New(s, b.log)
-	b.hub.Use(rules, b.log)
 
 	b.starting.Lock()
 	defer b.starting.Unlock()
-	if err := b.openBus(ctx, opts, s, rules); err != nil {
-		return s, err
+	if err := b.openBus(ctx, opts); err != nil {
+		return err
 	}
 	b.work.end()
-	b.work = begin(func(ctx context.Context) { rules.Run(ctx, b.wake, chat.Work{EventRetention: opts.eventRetention}) })
-	return s, nil
+	b.work = begin(func(ctx context.Context) { b.rules.Run(ctx, b.wake, chat.Work{EventRetention: opts.eventRetention}) })
+	return nil
 }
 
 // openOnce tells whether it has opened the database, which may have been open.
-func (b *backend) openOnce(ctx context.Context, opts backendOptions) (s *store.Store, opened bool, err error) {
+func (b *backend) openOnce(ctx context.Context, opts backendOptions) (opened bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, false, store.ErrUnavailable
+		return false, store.ErrUnavailable
 	}
 	if b.store == nil {
 		opts.store.OnCommit, opts.store.OnBatch = b.committed, b.metrics.observeBatch
 		if b.store, err = store.Open(ctx, opts.store); err != nil {
 			b.store = nil
-			return nil, false, err
+			return false, err
 		}
 		opened = true
+		b.rules = chat.New(b.store, b.log)
+		b.hub.Use(b.rules)
 		b.following = begin(b.hub.Run)
 	}
 	b.shutdownDelay = opts.shutdownDelay
-	return b.store, opened, nil
+	return opened, nil
 }
 
 // committed is told the events of each commit.

@@ -162,9 +162,11 @@ func TestBackendLeaves(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, newDatabase func(testing.TB) string) {
 		opts := backendOptions{store: store.Options{Database: newDatabase(t)}}
 		b := newBackend("a database")
-		s, err := b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
+		err := b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
+		s := b.store
 		require.NoError(t, err)
-		again, err := b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
+		err = b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
+		again := b.store
 		require.NoError(t, err)
 		require.Same(t, s, again)
 
@@ -177,7 +179,7 @@ func TestBackendLeaves(t *testing.T) {
 		require.False(t, b.acquire())
 		require.Zero(t, b.stats().Connections)
 		require.ErrorIs(t, s.View(t.Context(), func(*store.Tx) error { return nil }), store.ErrUnavailable)
-		_, err = b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
+		err = b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
 		require.ErrorIs(t, err, store.ErrUnavailable)
 	})
 }
@@ -233,13 +235,15 @@ func TestConnectionsHoldTheBackend(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, newDatabase func(testing.TB) string) {
 		opts := backendOptions{store: store.Options{Database: newDatabase(t)}, shutdownDelay: time.Minute}
 		b := newBackend("a database")
-		s, err := b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
+		err := b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
+		s := b.store
 		require.NoError(t, err)
 		c, notified := connect(t, b, s, "alice")
 		require.InDelta(t, 1, metricOf(t, b, "messaging_live_connections", "websocket"), 0)
 
 		// Another configuration keeps it, and goes.
-		again, err := b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
+		err = b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
+		again := b.store
 		require.NoError(t, err)
 		require.Same(t, s, again)
 		events, closing := c.Take()
@@ -272,7 +276,8 @@ func TestBackendBus(t *testing.T) {
 	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
 	opts := backendOptions{store: store.Options{Database: pgtest.NewDatabase(t)}}
 	b := newBackend("postgres://a/database")
-	s, err := b.open(ctx, opts, log)
+	err := b.open(ctx, opts, log)
+	s := b.store
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Destruct()) })
 	rules := chat.New(s, log)
@@ -311,7 +316,7 @@ func TestBackendBus(t *testing.T) {
 		nats.Subject, nats.Log = "caddymsg."+namespace, log
 		return bus.OpenNATS(nats, receive)
 	})
-	_, err = b.open(ctx, opts, log)
+	err = b.open(ctx, opts, log)
 	require.NoError(t, err)
 	before := atPostgres.Load()
 	for atNATS.Load() == 0 { // the server may not yet have told who listens
@@ -322,11 +327,11 @@ func TestBackendBus(t *testing.T) {
 	// The same once more is no reason to open another, and nor is one that can't be
 	// opened.
 	open := b.bus.Load()
-	_, err = b.open(ctx, opts, log)
+	err = b.open(ctx, opts, log)
 	require.NoError(t, err)
 	require.Same(t, open, b.bus.Load())
 	opts.bus.CA = "/nowhere"
-	_, err = b.open(ctx, opts, log)
+	err = b.open(ctx, opts, log)
 	require.Error(t, err)
 	require.Same(t, open, b.bus.Load())
 }
@@ -341,9 +346,10 @@ func awaitTrue(t *testing.T, so func() bool) {
 func TestDrain(t *testing.T) {
 	open := func(delay time.Duration) (*backend, *store.Store) {
 		b := newBackend("a database")
-		s, err := b.open(t.Context(), backendOptions{
+		err := b.open(t.Context(), backendOptions{
 			store: store.Options{Database: filepath.Join(t.TempDir(), "messaging.db")}, shutdownDelay: delay,
 		}, slog.New(slog.DiscardHandler))
+		s := b.store
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, b.Destruct()) })
 		return b, s

@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"github.com/caddymsg/messaging/bus"
-	"github.com/caddymsg/messaging/chat"
-	"github.com/caddymsg/messaging/store"
 )
 
 // resolveBus replaces the placeholders in the options of the bus.
@@ -74,7 +72,7 @@ type openedBus struct {
 
 // openBus opens the way to the nodes that share the database, unless it is open with
 // the same options. Namespace keeps apart those of several databases.
-func (b *backend) openBus(ctx context.Context, opts backendOptions, s *store.Store, rules *chat.Service) error {
+func (b *backend) openBus(ctx context.Context, opts backendOptions) error {
 	before := b.bus.Load()
 	if before != nil && reflect.DeepEqual(before.options, opts.bus) {
 		return nil
@@ -83,7 +81,7 @@ func (b *backend) openBus(ctx context.Context, opts backendOptions, s *store.Sto
 		b.bus.Store(&openedBus{bus.None{}, opts.bus})
 		return nil
 	}
-	feed, err := rules.Feed(ctx)
+	feed, err := b.rules.Feed(ctx)
 	if err != nil {
 		return err
 	}
@@ -92,7 +90,7 @@ func (b *backend) openBus(ctx context.Context, opts backendOptions, s *store.Sto
 	namespace, _, _ := strings.Cut(feed.Epoch, "-")
 	var next bus.Bus
 	if len(opts.bus.Servers) == 0 {
-		next = bus.OpenPostgres(s, "caddymsg_"+namespace, b.received, b.log)
+		next = bus.OpenPostgres(b.store, "caddymsg_"+namespace, b.received, b.log)
 	} else {
 		nats := opts.bus
 		nats.Subject, nats.Log = "caddymsg."+namespace, b.log

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -504,7 +505,7 @@ func TestEventsBehindCaddy(t *testing.T) {
 	servers {
 		timeouts {
 			read_body 1s
-			write 1s
+			write_idle 1s
 		}
 	}
 }
@@ -531,6 +532,10 @@ https://127.0.0.1:{$PORT2} {
 	transport := ben.HTTP.Transport.(*http.Transport)
 	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // a certificate of its own
 	transport.ForceAttemptHTTP2 = true
+	lifeEventually(t, "the certificate is there", func() bool {
+		_, err := ben.Try(t.Context(), http.MethodGet, "/v1/openapi.json", "")
+		return err == nil
+	})
 	ben.Post("/v1/auth/register", `{"username":"ben","password":"password"}`).Want(200)
 	r := ben.Post("/v1/auth/login", `{"username":"ben","password":"password"}`).Want(200)
 	require.Equal(t, 2, r.ProtoMajor)
@@ -566,8 +571,40 @@ https://127.0.0.1:{$PORT2} {
 		require.Equal(t, count(n+1, n+1), plain.seqs(1))
 		require.Equal(t, count(n+1, n+1), overTLS.seqs(1))
 	}
+	// Longer than the site's timeouts.
+	require.Equal(t, "[]", frontdoor.JSON(t, decode[struct{ Events []any }](ann.Get("/v1/events?wait=2&after="+plain.Cursor)).Events))
+	send(t, ann, "ben", "later")
+	require.Equal(t, count(4, 4), plain.seqs(1))
+	require.Equal(t, count(4, 4), overTLS.seqs(1))
 	again := listen(t, ben, overTLS.Cursor)
 	send(t, ben, "ann", "back")
-	require.Equal(t, count(4, 4), again.seqs(1))
+	require.Equal(t, count(5, 5), again.seqs(1))
 	require.NotContains(t, s.Log(), overTLS.Cursor, "where a client is, is nobody's business")
+}
+
+// A client that does not read is given up, and can come back.
+func TestEventsToWhoDoesNotRead(t *testing.T) {
+	t.Parallel()
+	s := frontdoor.Start(t, frontdoor.Options{})
+	ann, ben := frontdoor.SignUp(t, s.URL, "ann"), frontdoor.SignUp(t, s.URL, "ben")
+	chat := send(t, ann, "ben", "first").ChatID
+	cursor := ben.Get("/v1/events").Field("cursor").(string)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(t, conn.(*net.TCPConn).SetReadBuffer(4096))
+	_, err = fmt.Fprintf(conn, "GET /v1/events HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\nCookie: %s\r\n\r\n",
+		strings.TrimPrefix(s.URL, "http://"), lifeCookies(t, ben, s.URL)[0])
+	require.NoError(t, err)
+	connections := func() float64 { return lifeMetrics(t, s).sum("messaging_live_connections") }
+	lifeEventually(t, "it is connected", func() bool { return connections() == 1 })
+	long := frontdoor.JSON(t, map[string]any{"texts": slices.Repeat([]string{strings.Repeat("x", 10_000)}, 100)})
+	const batches = 12 // more than a socket takes
+	for range batches {
+		ann.Post(messagesPath(chat), long).Want(200)
+	}
+	lifeEventually(t, "it is given up", func() bool { return connections() == 0 })
+
+	l := listen(t, ben, cursor)
+	require.Equal(t, count(2, 100*batches+1), l.seqs(100*batches))
 }

@@ -265,7 +265,7 @@ func (h *Handler) Validate() error {
 
 // open opens the database and makes the API over it.
 func (h *Handler) open() (*v1.API, error) {
-	s, err := h.backend.open(h.ctx, backendOptions{
+	err := h.backend.open(h.ctx, backendOptions{
 		store: h.database, bus: h.bus, shutdownDelay: time.Duration(*h.ShutdownDelay),
 		eventRetention: max(0, time.Duration(h.EventRetention)), // below 0 is for ever
 	}, h.ctx.Slogger())
@@ -282,12 +282,11 @@ func (h *Handler) open() (*v1.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := h.ctx.Slogger()
-	rules := chat.New(s, log)
+	rules, log := h.backend.rules, h.backend.log
 	if err := h.grantAdmin(rules); err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	accounts := auth.New(s, rules, auth.NewHasher(h.backend.hashing, h.BcryptCost), auth.Options{
+	accounts := auth.New(h.backend.store, rules, auth.NewHasher(h.backend.hashing, h.BcryptCost), auth.Options{
 		SessionLifetime:    time.Duration(h.SessionLifetime),
 		PasswordMinLength:  h.PasswordMinLength,
 		RegistrationClosed: h.Registration == "closed",

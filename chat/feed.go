@@ -78,18 +78,24 @@ func (s *Service) ChatIDs(ctx context.Context, userID int64) (ids []int64, err e
 	return ids, err
 }
 
-// SessionExpiry tells when a session ends, unless it is used until then. It returns
-// Unauthenticated for one that has ended, and for that of an account that was
-// deactivated or deleted.
-func (s *Service) SessionExpiry(ctx context.Context, id int64) (expires time.Time, err error) {
+// Session finds who holds a session, and when it ends unless it is used until then.
+// It returns Unauthenticated for one that has ended, and for that of an account
+// that was deactivated or deleted.
+func (s *Service) Session(ctx context.Context, id int64) (caller Caller, expires time.Time, err error) {
+	var session store.Session
 	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
-		expires, err = tx.FindSessionExpiry(id)
+		session, err = tx.FindSession(id)
 		return err
 	})
-	if errors.Is(err, store.ErrNotFound) || err == nil && !s.now().Before(expires) {
-		return time.Time{}, &Error{Kind: Unauthenticated, Code: "unauthenticated", Message: "This session has ended."}
+	if errors.Is(err, store.ErrNotFound) || err == nil && !s.now().Before(session.ExpiresAt) {
+		err = &Error{Kind: Unauthenticated, Code: "unauthenticated", Message: "This session has ended."}
 	}
-	return expires, err
+	if err != nil {
+		return Caller{}, time.Time{}, err
+	}
+	return Caller{
+		UserID: session.UserID, Username: session.Username, Admin: session.Admin, SessionID: session.ID,
+	}, session.ExpiresAt, nil
 }
 
 // addPolls adds to the messages of events their polls, as nobody in particular

@@ -157,25 +157,27 @@ func (c *Connection) Check(ctx context.Context) {
 	case now.After(c.ends):
 		c.Close(closing(Old, 0, time.Second))
 	case expired:
-		err := c.checkSession(ctx)
-		if refusal := (*chat.Error)(nil); errors.As(err, &refusal) && refusal.Kind == chat.Unauthenticated {
-			c.Close(Closing{Reason: SessionEnded})
-		}
 		// If the database does not answer, the next heartbeat will ask it.
+		_, _ = c.Authenticate(ctx)
 	}
 }
 
-// checkSession returns Unauthenticated if the session has ended.
-func (c *Connection) checkSession(ctx context.Context) error {
+// Authenticate finds out who the caller is now: what they may do, and what they are
+// called, may have changed since they connected. If their session has ended it
+// returns Unauthenticated, and ends the connection.
+func (c *Connection) Authenticate(ctx context.Context) (chat.Caller, error) {
 	log, _ := c.hub.state()
-	expires, err := log.SessionExpiry(ctx, c.joined.Caller.SessionID)
-	if err != nil {
-		return err
-	}
+	caller, expires, err := log.Session(ctx, c.joined.Caller.SessionID)
+	caller.Address = c.joined.Caller.Address
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.expires = expires
-	return nil
+	if refusal := (*chat.Error)(nil); errors.As(err, &refusal) && refusal.Kind == chat.Unauthenticated {
+		c.close(Closing{Reason: SessionEnded})
+	}
+	if err == nil {
+		c.expires = expires
+	}
+	return caller, err
 }
 
 // Heartbeat queues a sign of life. Its cursor is behind all that has been queued

@@ -46,7 +46,7 @@ func (h *Hub) follow(ctx context.Context) {
 	var lag, retry time.Duration
 	told := false // that the database does not answer
 	for {
-		log, logger, epoch, position, ok := h.next()
+		log, epoch, position, ok := h.next()
 		if !ok {
 			return
 		}
@@ -58,7 +58,7 @@ func (h *Hub) follow(ctx context.Context) {
 		case err != nil:
 			if !told {
 				told = true
-				logger.LogAttrs(ctx, slog.LevelError, "events can't be read: connections wait until this has passed", slog.Any("error", err))
+				h.logger.LogAttrs(ctx, slog.LevelError, "events can't be read: connections wait until this has passed", slog.Any("error", err))
 			}
 			retry = min(max(lagMax, 2*retry), retryMax)
 			wait = retry
@@ -99,11 +99,11 @@ func (h *Hub) follow(ctx context.Context) {
 }
 
 // next tells where to read on, unless nobody is connected.
-func (h *Hub) next() (log Log, logger *slog.Logger, epoch string, position int64, ok bool) {
+func (h *Hub) next() (log Log, epoch string, position int64, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.following = h.count > 0
-	return h.log, h.logger, h.epoch, h.position, h.following
+	return h.log, h.epoch, h.position, h.following
 }
 
 // reset goes on with another log, in place of the one that there was: the database

@@ -30,8 +30,8 @@ type Log interface {
 	Missed(ctx context.Context, userID, after, upTo int64, limit int) ([]int64, error)
 	EventsByID(ctx context.Context, ids []int64) ([]chat.Event, error)
 	ChatIDs(ctx context.Context, userID int64) ([]int64, error)
-	// SessionExpiry returns Unauthenticated for a session that has ended.
-	SessionExpiry(ctx context.Context, sessionID int64) (time.Time, error)
+	// Session returns Unauthenticated for a session that has ended.
+	Session(ctx context.Context, id int64) (chat.Caller, time.Time, error)
 	// Watchable lists those of some users whose presence the caller may know of, by
 	// their ids.
 	Watchable(ctx context.Context, caller chat.Caller, userIDs []int64) ([]chat.Presence, error)
@@ -61,6 +61,7 @@ type Observer struct {
 // goroutines.
 type Hub struct {
 	observe Observer
+	logger  *slog.Logger
 	wake    chan struct{}
 	joined  chan struct{} // somebody is connected
 	known   atomic.Int64  // an event with this id has been committed
@@ -71,7 +72,6 @@ type Hub struct {
 
 	mu        sync.Mutex
 	log       Log
-	logger    *slog.Logger
 	bus       Bus
 	following bool // the log, from position
 	position  int64
@@ -93,8 +93,9 @@ type user struct {
 	since map[int64]bool
 }
 
-// NewHub makes a hub. [Hub.Use] gives it a log, [Hub.Run] runs it.
-func NewHub(observe Observer) *Hub {
+// NewHub makes a hub. It writes to this log, not to be confused with that of the
+// events, which [Hub.Use] gives it, as long as it lives. [Hub.Run] runs it.
+func NewHub(observe Observer, logger *slog.Logger) *Hub {
 	if observe.Joined == nil {
 		observe.Joined = func(string) {}
 	}
@@ -108,26 +109,17 @@ func NewHub(observe Observer) *Hub {
 		observe.Delivered = func(int) {}
 	}
 	return &Hub{
-		observe: observe, wake: make(chan struct{}, 1), joined: make(chan struct{}, 1), began: make(chan struct{}, 1),
+		observe: observe, logger: logger, wake: make(chan struct{}, 1), joined: make(chan struct{}, 1), began: make(chan struct{}, 1),
 		presence: newPresence(), typing: newTyping(), bus: alone{},
 		users: map[int64]*user{}, rooms: map[int64][]*user{}, addresses: map[netip.Prefix]int{},
 	}
 }
 
-// Use has the hub go by these rules, and write to this log, from now on.
-func (h *Hub) Use(log Log, logger *slog.Logger) {
+// Use gives the hub the log of events that it follows, before it is run.
+func (h *Hub) Use(log Log) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.log, h.logger = log, logger
-}
-
-// Rules are those that the hub goes by now, and the log that it writes to. A
-// connection that lives longer than the configuration that it came in with asks
-// for them each time.
-func (h *Hub) Rules() (Log, *slog.Logger) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.log, h.logger
+	h.log = log
 }
 
 // Committed tells the hub of an event, by its id, which has been committed. It
@@ -169,7 +161,7 @@ func (h *Hub) Join(ctx context.Context, j Joining, limits Limits) (*Connection, 
 	err := h.load(ctx, c.user)
 	if err == nil {
 		// Not before: should the session end from now on, the hub hears of it.
-		err = c.checkSession(ctx)
+		_, err = c.Authenticate(ctx)
 	}
 	if err != nil {
 		h.leave(c)

@@ -140,6 +140,8 @@ func TestPresence(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.Empty(t, c.told(), "somebody who comes back was not away")
 		again.leave()
+		time.Sleep(3 * time.Second)
+		join(hub, log, 1).leave()
 		left := time.Now()
 		time.Sleep(4999 * time.Millisecond)
 		require.Empty(t, c.told())
@@ -188,10 +190,12 @@ func TestWhenSomebodyWasThereLastIsKept(t *testing.T) {
 		require.Equal(t, 2, log.notes, "all that came meanwhile at once, when the database was there again")
 		log.mu.Unlock()
 		time.Sleep(time.Hour)
+		join(hub, log, 2).leave()
+		time.Sleep(6 * time.Second)
 		c := join(hub, log, 1)
 		stop()
 		c.leave()
-		require.Equal(t, 3, log.notes, "in the end")
+		require.Equal(t, 4, log.notes, "in the end")
 		require.Len(t, log.seen, 50)
 		require.Equal(t, time.Now(), log.seen[1])
 	})
@@ -244,17 +248,18 @@ func TestPresenceWhenTheDatabaseIsAway(t *testing.T) {
 		log.append(created(2, 2, 3))
 		one, two := join(hub, log, 1), join(hub, log, 2)
 		require.Equal(t, []string{"1 online", "3 offline"}, watch(t, two, 1, 3))
-		log.hold("watchable")
+		log.change(func() { log.refuses = "watchable" })
 		hub.Committed(log.append(about(store.ParticipantRemoved, 1, 1)))
 		synctest.Wait()
-		log.change(func() { log.down = true })
-		log.release("watchable")
 		one.leave()
+		three := join(hub, log, 3)
 		time.Sleep(20 * time.Second)
-		log.change(func() { log.down = false })
+		require.Empty(t, two.told())
+		log.change(func() { log.refuses = "" })
 		time.Sleep(10 * time.Second)
-		require.Equal(t, []string{"1 offline"}, two.told(), "and not when")
+		require.Equal(t, []string{"1 offline", "3 online"}, two.told(), "and not when")
 		two.leave()
+		three.leave()
 	})
 }
 
@@ -344,8 +349,8 @@ func TestPresenceOnANewNode(t *testing.T) {
 		before := ways[0].published(live.Presence)
 		for range 100 {
 			third.Reach(way) // it asks again and again
+			synctest.Wait()
 		}
-		synctest.Wait()
 		require.Less(t, ways[0].published(live.Presence)-before, 10)
 		for _, c := range all {
 			c.leave()
@@ -378,6 +383,18 @@ func TestNodesMeetWhenTheWayOpens(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What comes back from the bus is no news.
+func TestPresenceThatComesBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, hub *live.Hub, log *memoryLog) {
+		hub.Reach(&fakeBus{to: []*live.Hub{hub}, kinds: map[string]int{}})
+		c := join(hub, log, 1)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Zero(t, hub.Attended()[1])
+		c.leave()
+	})
 }
 
 func TestReceiveIsNotImpressed(t *testing.T) {

@@ -232,11 +232,8 @@ func (s *webSocket) survive() {
 	}
 }
 
-// log goes to the log that there is now: that of the time of connecting may have
-// ended with its configuration.
 func (s *webSocket) log(level slog.Level, err error) {
-	_, logger := s.hub.Rules()
-	logger.LogAttrs(s.ctx, level, "connection failed",
+	s.hub.logger.LogAttrs(s.ctx, level, "connection failed",
 		slog.String("request_id", s.requestID), slog.Any("error", err))
 }
 

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/live"
@@ -66,8 +67,12 @@ func (l *shortLog) Missed(_ context.Context, _, after, upTo int64, limit int) (i
 			return nil, err
 		}
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for id := after + 1; id <= upTo && len(ids) < limit; id++ {
-		ids = append(ids, id)
+		if l.events[id-1].Type != store.SessionEnded {
+			ids = append(ids, id)
+		}
 	}
 	return ids, nil
 }
@@ -91,11 +96,11 @@ func (l *shortLog) MayType(context.Context, chat.Caller, int64) error { return n
 
 func (l *shortLog) ChatIDs(context.Context, int64) ([]int64, error) { return []int64{7}, nil }
 
-func (l *shortLog) SessionExpiry(context.Context, int64) (time.Time, error) {
+func (l *shortLog) Session(context.Context, int64) (chat.Caller, time.Time, error) {
 	if l.joining != nil {
-		return time.Now().Add(1000 * time.Hour), l.joining()
+		return chat.Caller{}, time.Now().Add(1000 * time.Hour), l.joining()
 	}
-	return time.Now().Add(1000 * time.Hour), nil
+	return chat.Caller{}, time.Now().Add(1000 * time.Hour), nil
 }
 
 // plain is a protocol: it writes where in the log an event is, and echoes commands.
@@ -142,8 +147,8 @@ func inOffice(t *testing.T, test func(*testing.T, *office)) {
 			o.mu.Lock()
 			defer o.mu.Unlock()
 			o.closed = append(o.closed, r)
-		}})
-		o.hub.Use(o.log, slog.New(slog.NewTextHandler(&o.logged, nil)))
+		}}, slog.New(slog.NewTextHandler(&o.logged, nil)))
+		o.hub.Use(o.log)
 		o.command = func(command string) (string, bool) { return "echo " + command, true }
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -733,4 +738,110 @@ func TestWebSocketRefusals(t *testing.T) {
 		r.ProtoMajor = 2
 		require.ErrorIs(t, o.hub.ServeWebSocket(httptest.NewRecorder(), r, live.Opening{}), live.ErrNoUpgrade)
 	})
+}
+
+// However often connections end, and in whatever way, each client is told everything
+// once, and in order.
+func TestWebSocketsThatComeAndGo(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		type leg struct {
+			frames int           // that it reads
+			pause  time.Duration // before it goes
+			how    string
+		}
+		plans := make([][]leg, rapid.IntRange(1, 4).Draw(r, "clients"))
+		for i := range plans {
+			plans[i] = rapid.SliceOfN(rapid.Custom(func(r *rapid.T) leg {
+				return leg{
+					rapid.IntRange(0, 200).Draw(r, "frames"),
+					rapid.SampledFrom([]time.Duration{0, time.Millisecond, 11 * time.Second, time.Minute}).Draw(r, "pause"),
+					rapid.SampledFrom([]string{"cut off", "closed", "command", "session ends"}).Draw(r, "how"),
+				}
+			}), 0, 4).Draw(r, "legs")
+		}
+		gap := time.Duration(rapid.IntRange(0, 50).Draw(r, "gap")) * time.Millisecond
+
+		inOffice(t, func(t *testing.T, o *office) {
+			const last = 600
+			go func() {
+				for n := range last {
+					o.say(fmt.Sprint(n))
+					if n%10 == 0 {
+						time.Sleep(gap)
+					}
+				}
+			}()
+			var all sync.WaitGroup
+			for _, legs := range plans {
+				all.Go(func() {
+					next, cursor := 0, "epoch.0"
+					// read tells whether the connection has ended.
+					read := func(c *socketClient) bool {
+						first, text, err := c.readFrame()
+						switch {
+						case err != nil, first == 0x88:
+							return true
+						case first == 0x89:
+							_, err := c.Write(masked(0x8a, text))
+							return err != nil
+						case strings.HasPrefix(text, "hello "), strings.HasPrefix(text, "echo "):
+							return false
+						case strings.HasPrefix(text, "heartbeat "):
+							cursor = strings.TrimPrefix(text, "heartbeat ")
+							return false
+						}
+						require.Equal(t, fmt.Sprint(next), text)
+						next++
+						cursor = o.log.cursorBehind(text)
+						return false
+					}
+					for _, leg := range legs {
+						c := o.connect(cursor)
+						ended := false
+						for range leg.frames {
+							if ended = ended || read(c); ended || next == last {
+								break
+							}
+						}
+						time.Sleep(leg.pause)
+						switch leg.how {
+						case "closed":
+							go func() { _, _ = c.Write(masked(0x88, "\x03\xe8")) }()
+						case "command":
+							go func() { _, _ = c.Write(masked(0x81, "x")) }()
+						case "session ends":
+							o.end(5)
+						}
+						if leg.how != "cut off" {
+							_ = read(c)
+						}
+						_ = c.Close()
+					}
+					for next < last { // they are ended by others, too
+						c := o.connect(cursor)
+						for next < last && !read(c) {
+						}
+						_ = c.Close()
+					}
+				})
+			}
+			all.Wait()
+			synctest.Wait()
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+			require.Zero(t, o.hub.Connections())
+		})
+	})
+}
+
+// cursorBehind is where the log goes on behind a text.
+func (l *shortLog) cursorBehind(text string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.events {
+		if e.Message != nil && e.Message.Text == text {
+			return fmt.Sprintf("epoch.%d", e.ID)
+		}
+	}
+	return ""
 }

@@ -32,31 +32,27 @@ func (tx *Tx) CreateSession(s *Session) (err error) {
 // FindSessionByTokenHash finds a session, expired or not, of somebody who may
 // sign in, or ErrNotFound.
 func (tx *Tx) FindSessionByTokenHash(hash []byte) (Session, error) {
-	s := Session{TokenHash: hash}
+	s, err := tx.session(`s.token_hash = ?1`, hash)
+	s.TokenHash = hash
+	return s, err
+}
+
+// FindSession is FindSessionByTokenHash by the session's ID; the hash is left out.
+func (tx *Tx) FindSession(id int64) (Session, error) { return tx.session(`s.id = ?1`, id) }
+
+func (tx *Tx) session(where string, which any) (Session, error) {
+	var s Session
 	var created, expires int64
 	err := tx.one(`
 		SELECT s.id, s.user_id, u.username, u.admin, s.created_at, s.expires_at
 		FROM sessions s JOIN users u ON u.id = s.user_id
-		WHERE s.token_hash = ?1 AND u.deleted_at IS NULL AND u.deactivated_at IS NULL`,
-		[]any{hash}, &s.ID, &s.UserID, &s.Username, &s.Admin, &created, &expires)
+		WHERE u.deleted_at IS NULL AND u.deactivated_at IS NULL AND `+where,
+		[]any{which}, &s.ID, &s.UserID, &s.Username, &s.Admin, &created, &expires)
 	if err != nil {
 		return Session{}, fmt.Errorf("find session: %w", err)
 	}
 	s.CreatedAt, s.ExpiresAt = fromMicros(created), fromMicros(expires)
 	return s, nil
-}
-
-// FindSessionExpiry finds when a session of somebody who may sign in ends, or
-// ErrNotFound.
-func (tx *Tx) FindSessionExpiry(id int64) (time.Time, error) {
-	var expires int64
-	err := tx.one(`
-		SELECT s.expires_at FROM sessions s JOIN users u ON u.id = s.user_id
-		WHERE s.id = ?1 AND u.deleted_at IS NULL AND u.deactivated_at IS NULL`, []any{id}, &expires)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("find session expiry: %w", err)
-	}
-	return fromMicros(expires), nil
 }
 
 // ExtendSession moves a session's end; ErrNotFound if it was ended meanwhile.

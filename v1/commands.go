@@ -141,7 +141,12 @@ func (a *API) run(ctx context.Context, c *live.Connection, frame []byte) (answer
 	if err := validate(what.schema, told.Data); err != nil {
 		return a.refuse(ctx, told.ID, err), true
 	}
-	data, err := what.run(context.WithValue(ctx, callerKey{}, c.Caller()), call{a, c}, told.Data)
+	// As with each request.
+	caller, err := c.Authenticate(ctx)
+	if err != nil {
+		return a.refuse(ctx, told.ID, err), true
+	}
+	data, err := what.run(context.WithValue(ctx, callerKey{}, caller), call{a, c}, told.Data)
 	if err != nil {
 		return a.refuse(ctx, told.ID, err), true
 	}

@@ -17,15 +17,14 @@ import (
 func TestCommandThatPanics(t *testing.T) {
 	s := newServer(t)
 	var log bytes.Buffer
-	hub := live.NewHub(live.Observer{})
-	hub.Use(s.rules, slog.New(slog.DiscardHandler))
+	hub := live.NewHub(live.Observer{}, slog.New(slog.DiscardHandler))
+	hub.Use(s.rules)
 	c, err := hub.Join(t.Context(), live.Joining{Caller: chat.Caller{UserID: 1, SessionID: 1}, Notify: func() {}}, live.Limits{})
 	require.NoError(t, err)
 	defer c.Leave()
-	// The next configuration has no rules.
-	hub.Use((*chat.Service)(nil), slog.New(slog.NewTextHandler(&log, nil)))
 
-	answer, ok := v1.RunCommand(t.Context(), hub, c, []byte(`{"id":"c","type":"chat.read","data":{"chat_id":1}}`))
+	// There are no rules.
+	answer, ok := v1.RunCommand(t.Context(), nil, hub, slog.New(slog.NewTextHandler(&log, nil)), c, []byte(`{"id":"c","type":"chat.read","data":{"chat_id":1}}`))
 	require.True(t, ok, "it is not the client's fault")
 	var told struct {
 		Type, Ref string

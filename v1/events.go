@@ -1,8 +1,10 @@
 package v1
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"reflect"
@@ -175,8 +177,6 @@ func (s *eventStream) begin() {
 	s.begun = true
 	s.w.Header().Set("Content-Type", "text/event-stream")
 	s.w.Header().Set("X-Accel-Buffering", "no") // nginx would keep it until there is more
-	// A site's timeout for a request's body is not meant for what has none.
-	_ = s.control.SetReadDeadline(time.Time{})
 	s.w.WriteHeader(http.StatusOK)
 	// Where the client is told nothing else when it is cut off.
 	s.addRetry(time.Second + rand.N(2*time.Second))
@@ -250,21 +250,30 @@ func (s *eventStream) flush() error {
 	if len(s.waiting) == 0 {
 		return nil
 	}
-	// Over HTTP/2 a deadline ends the stream also while nothing is written.
-	_ = s.control.SetWriteDeadline(time.Now().Add(writeTimeout))
-	_, err := s.w.Write(s.waiting)
-	if err == nil {
-		err = s.control.Flush()
-	}
-	if err != nil {
+	if err := writeInTime(s.w, s.control, s.waiting); err != nil {
 		s.failed = true
 		return err
 	}
-	_ = s.control.SetWriteDeadline(time.Time{})
 	s.waiting = s.waiting[:0]
 	if cap(s.waiting) > 16<<10 {
 		s.waiting = nil // there was much to catch up on
 	}
+	return nil
+}
+
+// writeInTime writes what a client must have read in time, whatever the site allows
+// other answers.
+func writeInTime(w io.Writer, control *http.ResponseController, p []byte) error {
+	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout)) // where there are deadlines
+	if _, err := w.Write(p); err != nil {
+		return err
+	}
+	if err := control.Flush(); err != nil {
+		return err
+	}
+	// Over HTTP/2 it would end the stream also while nothing is written, and over
+	// HTTP/1.1 the next answer.
+	_ = control.SetWriteDeadline(time.Time{})
 	return nil
 }
 
@@ -338,6 +347,10 @@ func (a *API) pollEvents(w http.ResponseWriter, r *http.Request, in *eventsInput
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = marshal(w, answer) // a client that has gone is none of our failures
+	var body bytes.Buffer
+	if err := marshal(&body, answer); err != nil {
+		return err
+	}
+	_ = writeInTime(w, http.NewResponseController(w), body.Bytes()) // a client that has gone is none of our failures
 	return nil
 }

@@ -120,13 +120,13 @@ func (l *someLog) MayType(context.Context, chat.Caller, int64) error { return ni
 
 func (l *someLog) ChatIDs(context.Context, int64) ([]int64, error) { return []int64{1}, nil }
 
-func (l *someLog) SessionExpiry(context.Context, int64) (time.Time, error) {
+func (l *someLog) Session(context.Context, int64) (chat.Caller, time.Time, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
-		return time.Time{}, &chat.Error{Kind: chat.Unauthenticated}
+		return chat.Caller{}, time.Time{}, &chat.Error{Kind: chat.Unauthenticated}
 	}
-	return time.Now().Add(40 * time.Second), nil
+	return chat.Caller{}, time.Now().Add(40 * time.Second), nil
 }
 
 // answering is a response that the test reads while it is written.
@@ -158,8 +158,8 @@ type hubTest struct {
 
 func inBubble(t *testing.T, test func(*testing.T, *hubTest)) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &hubTest{t: t, log: &someLog{}, hub: live.NewHub(live.Observer{})}
-		h.hub.Use(h.log, slog.New(slog.DiscardHandler))
+		h := &hubTest{t: t, log: &someLog{}, hub: live.NewHub(live.Observer{}, slog.New(slog.DiscardHandler))}
+		h.hub.Use(h.log)
 		h.api = &API{hub: h.hub, log: slog.New(slog.DiscardHandler)}
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
@@ -328,5 +328,18 @@ func TestPollEventsEnds(t *testing.T) {
 		require.Less(t, time.Since(start), 2*time.Second, "of the bubble's time")
 		_, err = h.poll(t.Context(), eventsInput{After: "e.1", Wait: 60})
 		require.Equal(t, "restarting", chat.AsError(err).Code)
+	})
+}
+
+// Who is typing is not in the log: it is no answer to a long-poll, and does not move
+// its cursor.
+func TestPollWhileSomebodyTypes(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *hubTest) {
+		time.AfterFunc(time.Second, func() { h.hub.Receive(live.Typing, []byte(`{"chat_id":1,"user_id":7}`)) })
+		start := time.Now()
+		w, err := h.poll(t.Context(), eventsInput{After: "e.0", Wait: 5})
+		require.NoError(t, err)
+		require.JSONEq(t, `{"events":[],"cursor":"e.0"}`, w.Body.String())
+		require.Equal(t, 5*time.Second, time.Since(start))
 	})
 }

@@ -2,13 +2,17 @@ package v1
 
 import (
 	"context"
+	"log/slog"
 
+	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/live"
 )
 
 // RunCommand is what a WebSocket does with a frame.
-func RunCommand(ctx context.Context, hub *live.Hub, c *live.Connection, frame []byte) (answer []byte, ok bool) {
-	return socketProtocol{hub: hub}.Run(ctx, c, frame)
+func RunCommand(
+	ctx context.Context, rules *chat.Service, hub *live.Hub, log *slog.Logger, c *live.Connection, frame []byte,
+) (answer []byte, ok bool) {
+	return socketProtocol{chat: rules, hub: hub, log: log}.Run(ctx, c, frame)
 }
 
 // IsCommand tells whether a frame is one of a command that there may be.

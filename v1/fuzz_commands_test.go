@@ -42,8 +42,8 @@ var commandTemplates = []string{
 func FuzzCommand(f *testing.F) {
 	addBodies(f, commandTemplates...)
 	s := newServer(f)
-	hub := live.NewHub(live.Observer{})
-	hub.Use(s.rules, slog.New(slog.DiscardHandler))
+	hub := live.NewHub(live.Observer{}, slog.New(slog.DiscardHandler))
+	hub.Use(s.rules)
 	connection, err := hub.Join(f.Context(), live.Joining{
 		Caller: chat.Caller{UserID: 1, Username: "alice", SessionID: 1}, Notify: func() {},
 	}, live.Limits{})
@@ -51,7 +51,7 @@ func FuzzCommand(f *testing.F) {
 	f.Cleanup(connection.Leave)
 
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		answer, ok := v1.RunCommand(t.Context(), hub, connection, frame)
+		answer, ok := v1.RunCommand(t.Context(), s.rules, hub, slog.New(slog.DiscardHandler), connection, frame)
 		var told struct {
 			Type string
 			Ref  *string

@@ -3,6 +3,7 @@ package v1
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -36,7 +37,7 @@ func (a *API) openWebSocket(ctx context.Context, in *socketInput) (*huma.StreamR
 			Joining:  live.Joining{Caller: caller, Address: request.ClientIP},
 			Limits:   a.limits,
 			Cursor:   in.After,
-			Protocol: socketProtocol{hub: a.hub},
+			Protocol: socketProtocol{chat: a.chat, hub: a.hub, log: a.log},
 			Secure:   request.Secure,
 			// Not that of the request, which ends.
 			Context:   auth.WithRequest(context.Background(), request),
@@ -79,12 +80,16 @@ func handshakeProblem(err error) error {
 	return err
 }
 
-// socketProtocol is what this API says over WebSockets. It knows no [API], which
-// ends with its configuration.
+// socketProtocol is what this API says over WebSockets. It has nothing of an [API] but
+// what is the same for all configurations.
 type socketProtocol struct {
 	wire
-	hub *live.Hub
+	chat *chat.Service
+	hub  *live.Hub
+	log  *slog.Logger
 }
+
+func (p socketProtocol) api() *API { return &API{chat: p.chat, hub: p.hub, log: p.log} }
 
 // Hello implements [live.Protocol].
 func (p socketProtocol) Hello(c *live.Connection, h live.Hello) (frames [][]byte) {
@@ -96,12 +101,12 @@ func (p socketProtocol) Hello(c *live.Connection, h live.Hello) (frames [][]byte
 
 // Run implements [live.Protocol].
 func (p socketProtocol) Run(ctx context.Context, c *live.Connection, frame []byte) (answer []byte, ok bool) {
-	return p.present().run(ctx, c, frame)
+	return p.api().run(ctx, c, frame)
 }
 
 // Refuse implements [live.Protocol].
 func (p socketProtocol) Refuse(frame []byte, why live.Refusal) []byte {
-	a, ctx := p.present(), context.Background()
+	a, ctx := p.api(), context.Background()
 	switch why {
 	case live.RateLimited:
 		told, _ := decodeCommand(frame) // at least to which it is the answer
@@ -109,10 +114,4 @@ func (p socketProtocol) Refuse(frame []byte, why live.Refusal) []byte {
 	case live.NotText:
 	}
 	return a.refuse(ctx, "", errNotText)
-}
-
-// present goes by the rules, and writes to the log, of the present configuration.
-func (p socketProtocol) present() *API {
-	rules, log := p.hub.Rules()
-	return &API{chat: rules.(*chat.Service), hub: p.hub, log: log} // the only rules that an API is made with
 }

@@ -119,7 +119,7 @@ func (c *Client) Handshake(path string, header ...string) (*Response, *Socket) {
 // Socket opens a WebSocket.
 func (c *Client) Socket(path string, header ...string) *Socket {
 	c.tb.Helper()
-	r, s := c.Handshake(path, header...) //nolint:bodyclose // it is the connection
+	r, s := c.Handshake(path, header...)
 	r.Want(http.StatusSwitchingProtocols)
 	if accept := r.Header.Get("Sec-WebSocket-Accept"); accept != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" { // of RFC 6455, as is the key
 		c.tb.Fatalf("not the answer to the key: %q", accept)

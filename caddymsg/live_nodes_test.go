@@ -9,6 +9,7 @@ import (
 	"maps"
 	mathrand "math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,13 +66,13 @@ func TestLiveNodesThroughFaults(t *testing.T) {
 		}
 	})
 	w.phase("PostgreSQL ends all connections", func() {
-		for range 3 {
+		for range 2 {
 			w.work(w.random.IntN(20))
 			w.terminate()
 		}
 	})
 	w.phase("the network cuts connections", func() {
-		for range 3 {
+		for range 2 {
 			w.work(w.random.IntN(20))
 			w.proxy.cutAll()
 			w.await("the connection is cut", w.proxy.cutAfter(w.random.IntN(20_000)))
@@ -100,7 +101,7 @@ func TestLiveNodesThroughFaultsWithoutBus(t *testing.T) {
 	w := newLiveNodes(t, 0)
 	w.phase("a node is killed", func() { w.kill(w.random.IntN(len(w.nodes))) })
 	w.phase("PostgreSQL ends all connections", func() {
-		for range 3 {
+		for range 2 {
 			w.work(w.random.IntN(20))
 			w.terminate()
 		}
@@ -209,8 +210,8 @@ func newLiveNodes(t *testing.T, busServers int) *liveNodes {
 	}
 	var connected sync.WaitGroup
 	for person := range w.people {
-		for _, stream := range []bool{false, true} {
-			l := &liveNodesListener{person: person, stream: stream, random: mathrand.New(mathrand.NewPCG(w.random.Uint64(), 0))}
+		for way := range liveNodesWays {
+			l := &liveNodesListener{person: person, way: way, random: mathrand.New(mathrand.NewPCG(w.random.Uint64(), 0))}
 			w.listeners = append(w.listeners, l)
 			connected.Add(1)
 			w.listening.Go(func() { w.fail(w.listen(l, sync.OnceFunc(connected.Done))) })
@@ -360,7 +361,7 @@ func (w *liveNodes) sendMany(node int, name string, random *mathrand.Rand) error
 		if err != nil {
 			return err
 		}
-		time.Sleep(5 * time.Millisecond) // there are others who are to hear it
+		time.Sleep(15 * time.Millisecond) // there are others who are to hear it
 	}
 	return nil
 }
@@ -390,12 +391,19 @@ func (w *liveNodes) send(node, from int, group int64, to, text string, members [
 	}
 }
 
+// The ways to hear of what happens.
+const (
+	liveNodesWebSocket = iota
+	liveNodesStream
+	liveNodesPoll
+	liveNodesWays
+)
+
 // liveNodesListener is somebody's open connection, now to this node, now to that.
 type liveNodesListener struct {
-	person int
-	stream bool // server-sent events, and not a WebSocket
-	random *mathrand.Rand
-	mark   atomic.Int64 // the last that it has heard
+	person, way int
+	random      *mathrand.Rand
+	mark        atomic.Int64 // the last that it has heard
 
 	cursor string
 	last   int64 // the offset of the last event
@@ -434,8 +442,12 @@ func (w *liveNodes) listen(l *liveNodesListener, connected func()) error {
 // hear is over when the connection ends, or when it has had enough of this node.
 func (w *liveNodes) hear(l *liveNodesListener, connected func()) error {
 	client := w.client(l.person, l.random.IntN(len(w.nodes)))
+	frames := 5 + l.random.IntN(100)
+	if l.way == liveNodesPoll {
+		return w.poll(l, client, frames, connected)
+	}
 	connect := client.WebSocket
-	if l.stream {
+	if l.way == liveNodesStream {
 		connect = client.Events
 	}
 	conn, err := connect(w.ctx, l.cursor)
@@ -443,7 +455,7 @@ func (w *liveNodes) hear(l *liveNodesListener, connected func()) error {
 		return err
 	}
 	defer conn.Close()
-	for range 5 + l.random.IntN(100) {
+	for range frames {
 		f, err := conn.Next()
 		if err != nil {
 			return err
@@ -455,31 +467,71 @@ func (w *liveNodes) hear(l *liveNodesListener, connected func()) error {
 			continue
 		case "heartbeat":
 			continue
-		case "resync":
-			return fmt.Errorf("%w: it is told to begin anew: %s", errLiveNodesWrong, f.Text)
 		}
-		offset, err := strconv.ParseInt(f.ID[strings.LastIndex(f.ID, ".")+1:], 10, 64)
-		if err != nil || offset <= l.last {
-			return fmt.Errorf("%w: behind %d comes %s", errLiveNodesWrong, l.last, f.Text)
-		}
-		l.last = offset
-		if f.Type != "message.created" {
-			continue
-		}
-		var m nodesMessage
-		if err := json.Unmarshal(f.Data, &m); err != nil {
-			return fmt.Errorf("%w: %w: %s", errLiveNodesWrong, err, f.Text)
-		}
-		l.heard = append(l.heard, m)
-		if mark, ok := strings.CutPrefix(m.Text, "mark "); ok {
-			n, _ := strconv.ParseInt(mark, 10, 64)
-			l.mark.Store(n)
-		}
-		if m.Text == liveNodesEnd {
-			l.over = true
-			return nil
+		if err := l.take(f); err != nil || l.over {
+			return err
 		}
 	}
+	return nil
+}
+
+// poll is hear, for one who asks again and again.
+func (w *liveNodes) poll(l *liveNodesListener, client *frontdoor.Client, frames int, connected func()) error {
+	for frames > 0 {
+		path := "/v1/events"
+		if l.cursor != "" {
+			path += "?wait=5&after=" + url.QueryEscape(l.cursor)
+		}
+		r, err := client.Try(w.ctx, http.MethodGet, path, "", "Accept", "application/json")
+		if err != nil {
+			return err
+		}
+		if r.StatusCode != http.StatusOK {
+			return &frontdoor.RefusedError{Response: r}
+		}
+		var told struct {
+			Events []frontdoor.Frame
+			Cursor string
+			Resync string
+		}
+		if err := json.Unmarshal([]byte(r.Text), &told); err != nil || told.Resync != "" || told.Cursor == "" {
+			return fmt.Errorf("%w: %w: %s", errLiveNodesWrong, err, r.Text)
+		}
+		for _, f := range told.Events {
+			if err := l.take(f); err != nil || l.over {
+				return err
+			}
+		}
+		l.cursor = told.Cursor
+		connected()
+		frames -= len(told.Events)
+	}
+	return nil
+}
+
+// take takes an event.
+func (l *liveNodesListener) take(f frontdoor.Frame) error {
+	if f.Type == "resync" {
+		return fmt.Errorf("%w: it is told to begin anew: %s", errLiveNodesWrong, f.Data)
+	}
+	offset, err := strconv.ParseInt(f.ID[strings.LastIndex(f.ID, ".")+1:], 10, 64)
+	if err != nil || offset <= l.last {
+		return fmt.Errorf("%w: behind %d comes %s: %s", errLiveNodesWrong, l.last, f.ID, f.Data)
+	}
+	l.last = offset
+	if f.Type != "message.created" {
+		return nil
+	}
+	var m nodesMessage
+	if err := json.Unmarshal(f.Data, &m); err != nil {
+		return fmt.Errorf("%w: %w: %s", errLiveNodesWrong, err, f.Data)
+	}
+	l.heard = append(l.heard, m)
+	if mark, ok := strings.CutPrefix(m.Text, "mark "); ok {
+		n, _ := strconv.ParseInt(mark, 10, 64) // it is one
+		l.mark.Store(n)
+	}
+	l.over = m.Text == liveNodesEnd
 	return nil
 }
 

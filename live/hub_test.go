@@ -126,6 +126,28 @@ func TestJoinGivesUp(t *testing.T) {
 	})
 }
 
+// Now is when somebody connects, also where the hub has yet to come to it.
+func TestConnectedWhileTheHubIsBehind(t *testing.T) {
+	inBubble(t, func(t *testing.T, hub *live.Hub, log *memoryLog) {
+		log.append(created(7, 1))
+		first := connect(hub, log, 1, 10, "", false)
+		synctest.Wait()
+		log.hold("after")
+		hub.Committed(log.append(message(7)))
+		synctest.Wait()
+		late := connect(hub, log, 1, 10, "", false)
+		synctest.Wait()
+		next := log.append(message(7))
+		log.release("after")
+		hub.Committed(next)
+		synctest.Wait()
+		require.Equal(t, []int64{next - 1, next}, first.ids())
+		require.Equal(t, []int64{next}, late.ids())
+		first.leave()
+		late.leave()
+	})
+}
+
 // While the first connection of a user finds out which chats they are in, the log
 // goes on.
 func TestChatsChangeWhileSomebodyConnects(t *testing.T) {

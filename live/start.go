@@ -45,8 +45,10 @@ func (c *Connection) Start(ctx context.Context, cursor string, hello func(Hello)
 	}
 	if cursor == "" || resync != "" {
 		// It follows from now on, and the hello goes first: it is not notified.
-		epoch, now := c.hub.follows(c, 0)
-		if err := hello(Hello{Cursor: formatCursor(epoch, now), Resync: resync, At: time.Now()}); err != nil {
+		// What has been committed before is none of its, also where the hub has yet
+		// to come to it.
+		epoch, now := c.hub.follows(c, from)
+		if err := hello(Hello{Cursor: formatCursor(epoch, max(from, now)), Resync: resync, At: time.Now()}); err != nil {
 			return err
 		}
 		c.start()
@@ -89,17 +91,11 @@ func (c *Connection) Start(ctx context.Context, cursor string, hello func(Hello)
 }
 
 // missed finds out what came behind a cursor, and up to where in the log that is;
-// or why it can't be told.
+// or why it can't be told, and where the log ends. Behind no cursor, nothing came.
 func (c *Connection) missed(ctx context.Context, log Log, cursor string) (upTo int64, ids []int64, resync Resync, err error) {
-	if cursor == "" {
-		return 0, nil, "", nil
-	}
 	epoch, from, ok := parseCursor(cursor)
-	if !ok {
-		return 0, nil, OtherEpoch, nil
-	}
 	upTo = c.hub.place()
-	if from < upTo {
+	if ok && from < upTo {
 		if ids, err = log.Missed(ctx, c.user.id, from, upTo, maxMissed+1); err != nil {
 			return 0, nil, "", err
 		}
@@ -109,12 +105,14 @@ func (c *Connection) missed(ctx context.Context, log Log, cursor string) (upTo i
 	switch {
 	case err != nil:
 		return 0, nil, "", err
-	case epoch != feed.Epoch, from > feed.Last:
-		return 0, nil, OtherEpoch, nil
+	case cursor == "":
+		return feed.Last, nil, "", nil
+	case !ok, epoch != feed.Epoch, from > feed.Last:
+		return feed.Last, nil, OtherEpoch, nil
 	case from < feed.Pruned:
-		return 0, nil, Expired, nil
+		return feed.Last, nil, Expired, nil
 	case len(ids) > maxMissed:
-		return 0, nil, TooFar, nil
+		return feed.Last, nil, TooFar, nil
 	}
 	return max(from, upTo), ids, "", nil
 }

@@ -145,7 +145,7 @@ func TestCreateAccount(t *testing.T) {
 		ctx := WithRequest(t.Context(), Request{ClientIP: netip.MustParseAddr("192.0.2.7")})
 		caller, _, err := s.Authenticate(ctx, token)
 		require.NoError(t, err)
-		require.Equal(t, chat.Caller{UserID: user.ID, Username: "alice", Admin: true, Address: "192.0.2.7"}, caller)
+		require.Equal(t, chat.Caller{UserID: user.ID, Username: "alice", Admin: true, Address: "192.0.2.7", SessionID: caller.SessionID}, caller)
 
 		other := username("other") // there has to be one
 		other.Admin = true

@@ -133,7 +133,8 @@ func (s *site) requireSignedIn(tb testing.TB, token []byte, as chat.User) {
 	tb.Helper()
 	caller, _, err := s.Authenticate(context.Background(), token)
 	require.NoError(tb, err)
-	require.Equal(tb, chat.Caller{UserID: as.ID, Username: as.Username}, caller)
+	require.NotZero(tb, caller.SessionID)
+	require.Equal(tb, chat.Caller{UserID: as.ID, Username: as.Username, SessionID: caller.SessionID}, caller)
 }
 
 func (s *site) requireSignedOut(tb testing.TB, token []byte) {
@@ -567,7 +568,7 @@ func TestUnavailableStoreDoesNotSignOut(t *testing.T) {
 
 		caller, extended, err := s.Authenticate(t.Context(), token)
 		require.NoError(t, err)
-		require.Equal(t, chat.Caller{UserID: alice.ID, Username: "alice"}, caller)
+		require.Equal(t, chat.Caller{UserID: alice.ID, Username: "alice", SessionID: caller.SessionID}, caller)
 		require.Zero(t, extended)
 
 		release()

@@ -516,7 +516,9 @@ func TestSessionSlides(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
 		alice := s.register(t, "alice", "password")
 		token := s.login(t, "alice", "password", nil).Token
-		caller := chat.Caller{UserID: alice.ID, Username: "alice"}
+		caller, _, err := s.Authenticate(t.Context(), token)
+		require.NoError(t, err)
+		require.Equal(t, alice.ID, caller.UserID)
 
 		authenticate := func() (extended time.Duration, updates int64) {
 			t.Helper()

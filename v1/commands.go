@@ -39,7 +39,7 @@ type command struct {
 
 // call is one of them. Its context is its caller's, as that of a request is.
 type call struct {
-	*API
+	shared
 	connection *live.Connection
 }
 
@@ -124,31 +124,31 @@ func validate(schema *huma.Schema, data []byte) error {
 
 // run carries out a command on behalf of who has a connection, and answers. ok says
 // that there is such a command.
-func (a *API) run(ctx context.Context, c *live.Connection, frame []byte) (answer []byte, ok bool) {
+func (s shared) run(ctx context.Context, c *live.Connection, frame []byte) (answer []byte, ok bool) {
 	told, err := decodeCommand(frame)
 	if err != nil {
-		return a.refuse(ctx, told.ID, err), false
+		return s.refuse(ctx, told.ID, err), false
 	}
 	what, ok := commands[told.Type]
 	if !ok {
-		return a.refuse(ctx, told.ID, errUnknownCommand), false
+		return s.refuse(ctx, told.ID, errUnknownCommand), false
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			answer = a.refuse(ctx, told.ID, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+			answer = s.refuse(ctx, told.ID, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
 	if err := validate(what.schema, told.Data); err != nil {
-		return a.refuse(ctx, told.ID, err), true
+		return s.refuse(ctx, told.ID, err), true
 	}
 	// As with each request.
 	caller, err := c.Authenticate(ctx)
 	if err != nil {
-		return a.refuse(ctx, told.ID, err), true
+		return s.refuse(ctx, told.ID, err), true
 	}
-	data, err := what.run(context.WithValue(ctx, callerKey{}, caller), call{a, c}, told.Data)
+	data, err := what.run(context.WithValue(ctx, callerKey{}, caller), call{s, c}, told.Data)
 	if err != nil {
-		return a.refuse(ctx, told.ID, err), true
+		return s.refuse(ctx, told.ID, err), true
 	}
 	return encodeFrame(struct {
 		Type string `json:"type"`
@@ -158,12 +158,12 @@ func (a *API) run(ctx context.Context, c *live.Connection, frame []byte) (answer
 }
 
 // refuse is the frame in place of an answer.
-func (a *API) refuse(ctx context.Context, ref string, err error) []byte {
+func (s shared) refuse(ctx context.Context, ref string, err error) []byte {
 	return encodeFrame(struct {
 		Type string   `json:"type"`
 		Ref  string   `json:"ref,omitempty"`
 		Data *Problem `json:"data"`
-	}{"error", ref, a.problem(ctx, err)})
+	}{"error", ref, s.problem(ctx, err)})
 }
 
 type sendData struct {

@@ -160,7 +160,7 @@ func inBubble(t *testing.T, test func(*testing.T, *hubTest)) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hubTest{t: t, log: &someLog{}, hub: live.NewHub(live.Observer{}, slog.New(slog.DiscardHandler))}
 		h.hub.Use(h.log)
-		h.api = &API{hub: h.hub, log: slog.New(slog.DiscardHandler)}
+		h.api = &API{shared: shared{hub: h.hub, problems: problems{slog.New(slog.DiscardHandler)}}}
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { h.hub.Run(ctx) })

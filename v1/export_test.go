@@ -12,7 +12,7 @@ import (
 func RunCommand(
 	ctx context.Context, rules *chat.Service, hub *live.Hub, log *slog.Logger, c *live.Connection, frame []byte,
 ) (answer []byte, ok bool) {
-	return socketProtocol{chat: rules, hub: hub, log: log}.Run(ctx, c, frame)
+	return socketProtocol{shared: shared{rules, hub, problems{log}}}.Run(ctx, c, frame)
 }
 
 // IsCommand tells whether a frame is one of a command that there may be.

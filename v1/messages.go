@@ -447,27 +447,27 @@ func (a *API) getMessage(ctx context.Context, in *MessageInput) (*messageOutput,
 	return &messageOutput{Body: newMessage(m)}, nil
 }
 
-func (a *API) editMessage(ctx context.Context, in *editMessageInput) (*messageOutput, error) {
+func (s shared) editMessage(ctx context.Context, in *editMessageInput) (*messageOutput, error) {
 	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
-	m, err := a.chat.EditMessage(ctx, callerOf(ctx), id, in.Body.Text)
+	m, err := s.chat.EditMessage(ctx, callerOf(ctx), id, in.Body.Text)
 	if err != nil {
 		return nil, err
 	}
 	return &messageOutput{Body: newMessage(m)}, nil
 }
 
-func (a *API) deleteMessage(ctx context.Context, in *deleteMessageInput) (*empty, error) {
+func (s shared) deleteMessage(ctx context.Context, in *deleteMessageInput) (*empty, error) {
 	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
 	if in.For == "me" {
-		return &empty{}, a.chat.HideMessage(ctx, callerOf(ctx), id)
+		return &empty{}, s.chat.HideMessage(ctx, callerOf(ctx), id)
 	}
-	return &empty{}, a.chat.DeleteMessage(ctx, callerOf(ctx), id)
+	return &empty{}, s.chat.DeleteMessage(ctx, callerOf(ctx), id)
 }
 
 func (a *API) listEdits(ctx context.Context, in *MessageInput) (*editsOutput, error) {

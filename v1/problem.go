@@ -84,9 +84,12 @@ func status(refusal *chat.Error) int {
 	return http.StatusInternalServerError
 }
 
+// problems are told to the clients, and to a log.
+type problems struct{ log *slog.Logger }
+
 // problem tells an error to the client, and to the log what only the operator
 // should know. It is the only place that does.
-func (a *API) problem(ctx context.Context, err error) *Problem {
+func (to problems) problem(ctx context.Context, err error) *Problem {
 	id := auth.RequestOf(ctx).ID
 	p := Problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "Something went wrong. The server's log knows more."}
 	if refusal := chat.AsError(err); refusal != nil {
@@ -99,9 +102,9 @@ func (a *API) problem(ctx context.Context, err error) *Problem {
 		// The client has gone, or the process ends: nobody's failure.
 		p.Status = statusClientGone
 	case p.Status == http.StatusInternalServerError:
-		a.log.ErrorContext(ctx, "request failed", "request_id", id, "error", err)
+		to.log.ErrorContext(ctx, "request failed", "request_id", id, "error", err)
 	case p.Status == http.StatusServiceUnavailable:
-		a.log.WarnContext(ctx, "request refused", "request_id", id, "error", err)
+		to.log.WarnContext(ctx, "request refused", "request_id", id, "error", err)
 	}
 	p.Title = http.StatusText(p.Status)
 	p.RequestID = id
@@ -110,12 +113,12 @@ func (a *API) problem(ctx context.Context, err error) *Problem {
 
 // WriteError answers with a problem where there is no API to do it.
 func WriteError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
-	(&API{log: log}).writeError(w, r, err)
+	problems{log: log}.writeError(w, r, err)
 }
 
 // writeError answers with a problem outside of huma.
-func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	p := a.problem(r.Context(), err)
+func (to problems) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	p := to.problem(r.Context(), err)
 	maps.Copy(w.Header(), p.GetHeaders())
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
@@ -124,8 +127,8 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // writeHumaError answers with a problem from a huma middleware.
-func (a *API) writeHumaError(ctx huma.Context, err error) {
-	p := a.problem(ctx.Context(), err)
+func (to problems) writeHumaError(ctx huma.Context, err error) {
+	p := to.problem(ctx.Context(), err)
 	for name, values := range p.GetHeaders() {
 		ctx.SetHeader(name, values[0])
 	}

@@ -94,12 +94,12 @@ func (a *API) listReactions(ctx context.Context, in *reactionsInput) (*reactions
 	return out, nil
 }
 
-func (a *API) react(ctx context.Context, in *reactionInput) (*reactionOutput, error) {
+func (s shared) react(ctx context.Context, in *reactionInput) (*reactionOutput, error) {
 	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
-	r, err := a.chat.React(ctx, callerOf(ctx), id, in.Emoji)
+	r, err := s.chat.React(ctx, callerOf(ctx), id, in.Emoji)
 	if err != nil {
 		return nil, err
 	}
@@ -108,10 +108,10 @@ func (a *API) react(ctx context.Context, in *reactionInput) (*reactionOutput, er
 	}}, nil
 }
 
-func (a *API) unreact(ctx context.Context, in *reactionInput) (*empty, error) {
+func (s shared) unreact(ctx context.Context, in *reactionInput) (*empty, error) {
 	id, err := pathID(in.MessageID)
 	if err != nil {
 		return nil, err
 	}
-	return &empty{}, a.chat.Unreact(ctx, callerOf(ctx), id, in.Emoji)
+	return &empty{}, s.chat.Unreact(ctx, callerOf(ctx), id, in.Emoji)
 }

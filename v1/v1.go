@@ -30,12 +30,10 @@ const maxBodyBytes = 64 << 10
 
 // API serves /v1.
 type API struct {
-	chat    *chat.Service
+	shared
 	auth    *auth.Service
 	cookies *auth.Cookies
-	hub     *live.Hub
 	limits  live.Limits
-	log     *slog.Logger
 
 	mux *http.ServeMux
 	// ofMessage has the routes below a message. In one mux with the classic
@@ -44,6 +42,14 @@ type API struct {
 	ofMessage *http.ServeMux
 	handler   http.Handler
 	huma      huma.API
+}
+
+// shared is what the routes have in common with the commands over a WebSocket, which
+// have nothing else of an [API]: they outlive the configuration that it was made for.
+type shared struct {
+	chat *chat.Service
+	hub  *live.Hub
+	problems
 }
 
 // Options are what an API is made of.
@@ -60,7 +66,8 @@ type Options struct {
 // New makes the API with all its routes.
 func New(opts Options) (*API, error) {
 	a := &API{
-		chat: opts.Chat, auth: opts.Auth, cookies: opts.Cookies, hub: opts.Hub, limits: opts.Limits, log: opts.Log,
+		shared: shared{chat: opts.Chat, hub: opts.Hub, problems: problems{log: opts.Log}},
+		auth:   opts.Auth, cookies: opts.Cookies, limits: opts.Limits,
 		mux: http.NewServeMux(), ofMessage: http.NewServeMux(),
 	}
 	a.huma = newHuma(a)
@@ -127,18 +134,13 @@ func (a *API) route(w http.ResponseWriter, r *http.Request) {
 	}
 	// How a WebSocket would begin over HTTP/2 and HTTP/3. No document could have it.
 	if r.Method == http.MethodConnect && r.URL.Path == "/v1/ws" {
-		a.writeError(w, r, handshakeProblem(live.ErrNoUpgrade))
+		a.writeError(w, r, errNoUpgrade)
 		return
 	}
 	// This is the history, where the mux would see a group of that name, too.
 	if r.URL.Path == "/v1/group_chat/messages" && r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		a.writeError(w, r, errMethodNotAllowed)
-		return
-	}
-	// A WebSocket over HTTP/2 or HTTP/3 would begin so.
-	if r.Method == http.MethodConnect && r.URL.Path == "/v1/ws" {
-		a.writeError(w, r, errNoUpgrade)
 		return
 	}
 	for _, mux := range []*http.ServeMux{a.mux, a.ofMessage} {

@@ -3,14 +3,12 @@ package v1
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/caddymsg/messaging/auth"
-	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/live"
 )
 
@@ -37,7 +35,7 @@ func (a *API) openWebSocket(ctx context.Context, in *socketInput) (*huma.StreamR
 			Joining:  live.Joining{Caller: caller, Address: request.ClientIP},
 			Limits:   a.limits,
 			Cursor:   in.After,
-			Protocol: socketProtocol{chat: a.chat, hub: a.hub, log: a.log},
+			Protocol: socketProtocol{shared: a.shared},
 			Secure:   request.Secure,
 			// Not that of the request, which ends.
 			Context:   auth.WithRequest(context.Background(), request),
@@ -80,16 +78,11 @@ func handshakeProblem(err error) error {
 	return err
 }
 
-// socketProtocol is what this API says over WebSockets. It has nothing of an [API] but
-// what is the same for all configurations.
+// socketProtocol is what this API says over WebSockets.
 type socketProtocol struct {
 	wire
-	chat *chat.Service
-	hub  *live.Hub
-	log  *slog.Logger
+	shared
 }
-
-func (p socketProtocol) api() *API { return &API{chat: p.chat, hub: p.hub, log: p.log} }
 
 // Hello implements [live.Protocol].
 func (p socketProtocol) Hello(c *live.Connection, h live.Hello) (frames [][]byte) {
@@ -101,17 +94,17 @@ func (p socketProtocol) Hello(c *live.Connection, h live.Hello) (frames [][]byte
 
 // Run implements [live.Protocol].
 func (p socketProtocol) Run(ctx context.Context, c *live.Connection, frame []byte) (answer []byte, ok bool) {
-	return p.api().run(ctx, c, frame)
+	return p.run(ctx, c, frame)
 }
 
 // Refuse implements [live.Protocol].
 func (p socketProtocol) Refuse(frame []byte, why live.Refusal) []byte {
-	a, ctx := p.api(), context.Background()
+	ctx := context.Background()
 	switch why {
 	case live.RateLimited:
 		told, _ := decodeCommand(frame) // at least to which it is the answer
-		return a.refuse(ctx, told.ID, errRateLimited)
+		return p.refuse(ctx, told.ID, errRateLimited)
 	case live.NotText:
 	}
-	return a.refuse(ctx, "", errNotText)
+	return p.refuse(ctx, "", errNotText)
 }

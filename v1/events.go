@@ -21,8 +21,12 @@ import (
 )
 
 const (
-	// maxEvents is how many events an answer has.
-	maxEvents = 500
+	// maxEvents and maxEventsBytes are how much an answer has: it is full with the
+	// event that reaches either.
+	maxEvents      = 500
+	maxEventsBytes = 1 << 20
+	// flushBytes are not kept waiting for more.
+	flushBytes = 32 << 10
 	// writeTimeout is how long a client may take to read what it is sent at once.
 	writeTimeout = 10 * time.Second
 )
@@ -55,7 +59,7 @@ func (a *API) registerEvents() {
 	op.Tags = []string{"live"}
 	op.Description = "In a stream, `id` is the cursor, `event` the type, and `data` the envelope, as in the answer in JSON. " +
 		"It begins with `hello`, has a `heartbeat` every 25 seconds, `resync` if the cursor was of no use, and ends with `goodbye`. " +
-		"An answer in JSON has up to 500 events, and comes as soon as there is one; without a cursor at once. " +
+		"An answer in JSON has up to 500 events, fewer if they are long, and comes as soon as there is one; without a cursor at once. " +
 		"If it has the header Retry-After, the next request should wait for so long."
 	op.Responses["200"] = &huma.Response{Description: "OK", Content: map[string]*huma.MediaType{
 		"application/json": {Schema: a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Events](), true, "")},
@@ -214,6 +218,11 @@ func (s *eventStream) send(events []*live.Event) error {
 		if data := e.Encode(wire{}); data != nil {
 			s.add(e.Cursor, e.Type, data)
 		}
+		if len(s.waiting) >= flushBytes {
+			if err := s.flush(); err != nil {
+				return err
+			}
+		}
 	}
 	return s.flush()
 }
@@ -288,17 +297,18 @@ func (a *API) pollEvents(w http.ResponseWriter, r *http.Request, in *eventsInput
 		return err
 	}
 	defer c.Leave()
-	answer := Events{Events: []envelope{}}
+	answer, size := Events{Events: []envelope{}}, 0
 	add := func(events []*live.Event) error {
 		for _, e := range events {
 			if e.ID == 0 {
 				continue // it is not of the log, and has no place in it
 			}
-			if len(answer.Events) == maxEvents {
+			if len(answer.Events) == maxEvents || size >= maxEventsBytes {
 				return errEnough
 			}
 			if data := e.Encode(wire{}); data != nil {
 				answer.Events = append(answer.Events, data)
+				size += len(data)
 			}
 			answer.Cursor = e.Cursor
 		}
@@ -328,7 +338,7 @@ func (a *API) pollEvents(w http.ResponseWriter, r *http.Request, in *eventsInput
 			break
 		}
 		if len(events) > 0 {
-			_ = add(events) // there is room for a queue
+			_ = add(events) // what has no room is behind the cursor
 			continue
 		}
 		if wait == 0 {
@@ -346,11 +356,12 @@ func (a *API) pollEvents(w http.ResponseWriter, r *http.Request, in *eventsInput
 			wait = 0
 		}
 	}
-	w.Header().Set("Content-Type", "application/json")
 	var body bytes.Buffer
 	if err := marshal(&body, answer); err != nil {
 		return err
 	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
 	_ = writeInTime(w, http.NewResponseController(w), body.Bytes()) // a client that has gone is none of our failures
 	return nil
 }

@@ -195,7 +195,7 @@ func sendCommand(ctx context.Context, c call, in *sendData) (any, error) {
 }
 
 type editData struct {
-	MessageID int64  `json:"message_id"`
+	MessageID int64  `json:"message_id" minimum:"0"`
 	Text      string `json:"text" minLength:"1" maxLength:"10000"`
 }
 
@@ -210,7 +210,7 @@ func editCommand(ctx context.Context, c call, in *editData) (any, error) {
 }
 
 type deleteData struct {
-	MessageID int64  `json:"message_id"`
+	MessageID int64  `json:"message_id" minimum:"0"`
 	For       string `json:"for,omitempty" enum:"everyone,me"`
 }
 
@@ -220,7 +220,7 @@ func deleteCommand(ctx context.Context, c call, in *deleteData) (any, error) {
 }
 
 type reactionData struct {
-	MessageID int64  `json:"message_id"`
+	MessageID int64  `json:"message_id" minimum:"0"`
 	Emoji     string `json:"emoji"`
 }
 

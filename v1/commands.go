@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -43,7 +44,7 @@ type call struct {
 	connection *live.Connection
 }
 
-// maxRef is the longest id of a command.
+// maxRef is how many characters the id of a command may have.
 const maxRef = 100
 
 // commandFrame is how a command is sent.
@@ -90,7 +91,7 @@ func decodeCommand(frame []byte) (commandFrame, error) {
 	if err := validate(commandFrameSchema, frame); err != nil {
 		// Its id may be there.
 		_ = json.Unmarshal(frame, &told)
-		if len(told.ID) > maxRef {
+		if utf8.RuneCountInString(told.ID) > maxRef {
 			told.ID = ""
 		}
 		return told, err

@@ -45,7 +45,7 @@ type call struct {
 	connection *live.Connection
 }
 
-// maxRef is the longest id of a command, in characters.
+// maxRef is how many characters the id of a command may have.
 const maxRef = 100
 
 // commandFrame is how a command is sent.

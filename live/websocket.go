@@ -32,8 +32,6 @@ const (
 	// HeartbeatEvery is how often a connection shows that it is alive, and its
 	// client has to.
 	HeartbeatEvery = 25 * time.Second
-	// checkWithin is how long a heartbeat waits for the database.
-	checkWithin = 5 * time.Second
 	// writeWithin is how long the client may take to read what is written at once.
 	writeWithin = 10 * time.Second
 	// closeWithin bounds the closing handshake.
@@ -143,16 +141,24 @@ func checkHandshake(r *http.Request, secure bool) error {
 	if nonce, err := base64.StdEncoding.DecodeString(strings.TrimSpace(key[0])); err != nil || len(nonce) != 16 {
 		return ErrHandshake
 	}
-	// A browser sends the cookie to whatever page asks, and always says which it is;
-	// other programs need not. Which site it is, the host says; over TLS, also that
-	// nobody else could have made the page.
+	if !SameOrigin(r, secure) {
+		return ErrOrigin
+	}
+	return nil
+}
+
+// SameOrigin tells whether a request may be of a page of the site itself, or of no
+// page. A browser sends the cookie to whatever page asks, and says which it is; other
+// programs need not. Which site it is, the host says; over TLS, also that nobody else
+// could have made the page.
+func SameOrigin(r *http.Request, secure bool) bool {
 	for _, origin := range r.Header.Values("Origin") {
 		page, err := url.Parse(origin)
 		if err != nil || !strings.EqualFold(page.Host, r.Host) || secure && page.Scheme != "https" {
-			return ErrOrigin
+			return false
 		}
 	}
-	return nil
+	return true
 }
 
 // names tells whether a header's list has a word.
@@ -418,9 +424,7 @@ func (s *webSocket) beat() {
 		return
 	}
 	s.line.received()
-	ctx, cancel := context.WithTimeout(s.ctx, checkWithin)
-	s.connection.Check(ctx)
-	cancel()
+	s.connection.Check()
 	s.connection.Heartbeat()
 	_ = s.send([]byte{final | opPing, 0}) // if it can't be, the connection has ended
 	s.mu.Lock()

@@ -55,7 +55,7 @@ type Events struct {
 
 func (a *API) registerEvents() {
 	op := a.signedIn(a.operation(http.MethodGet, "/v1/events", "list-events",
-		"Hear of what happens: as a stream of server-sent events, or by asking again and again", 400, 429))
+		"Hear of what happens: as a stream of server-sent events, or by asking again and again", 400, 403, 429))
 	op.Tags = []string{"live"}
 	op.Description = "In a stream, `id` is the cursor, `event` the type, and `data` the envelope, as in the answer in JSON. " +
 		"It begins with `hello`, has a `heartbeat` every 25 seconds, `resync` if the cursor was of no use, and ends with `goodbye`. " +
@@ -79,6 +79,13 @@ func (a *API) events(_ context.Context, in *eventsInput) (*huma.StreamResponse, 
 			serve, contentType = a.streamEvents, "text/event-stream"
 		}
 		w.Header().Set("Vary", "Accept")
+		// It changes nothing, but takes a connection, and shows that somebody is there.
+		// Where a browser names no origin, it may say that it is another.
+		site := r.Header.Get("Sec-Fetch-Site")
+		if site == "cross-site" || site == "same-site" || !live.SameOrigin(r, auth.RequestOf(r.Context()).Secure) {
+			a.writeError(w, r, errCrossSite)
+			return
+		}
 		if r.Method == http.MethodHead {
 			w.Header().Set("Content-Type", contentType)
 			return
@@ -204,7 +211,7 @@ func (s *eventStream) run(ctx context.Context, c *live.Connection, notified <-ch
 			return
 		case <-notified:
 		case <-heartbeat.C:
-			c.Check(ctx)
+			c.Check()
 			c.Heartbeat()
 		}
 	}

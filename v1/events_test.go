@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -56,6 +57,8 @@ type someLog struct {
 	failsAt int64 // from this event on
 	failing bool
 	ended   bool // the sessions
+	// lifetime is that of sessions. Default: 10 hours.
+	lifetime time.Duration
 }
 
 func (l *someLog) add(hub *live.Hub, n int) {
@@ -128,7 +131,7 @@ func (l *someLog) Session(context.Context, int64) (chat.Caller, time.Time, error
 	if l.ended {
 		return chat.Caller{}, time.Time{}, &chat.Error{Kind: chat.Unauthenticated}
 	}
-	return chat.Caller{}, time.Now().Add(40 * time.Second), nil
+	return chat.Caller{}, time.Now().Add(cmp.Or(l.lifetime, 10*time.Hour)), nil
 }
 
 // addLong adds messages of the greatest length, in JSON about 60 KB each.
@@ -240,14 +243,13 @@ func TestStreamHeartbeat(t *testing.T) {
 	})
 }
 
-// Each heartbeat looks whether the session has gone without an event, as with time.
-func TestStreamOfSessionThatExpires(t *testing.T) {
+// Each heartbeat looks whether it is time to come back, before the session ends.
+func TestStreamEndsBeforeItsSession(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *hubTest) {
+		h.log.set(func() { h.log.lifetime = 40 * time.Second })
 		lines, wait := h.stream(t.Context(), eventsInput{})
 		lines(4)
-		h.log.set(func() { h.log.ended = true })
-		lines(3)
-		require.Equal(t, "event: goodbye\n"+`data: {"code":"session_ended"}`, lines(2))
+		require.Regexp(t, `^retry: \d+\nevent: goodbye\ndata: \{"code":"renew","retry_ms":\d+\}$`, lines(3))
 		require.NoError(t, wait())
 	})
 }

@@ -47,15 +47,15 @@ func cookieName(secure bool) string {
 // Token reads the session token of a request, or nil. secure says whether the
 // client came over TLS.
 func (c *Cookies) Token(r *http.Request, secure bool) []byte {
-	cookie, err := r.Cookie(cookieName(secure))
-	if err != nil {
-		return nil
+	// There may be several: without TLS, a page on another host of the domain can add
+	// one, and must not sign anybody out by that.
+	for _, cookie := range r.CookiesNamed(cookieName(secure)) {
+		var token []byte
+		if err := c.codec.Decode(cookie.Name, cookie.Value, &token); err == nil {
+			return token
+		} // forged, or made with another secret
 	}
-	var token []byte
-	if err := c.codec.Decode(cookie.Name, cookie.Value, &token); err != nil {
-		return nil // forged, or made with another secret: nobody is signed in
-	}
-	return token
+	return nil
 }
 
 // Set makes the cookie that carries a token.

@@ -264,6 +264,8 @@ http://127.0.0.1:{$PORT} {
 			"out of range":   {"bcrypt_cost": 3},
 			"below a minute": {"session_lifetime": int64(10 * time.Second)},
 			"short secret":   {"session_secret": "short"},
+			"below no limit": {"connections_per_user": -2},
+			"below for ever": {"event_retention": -2},
 		} {
 			require.NotEqual(t, http.StatusOK, load(handler).StatusCode, name)
 		}

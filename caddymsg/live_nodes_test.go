@@ -838,7 +838,8 @@ func (p *livePair) presence(t *testing.T) {
 	}
 	socket := watching.Socket("/v1/ws")
 	socket.Await("hello")
-	socket.Command("presence.subscribe", map[string]any{"user_ids": []int64{id}})
+	socket.Send(fmt.Sprintf(`{"id":"s","type":"presence.subscribe","data":{"user_ids":[%d]}}`, id))
+	require.Equal(t, false, socket.Await("presence").Field("online"))
 	theirs := liveConnect(t, there, p.one, "")
 	require.True(t, online(p.one))
 	there.Post(fmt.Sprintf("/v1/chats/%d/typing", group), "").Want(http.StatusOK)

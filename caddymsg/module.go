@@ -252,7 +252,10 @@ func (h *Handler) Validate() error {
 	if *h.ShutdownDelay < 0 {
 		return fmt.Errorf("shutdown_delay: %s is below 0", time.Duration(*h.ShutdownDelay))
 	}
-	if h.EventRetention > 0 && h.EventRetention < caddy.Duration(time.Minute) {
+	if least := min(h.ConnectionsPerUser, h.ConnectionsPerAddress); least < -1 {
+		return fmt.Errorf("connections_per_user, connections_per_address: %d is neither a number from 1 nor -1, which is no limit", least)
+	}
+	if h.EventRetention < -1 || h.EventRetention > 0 && h.EventRetention < caddy.Duration(time.Minute) {
 		return fmt.Errorf("event_retention: %s is shorter than a minute", time.Duration(h.EventRetention))
 	}
 	for _, name := range h.Admin {

@@ -39,8 +39,8 @@ type Connection struct {
 	closing  *Closing  // it gets nothing any more
 
 	// Under the lock of the hub's presence.
-	present bool           // it counts
-	watches map[int64]bool // whom, and whether they were there when that was told last
+	present bool            // it counts
+	watches map[int64]known // whom, and what it was told of them last
 }
 
 // Joining is who connects.
@@ -125,25 +125,38 @@ func (c *Connection) notify() {
 	}
 }
 
-// push queues an event. It never blocks.
+// push queues an event of the log, unless the connection reads it there. It never
+// blocks.
 func (c *Connection) push(e *Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	ephemeral := e.ID == 0
 	switch {
-	case c.closing != nil, !c.live, !ephemeral && e.ID <= c.position:
-		return
-	case ephemeral && len(c.queue) >= maxQueueEphemeral:
+	case c.closing != nil, !c.live, e.ID <= c.position:
 		return
 	case len(c.queue) >= maxQueue:
 		c.close(closing(Slow, 0, time.Second))
 		return
 	}
-	if !ephemeral {
-		c.position = e.ID
+	c.position = e.ID
+	c.queue = append(c.queue, e)
+	c.notify()
+}
+
+// pushEphemeral queues what is not in the log, also for a connection that is still
+// told what it missed. It never blocks. It returns false if there is no room, and
+// the connection goes on.
+func (c *Connection) pushEphemeral(e *Event) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing != nil {
+		return true // nobody waits for it any more
+	}
+	if len(c.queue) >= maxQueueEphemeral {
+		return false
 	}
 	c.queue = append(c.queue, e)
 	c.notify()
+	return true
 }
 
 // Check ends the connection if it is too old, or if its session is over. The
@@ -195,6 +208,13 @@ func (c *Connection) Heartbeat() {
 		Cursor: c.cursor(),
 	})
 	c.notify()
+}
+
+// follows tells whether it gets what happens: it is not told what it missed.
+func (c *Connection) follows() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.live
 }
 
 // start lets the transport be notified.

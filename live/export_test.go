@@ -52,5 +52,5 @@ func (h *Hub) Attended() (kept [7]int) {
 	p := h.presence
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return [7]int{len(p.here), p.believed, len(p.elsewhere), len(p.watchers), len(p.watching), len(p.leaving), len(p.changed) + len(p.narrowed)}
+	return [7]int{len(p.here), p.believed, len(p.elsewhere), len(p.watchers), len(p.watching), len(p.leaving), len(p.changed) + len(p.owed) + len(p.narrowed)}
 }

@@ -5,6 +5,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -32,6 +35,8 @@ const (
 	keepEvery = 30 * time.Second
 	// recheckAfter is how long to wait for a database that has failed.
 	recheckAfter = time.Second
+	// repeatAfter is how long to wait for connections that had no room.
+	repeatAfter = 250 * time.Millisecond
 	// keepWithin bounds the last look at the database when the hub ends.
 	keepWithin = 5 * time.Second
 )
@@ -62,6 +67,8 @@ type presence struct {
 	seen      map[int64]time.Time  // to be kept
 	keptAt    time.Time
 	changed   map[int64]time.Time // whom to tell of to those who watch, with when they were there last
+	owed      map[int64]time.Time // the same, of those of whom not all could be told
+	repeatAt  time.Time           // they are told again
 	announced map[int64]struct{}  // whom to tell of to other nodes
 	announce  bool                // and that all who are here
 	allAt     time.Time           // that was done
@@ -70,6 +77,27 @@ type presence struct {
 	narrowed   map[int64]struct{}
 	narrowings int
 	retryAt    time.Time // the looking at what they have lost
+	// Has the database failed last? The log is told when it begins to.
+	rechecking, keeping bool
+}
+
+// known is what a connection was told last of somebody whom it watches.
+type known int8
+
+const (
+	unknown known = iota // it has yet to be told something
+	away
+	there
+	// withdrawn may not be watched any more, and the connection has yet to be told
+	// that they have gone.
+	withdrawn
+)
+
+func knownAs(online bool) known {
+	if online {
+		return there
+	}
+	return away
 }
 
 type watcherSet map[*Connection]struct{}
@@ -95,7 +123,7 @@ func newPresence() *presence {
 	return &presence{
 		node: hex.EncodeToString(node[:]), kicked: make(chan struct{}, 1),
 		here: map[int64]visit{}, elsewhere: map[string]told{}, watchers: map[int64]watcherSet{}, watching: map[int64]watcherSet{},
-		seen: map[int64]time.Time{}, changed: map[int64]time.Time{}, announced: map[int64]struct{}{}, narrowed: map[int64]struct{}{},
+		seen: map[int64]time.Time{}, changed: map[int64]time.Time{}, owed: map[int64]time.Time{}, announced: map[int64]struct{}{}, narrowed: map[int64]struct{}{},
 	}
 }
 
@@ -140,7 +168,8 @@ func (p *presence) leave(c *Connection) {
 	p.here[userID] = s
 }
 
-// watch replaces whom a connection watches.
+// watch replaces whom a connection watches, and tells it how they are: through its
+// queue, between what is older and what is newer.
 func (p *presence) watch(c *Connection, states []State) {
 	for userID := range c.watches {
 		p.unwatch(c, userID)
@@ -149,11 +178,12 @@ func (p *presence) watch(c *Connection, states []State) {
 		c.watches = nil
 		return
 	}
-	c.watches = make(map[int64]bool, len(states))
+	c.watches = make(map[int64]known, len(states))
 	add(p.watching, c.joined.Caller.UserID, c)
 	for _, s := range states {
-		c.watches[s.UserID] = s.Online
+		c.watches[s.UserID] = unknown
 		add(p.watchers, s.UserID, c)
+		p.tellOne(c, NewPresence(s))
 	}
 }
 
@@ -208,9 +238,10 @@ func (p *presence) stateOf(userID int64, lastSeen time.Time) State {
 }
 
 // Watch has the connection hear whether these users are there, in place of those
-// whom it watched before, and tells it now. Whom the caller has no business with is
-// left out, and not watched. It returns Invalid for too many.
-func (c *Connection) Watch(ctx context.Context, userIDs []int64) ([]State, error) {
+// whom it watched before: how they are now, by an event of each, and what changes.
+// Whom the caller has no business with is left out, and not watched. It returns
+// Invalid for too many.
+func (c *Connection) Watch(ctx context.Context, userIDs []int64) error {
 	p := c.hub.presence
 	log, _ := c.hub.state()
 	p.mu.Lock()
@@ -218,20 +249,21 @@ func (c *Connection) Watch(ctx context.Context, userIDs []int64) ([]State, error
 	p.mu.Unlock()
 	found, err := log.Watchable(ctx, c.joined.Caller, unique(userIDs))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	states := p.states(found)
 	if !c.present {
-		return states, nil // it has gone meanwhile
+		return nil // it has gone meanwhile
 	}
-	p.watch(c, states)
+	p.watch(c, p.states(found))
 	if p.narrowings != narrowings { // it may be one of these that must not be watched any more
 		p.narrowed[c.joined.Caller.UserID] = struct{}{}
+	}
+	if len(p.narrowed)+len(p.owed) > 0 {
 		p.kick()
 	}
-	return states, nil
+	return nil
 }
 
 func (p *presence) states(found []chat.Presence) []State {
@@ -259,10 +291,7 @@ func unique(ids []int64) []int64 { return slices.Compact(slices.Sorted(slices.Va
 
 // narrow is told of each event: some take a right to know of somebody away.
 func (p *presence) narrow(e chat.Event) {
-	switch e.Type {
-	case store.ParticipantRemoved, store.ChatDeleted, store.BlockCreated, store.AccountUpdated, store.UserUpdated, store.SessionEnded:
-		// Also those that take nothing away: to look costs little.
-	default:
+	if !narrows(e) {
 		return
 	}
 	p.mu.Lock()
@@ -272,6 +301,23 @@ func (p *presence) narrow(e chat.Event) {
 		p.narrowed[e.UserID] = struct{}{}
 		p.kick()
 	}
+}
+
+// narrows tells whether an event may take such a right away. Each that does costs a
+// look into the database for everybody who watches: another name must not.
+func narrows(e chat.Event) bool {
+	var told struct {
+		Hidden  bool `json:"presence_hidden"`
+		Deleted bool
+	}
+	switch e.Type {
+	case store.ParticipantRemoved, store.ChatDeleted, store.BlockCreated, store.SessionEnded:
+		return true
+	case store.AccountUpdated, store.UserUpdated:
+		err := json.Unmarshal([]byte(e.Data), &told)
+		return err != nil || told.Hidden || told.Deleted
+	}
+	return false
 }
 
 // attend tells who comes and goes until ctx ends.
@@ -308,8 +354,8 @@ func (h *Hub) attendOnce(ctx context.Context) time.Duration {
 	}
 	if now.Before(p.retryAt) {
 		before(p.retryAt) // nobody is told what may not be theirs
-	} else {
-		p.tellAll()
+	} else if next, some := p.tellAll(now); some {
+		before(next)
 	}
 	h.announceNews()
 	if h.way().Carries(Presence) {
@@ -401,6 +447,7 @@ func (h *Hub) recheck(ctx context.Context) bool {
 	log, _ := h.state()
 	for c, userIDs := range affected {
 		found, err := log.Watchable(ctx, c.joined.Caller, userIDs)
+		h.noteFailure(ctx, &p.rechecking, "who may know of whom can't be read: presence waits until this has passed", err)
 		if err != nil {
 			p.mu.Lock()
 			maps.Copy(p.narrowed, users)
@@ -410,6 +457,18 @@ func (h *Hub) recheck(ctx context.Context) bool {
 		p.withdraw(c, userIDs, found)
 	}
 	return true
+}
+
+// noteFailure writes to the log that something has failed which has not failed the
+// last time.
+func (h *Hub) noteFailure(ctx context.Context, failed *bool, message string, err error) {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return // that is the end, and no failure
+	}
+	if err != nil && !*failed {
+		h.logger.LogAttrs(ctx, slog.LevelError, message, slog.Any("error", err))
+	}
+	*failed = err != nil
 }
 
 // affected are the connections of those who may have lost a right, with all whom
@@ -441,14 +500,15 @@ func (p *presence) withdraw(c *Connection, userIDs []int64, found []chat.Presenc
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, userID := range userIDs {
-		online, watches := c.watches[userID]
+		knows, watches := c.watches[userID]
 		_, may := slices.BinarySearchFunc(found, userID, func(f chat.Presence, id int64) int { return cmp.Compare(f.UserID, id) })
-		if !watches || may {
-			continue
-		}
-		p.unwatch(c, userID)
-		if online {
-			c.push(NewPresence(State{UserID: userID}))
+		switch {
+		case !watches || may:
+		case knows == there:
+			c.watches[userID] = withdrawn
+			p.tellOne(c, NewPresence(State{UserID: userID}))
+		case knows != withdrawn:
+			p.unwatch(c, userID)
 		}
 	}
 }
@@ -458,15 +518,30 @@ func NewPresence(s State) *Event {
 	return &Event{Event: chat.Event{Type: Presence, UserID: s.UserID, At: time.Now()}, State: &s}
 }
 
-// tellAll tells those who watch of what has changed.
-func (p *presence) tellAll() {
+// tellAll tells those who watch of what has changed. If there was no room for all of
+// that, it tells when to try again.
+func (p *presence) tellAll(now time.Time) (next time.Time, some bool) {
 	p.mu.Lock()
 	changed := p.changed
 	p.changed = map[int64]time.Time{}
+	if !now.Before(p.repeatAt) {
+		for userID, last := range p.owed {
+			if last.After(changed[userID]) || changed[userID].IsZero() {
+				changed[userID] = last
+			}
+		}
+		clear(p.owed)
+	}
 	p.mu.Unlock()
 	for userID, last := range changed {
 		p.tell(userID, last)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.owed) > 0 && !now.Before(p.repeatAt) {
+		p.repeatAt = now.Add(repeatAfter)
+	}
+	return p.repeatAt, len(p.owed) > 0
 }
 
 func (p *presence) tell(userID int64, last time.Time) {
@@ -475,13 +550,35 @@ func (p *presence) tell(userID int64, last time.Time) {
 	if len(p.watchers[userID]) == 0 {
 		return
 	}
-	s := p.stateOf(userID, last)
-	e := NewPresence(s)
+	e := NewPresence(p.stateOf(userID, last))
 	for c := range p.watchers[userID] {
-		if c.watches[userID] != s.Online {
-			c.watches[userID] = s.Online
-			c.push(e)
-		}
+		p.tellOne(c, e)
+	}
+}
+
+// tellOne tells a connection of somebody whom it watches, unless it knows. If it has
+// no room, it is told later.
+func (p *presence) tellOne(c *Connection, e *Event) {
+	s := e.State
+	ends := c.watches[s.UserID] == withdrawn
+	if ends {
+		e = NewPresence(State{UserID: s.UserID}) // what there is to know is none of its business
+	}
+	switch {
+	case c.watches[s.UserID] == knownAs(s.Online):
+	case !c.pushEphemeral(e):
+		p.owe(s.UserID, s.LastSeenAt)
+	case ends:
+		p.unwatch(c, s.UserID)
+	default:
+		c.watches[s.UserID] = knownAs(s.Online)
+	}
+}
+
+// owe has it tried again to tell those who watch of a user, who was there last then.
+func (p *presence) owe(userID int64, last time.Time) {
+	if before, owed := p.owed[userID]; !owed || last.After(before) {
+		p.owed[userID] = last
 	}
 }
 
@@ -499,7 +596,9 @@ func (h *Hub) keep(ctx context.Context, now time.Time) (next time.Time, some boo
 	p.mu.Unlock()
 
 	log, _ := h.state()
-	if err := log.NoteLastSeen(ctx, seen); err != nil {
+	err := log.NoteLastSeen(ctx, seen)
+	h.noteFailure(ctx, &p.keeping, "when users were there last can't be kept; it is tried again", err)
+	if err != nil {
 		return now.Add(keepEvery), true // the next time may be better
 	}
 	p.mu.Lock()

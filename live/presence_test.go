@@ -2,6 +2,7 @@ package live_test
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -101,15 +102,12 @@ func lastSeen(c *client) time.Time {
 	return c.got[len(c.got)-1].State.LastSeenAt
 }
 
-func watch(t testing.TB, c *client, userIDs ...int64) (all []string) {
+// watch has a client watch, and returns what it is told then.
+func watch(t testing.TB, c *client, userIDs ...int64) []string {
 	t.Helper()
-	synctest.Wait()
-	states, err := c.Watch(t.Context(), userIDs)
-	require.NoError(t, err)
-	for _, s := range states {
-		all = append(all, stateText(s))
-	}
-	return all
+	c.news()
+	require.NoError(t, c.Watch(t.Context(), userIDs))
+	return c.told()
 }
 
 // join is a client that is connected.
@@ -213,13 +211,13 @@ func TestPresenceIsWithdrawn(t *testing.T) {
 		{"the other leaves the chat", about(store.ParticipantRemoved, 1, 1), false, false},
 		{"the watcher's chat is deleted", about(store.ChatDeleted, 1, 2), false, false},
 		{"the other's chat is deleted", about(store.ChatDeleted, 1, 1), false, false},
-		{"the other hides", about(store.AccountUpdated, 0, 1), true, false},
-		{"the other is deleted", about(store.UserUpdated, 1, 1), true, false},
+		{"the other hides", profile(store.AccountUpdated, 0, `{"username":"x","presence_hidden":true}`), true, false},
+		{"the other is deleted", profile(store.UserUpdated, 1, `{"deleted":true}`), true, false},
 		{"the other is deactivated", about(store.SessionEnded, 0, 1), true, false},
 		{"the other blocks", about(store.BlockCreated, 0, 1), true, false},
 		{"the watcher blocks", about(store.BlockCreated, 0, 2), true, false},
 		{"somebody else leaves", about(store.ParticipantRemoved, 1, 3), false, true},
-		{"the other has another name", about(store.AccountUpdated, 0, 1), false, true},
+		{"the other has another name", profile(store.AccountUpdated, 0, `{"username":"x","presence_hidden":false}`), false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, hub *live.Hub, log *memoryLog) {
@@ -240,6 +238,180 @@ func TestPresenceIsWithdrawn(t *testing.T) {
 			})
 		})
 	}
+}
+
+// profile is an event about user 1.
+func profile(eventType string, chatID int64, data string) chat.Event {
+	e := about(eventType, chatID, 1)
+	e.Data = data
+	return e
+}
+
+// To look whether those who watch still may costs a question of each.
+func TestOnlyWhatTakesARightAwayIsLookedAt(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		event chat.Event
+		looks int
+	}{
+		{"another name, to oneself", profile(store.AccountUpdated, 0, `{"username":"x","display_name":"X","presence_hidden":false}`), 0},
+		{"another name, to others", profile(store.UserUpdated, 1, `{"username":"x","display_name":"X"}`), 0},
+		{"a message", message(1), 0},
+		{"somebody hides", profile(store.AccountUpdated, 0, `{"username":"x","presence_hidden":true}`), 2},
+		{"somebody is deleted", profile(store.UserUpdated, 1, `{"deleted":true}`), 2},
+		{"somebody leaves", about(store.ParticipantRemoved, 1, 1), 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, hub *live.Hub, log *memoryLog) {
+				log.append(about(store.ParticipantAdded, 1, 3))
+				one, two, three := join(hub, log, 1), join(hub, log, 2), join(hub, log, 3)
+				watch(t, two, 1)
+				watch(t, three, 1)
+				before := log.looks("watchable")
+				hub.Committed(log.append(c.event))
+				synctest.Wait()
+				require.Equal(t, c.looks, log.looks("watchable")-before)
+				for _, c := range []*client{one, two, three} {
+					c.leave()
+				}
+			})
+		})
+	}
+}
+
+// Who is still told what they missed, or reads slowly, is told in the end, and not
+// of what has passed by then.
+func TestPresenceIsToldInTheEnd(t *testing.T) {
+	const friends = 200
+	for _, c := range []struct {
+		name string
+		// away has the client not take anything until back is called.
+		away func(t *testing.T, hub *live.Hub, log *memoryLog) (c *client, back func())
+	}{
+		{"of what was missed", func(_ *testing.T, hub *live.Hub, log *memoryLog) (*client, func()) {
+			log.hold("events")
+			return connect(hub, log, 1, 10, "a.1", false), func() { log.release("events") }
+		}},
+		{"slowly", func(_ *testing.T, hub *live.Hub, log *memoryLog) (*client, func()) {
+			c := connect(hub, log, 1, 10, "", true)
+			return c, func() {
+				for !c.gone() && c.waiting() {
+					c.take()
+					time.Sleep(time.Second)
+					synctest.Wait()
+				}
+			}
+		}},
+	} {
+		for name, happens := range map[string]struct {
+			do   func(t *testing.T, hub *live.Hub, log *memoryLog, all []*client)
+			want string
+		}{
+			"nothing": {func(*testing.T, *live.Hub, *memoryLog, []*client) {}, "online"},
+			"they go": {func(_ *testing.T, _ *live.Hub, _ *memoryLog, all []*client) {
+				for _, c := range all {
+					c.leave()
+				}
+			}, "seen"},
+			"they hide": {func(_ *testing.T, hub *live.Hub, log *memoryLog, all []*client) {
+				for _, c := range all {
+					log.change(func() { log.hidden[c.userID] = true })
+					hub.Committed(log.append(about(store.BlockCreated, 0, c.userID)))
+				}
+			}, "offline"},
+		} {
+			t.Run(c.name+", and "+name, func(t *testing.T) {
+				inBubble(t, func(t *testing.T, hub *live.Hub, log *memoryLog) {
+					var ids []int64
+					for i := range int64(friends) {
+						ids = append(ids, 100+i)
+					}
+					log.append(created(2, append(ids, 1)...))
+					var all []*client
+					for _, id := range ids {
+						all = append(all, connect(hub, log, id, 10*id, "", false))
+					}
+					synctest.Wait()
+					one, back := c.away(t, hub, log)
+					synctest.Wait()
+					require.NoError(t, one.Watch(t.Context(), ids))
+					happens.do(t, hub, log, all)
+					time.Sleep(10 * time.Second)
+					synctest.Wait()
+					back()
+					time.Sleep(10 * time.Second)
+					told := map[int64]string{}
+					for _, e := range one.news() {
+						if e.Type == live.Presence {
+							told[e.UserID] = strings.Fields(stateText(*e.State))[1]
+						}
+					}
+					require.Nil(t, one.closing)
+					for _, id := range ids {
+						if told[id] == "" && happens.want == "offline" {
+							continue // it has never heard of them
+						}
+						require.Equal(t, happens.want, told[id], id)
+					}
+					require.NotEmpty(t, told)
+					one.leave()
+					for _, c := range all {
+						c.leave()
+					}
+					time.Sleep(time.Minute)
+					require.Equal(t, [7]int{}, hub.Attended())
+				})
+			})
+		}
+	}
+}
+
+// What is told of somebody at the beginning is not behind what is newer, nor ahead
+// of what is older.
+func TestPresenceIsToldInOrder(t *testing.T) {
+	inBubble(t, func(t *testing.T, hub *live.Hub, log *memoryLog) {
+		two := connect(hub, log, 2, 20, "", true)
+		synctest.Wait()
+		require.NoError(t, two.Watch(t.Context(), []int64{1}))
+		one := join(hub, log, 1)
+		require.NoError(t, two.Watch(t.Context(), []int64{1}))
+		one.leave()
+		time.Sleep(time.Minute)
+		two.take()
+		require.Equal(t, []string{"1 offline", "1 online", "1 online", "1 seen"}, two.told())
+		two.leave()
+	})
+}
+
+// The log is told once that the database does not answer, and again when it has.
+func TestPresenceTellsTheLogThatTheDatabaseIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged strings.Builder
+		log := newLog()
+		log.append(created(1, 1, 2))
+		hub := live.NewHub(live.Observer{}, slog.New(slog.NewTextHandler(&logged, nil)))
+		hub.Use(log)
+		stop := run(hub)
+		one, two := join(hub, log, 1), join(hub, log, 2)
+		watch(t, two, 1)
+		for _, kind := range []string{"watchable", "note"} {
+			for range 2 {
+				log.change(func() { log.refuses = kind })
+				hub.Committed(log.append(about(store.BlockCreated, 0, 1)))
+				join(hub, log, 3).leave()
+				time.Sleep(5 * time.Minute)
+				synctest.Wait()
+				log.change(func() { log.refuses = "" })
+				time.Sleep(5 * time.Minute)
+				synctest.Wait()
+			}
+		}
+		one.leave()
+		two.leave()
+		stop()
+		require.Equal(t, 2, strings.Count(logged.String(), "who may know of whom can't be read"))
+		require.Equal(t, 2, strings.Count(logged.String(), "when users were there last can't be kept"))
+	})
 }
 
 // As long as it can't be found out what somebody has lost, nobody is told anything.
@@ -270,8 +442,7 @@ func TestPresenceIsWithdrawnWhileItIsAskedFor(t *testing.T) {
 		log.hold("watchable")
 		done := make(chan error)
 		go func() {
-			_, err := two.Watch(t.Context(), []int64{1})
-			done <- err
+			done <- two.Watch(t.Context(), []int64{1})
 		}()
 		synctest.Wait()
 		hub.Committed(log.append(about(store.ParticipantRemoved, 1, 1)))

@@ -85,7 +85,9 @@ func (h *Hub) tellTyping(who typist) {
 			continue
 		}
 		for _, c := range u.connections {
-			c.push(e)
+			if c.follows() {
+				c.pushEphemeral(e) // or not: it is soon over
+			}
 		}
 	}
 }

@@ -58,15 +58,6 @@ var (
 	ErrOrigin = errors.New("of another site")
 )
 
-// Refusal is why a client's frame is not carried out.
-type Refusal int
-
-// The refusals.
-const (
-	NotText Refusal = iota + 1
-	RateLimited
-)
-
 // Protocol is what an API says over WebSockets, in text frames. It outlives the
 // configuration that it was made for, and keeps nothing of it. It must be
 // comparable, as every [Wire].
@@ -77,8 +68,8 @@ type Protocol interface {
 	// Run carries out what a client asks for, and answers. ok says that it was a
 	// frame as a client should send it, even if what it asks for is refused.
 	Run(ctx context.Context, c *Connection, frame []byte) (answer []byte, ok bool)
-	// Refuse answers a frame that is not carried out.
-	Refuse(frame []byte, why Refusal) []byte
+	// NotText answers a frame that is none of text.
+	NotText() []byte
 }
 
 // Opening is what somebody wants a WebSocket for.
@@ -389,13 +380,14 @@ func (s *webSocket) receive() error {
 func (s *webSocket) run(kind websocket.MessageType, message []byte) {
 	var answer []byte
 	var ok bool
-	switch {
-	case !s.commands.Allow():
-		answer = s.protocol.Refuse(message, RateLimited)
-	case kind != websocket.MessageText:
-		answer = s.protocol.Refuse(nil, NotText)
-	default:
+	// Whoever asks for much waits, and so does what they send next, in the network.
+	if s.commands.Wait(s.ctx) != nil {
+		return // it has ended
+	}
+	if kind == websocket.MessageText {
 		answer, ok = s.protocol.Run(s.ctx, s.connection, message)
+	} else {
+		answer = s.protocol.NotText()
 	}
 	if !ok {
 		s.countBad()

@@ -103,7 +103,8 @@ type memoryLog struct {
 	expires time.Time
 	down    bool
 	reads   int
-	refuses string // this kind of reading
+	kinds   map[string]int // of them
+	refuses string         // this kind of reading
 	held    map[string]chan struct{}
 	hidden  map[int64]bool      // users
 	seen    map[int64]time.Time // when users were there last
@@ -112,7 +113,7 @@ type memoryLog struct {
 
 func newLog() *memoryLog {
 	return &memoryLog{
-		epoch: "a", ended: map[int64]bool{}, hidden: map[int64]bool{}, seen: map[int64]time.Time{}, held: map[string]chan struct{}{}, expires: time.Now().Add(1000 * time.Hour),
+		epoch: "a", kinds: map[string]int{}, ended: map[int64]bool{}, hidden: map[int64]bool{}, seen: map[int64]time.Time{}, held: map[string]chan struct{}{}, expires: time.Now().Add(1000 * time.Hour),
 	}
 }
 
@@ -141,6 +142,13 @@ func (l *memoryLog) count() int {
 	return l.reads
 }
 
+// looks is how often it was looked into for something.
+func (l *memoryLog) looks(kind string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.kinds[kind]
+}
+
 func (l *memoryLog) feed() chat.Feed {
 	return chat.Feed{Epoch: l.epoch, Pruned: l.pruned, Last: l.last}
 }
@@ -150,6 +158,7 @@ func (l *memoryLog) feed() chat.Feed {
 func (l *memoryLog) read(ctx context.Context, kind string, look func()) error {
 	l.mu.Lock()
 	l.reads++
+	l.kinds[kind]++
 	down := l.down || l.refuses == kind
 	if !down {
 		look()
@@ -411,6 +420,9 @@ func (c *client) news() (events []*live.Event) {
 	events, c.looked = c.got[c.looked:], len(c.got)
 	return events
 }
+
+// waiting tells whether there is something for it to take.
+func (c *client) waiting() bool { return c.Cursor() == "" }
 
 // take has a slow client take once.
 func (c *client) take() {

@@ -155,10 +155,7 @@ func (a *API) streamEvents(w http.ResponseWriter, r *http.Request, in *eventsInp
 		return s.flush()
 	}, s.send)
 	if err == nil && len(in.Presence) > 0 {
-		var states []live.State
-		if states, err = c.Watch(ctx, in.Presence); err == nil {
-			err = s.send(newUnlogged(states))
-		}
+		err = c.Watch(ctx, in.Presence)
 	}
 	switch {
 	case err != nil && !s.begun:

@@ -75,7 +75,7 @@ func (a *API) typeInChat(ctx context.Context, in *chatInput) (*empty, error) {
 }
 
 type typingData struct {
-	ChatID int64 `json:"chat_id" minimum:"1"`
+	ChatID int64 `json:"chat_id"`
 }
 
 func typingCommand(ctx context.Context, c call, in *typingData) (any, error) {
@@ -87,16 +87,13 @@ type watchData struct {
 }
 
 func watchCommand(ctx context.Context, c call, in *watchData) (any, error) {
-	states, err := c.connection.Watch(ctx, in.UserIDs)
-	if err != nil {
-		return nil, err
-	}
-	return newPresences(states), nil
+	// How they are now is told by events, as what changes is: an answer could come
+	// behind something newer.
+	return nothing, c.connection.Watch(ctx, in.UserIDs)
 }
 
 func unwatchCommand(ctx context.Context, c call, _ *struct{}) (any, error) {
-	_, err := c.connection.Watch(ctx, nil)
-	return nothing, err
+	return nothing, c.connection.Watch(ctx, nil)
 }
 
 // encodeUnlogged writes what is not in the log. It has no id: where a client is does
@@ -112,13 +109,4 @@ func encodeUnlogged(e *live.Event) []byte {
 		told.Data = newPresence(*e.State)
 	}
 	return encodeFrame(told)
-}
-
-// newUnlogged are events of states that are told at the beginning.
-func newUnlogged(states []live.State) []*live.Event {
-	events := make([]*live.Event, len(states))
-	for i, s := range states {
-		events[i] = live.NewPresence(s)
-	}
-	return events
 }

@@ -97,14 +97,5 @@ func (p socketProtocol) Run(ctx context.Context, c *live.Connection, frame []byt
 	return p.run(ctx, c, frame)
 }
 
-// Refuse implements [live.Protocol].
-func (p socketProtocol) Refuse(frame []byte, why live.Refusal) []byte {
-	ctx := context.Background()
-	switch why {
-	case live.RateLimited:
-		told, _ := decodeCommand(frame) // at least to which it is the answer
-		return p.refuse(ctx, told.ID, errRateLimited)
-	case live.NotText:
-	}
-	return p.refuse(ctx, "", errNotText)
-}
+// NotText implements [live.Protocol].
+func (p socketProtocol) NotText() []byte { return p.refuse(context.Background(), "", errNotText) }

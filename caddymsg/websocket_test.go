@@ -76,7 +76,7 @@ func socketEvents(t *testing.T, s *frontdoor.Server) {
 	require.Equal(t, "answer", answer.Type, answer.Text)
 	for _, listener := range []*frontdoor.Socket{to, again} {
 		event := listener.Await("message.created")
-		require.NoError(t, frontdoor.CheckEvent(event.Text))
+		require.NoError(t, frontdoor.CheckFrame(event.Text))
 		require.JSONEq(t, string(answer.Data), string(event.Data), "as it was answered to its sender")
 		require.Equal(t, "key", event.ClientID)
 	}

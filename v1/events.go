@@ -57,15 +57,19 @@ func (a *API) registerEvents() {
 	op := a.signedIn(a.operation(http.MethodGet, "/v1/events", "list-events",
 		"Hear of what happens: as a stream of server-sent events, or by asking again and again", 400, 403, 429))
 	op.Tags = []string{"live"}
-	op.Description = "In a stream, `id` is the cursor, `event` the type, and `data` the envelope, as in the answer in JSON. " +
+	op.Description = "In a stream, `id` is the cursor, `event` the type, and `data` a `Frame`: the envelope, as in the answer in JSON, or a word of the connection itself. " +
 		"It begins with `hello`, has a `heartbeat` every 25 seconds, `resync` if the cursor was of no use, and ends with `goodbye`. " +
 		"An answer in JSON has up to 500 events, fewer if they are long, and comes as soon as there is one; without a cursor at once. " +
 		"If it has the header Retry-After, the next request should wait for so long."
 	op.Responses["200"] = &huma.Response{Description: "OK", Content: map[string]*huma.MediaType{
 		"application/json": {Schema: a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Events](), true, "")},
-		"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString, Examples: []any{
-			"id: 8c01f2a9be47.1\nevent: message.created\ndata: {\"id\":\"8c01f2a9be47.1\",\"type\":\"message.created\",…}\n\n",
-		}}},
+		"text/event-stream": {
+			Schema: &huma.Schema{Type: huma.TypeString, Examples: []any{
+				"id: 8c01f2a9be47.1\nevent: message.created\ndata: {\"id\":\"8c01f2a9be47.1\",\"type\":\"message.created\",…}\n\n",
+			}},
+			// OpenAPI 3.1 has no word for what the parts of a stream are.
+			Extensions: map[string]any{"x-data": frame{}.Schema(a.huma.OpenAPI().Components.Schemas)},
+		},
 	}}
 	register(a, op, a.events)
 }

@@ -228,12 +228,14 @@ func TestPresenceIsWithdrawn(t *testing.T) {
 				hub.Committed(log.append(c.event))
 				want, later := []string{"1 offline"}, []string(nil)
 				if c.keeps {
-					want, later = nil, []string{"1 seen"}
+					want, later = nil, []string{"1 seen", "1 online"}
 				}
 				require.Equal(t, want, two.told())
 				one.leave()
 				time.Sleep(time.Minute)
+				again := join(hub, log, 1)
 				require.Equal(t, later, two.told())
+				again.leave()
 				two.leave()
 			})
 		})

@@ -107,7 +107,13 @@ func (b *backend) openBus(ctx context.Context, opts backendOptions) error {
 }
 
 // received is told what other nodes tell.
-func (b *backend) received(m bus.Message) { b.hub.Receive(m.Kind, m.Data) }
+func (b *backend) received(m bus.Message) {
+	if m.Kind == bus.Log {
+		b.hub.ReceiveLog(m.Data)
+		return
+	}
+	b.hub.Receive(m.Kind, m.Data)
+}
 
 // busHealthy is 1 if the way to the other nodes is open.
 func (b *backend) busHealthy() int {

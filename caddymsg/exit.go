@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"github.com/caddymsg/messaging/live"
 )
 
 // exiting ends a moment after the process was told to end; endRequests ends it.
@@ -25,7 +27,7 @@ func endAtExit(w *statusWriter, cancel context.CancelFunc) (stop func()) {
 	// net/http's own writer, whose deadlines may be set from beside the handler;
 	// Caddy's around it may not, and moves them, with each write, to where its
 	// timeouts are. Hence again and again.
-	control := http.NewResponseController(innermost(w))
+	control := http.NewResponseController(live.Innermost(w))
 	unneeded := context.AfterFunc(exiting, func() {
 		defer close(done)
 		cancel()
@@ -57,15 +59,5 @@ func endAtExit(w *statusWriter, cancel context.CancelFunc) (stop func()) {
 			}
 			panic(http.ErrAbortHandler)
 		}
-	}
-}
-
-func innermost(w http.ResponseWriter) http.ResponseWriter {
-	for {
-		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			return w
-		}
-		w = outer.Unwrap()
 	}
 }

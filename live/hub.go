@@ -72,7 +72,7 @@ type Hub struct {
 
 	mu        sync.Mutex
 	log       Log
-	bus       Bus
+	bus       Bus  // nil: this node knows no others
 	following bool // the log, from position
 	position  int64
 	epoch     string
@@ -110,7 +110,7 @@ func NewHub(observe Observer, logger *slog.Logger) *Hub {
 	}
 	return &Hub{
 		observe: observe, logger: logger, wake: make(chan struct{}, 1), joined: make(chan struct{}, 1), began: make(chan struct{}, 1),
-		presence: newPresence(), typing: newTyping(), bus: alone{},
+		presence: newPresence(), typing: newTyping(),
 		users: map[int64]*user{}, rooms: map[int64][]*user{}, addresses: map[netip.Prefix]int{},
 	}
 }

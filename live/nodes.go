@@ -26,9 +26,6 @@ const (
 	maxElsewhere = 1 << 20 // users, counted once for each node
 )
 
-// logNews is the kind of message that names an event which has been committed.
-const logNews = "log"
-
 // Bus is the way to the other nodes. Package bus has those that there are.
 type Bus interface {
 	// Publish tells the other nodes. It never blocks, and may be in vain.
@@ -36,12 +33,6 @@ type Bus interface {
 	// Carries tells whether a kind gets anywhere.
 	Carries(kind string) bool
 }
-
-// alone is the bus of a node that knows no others.
-type alone struct{}
-
-func (alone) Publish(string, []byte) {}
-func (alone) Carries(string) bool    { return false }
 
 // news is what a node tells others of who is there.
 type news struct {
@@ -81,15 +72,20 @@ func (h *Hub) greet() {
 	p.kick()
 }
 
-func (h *Hub) way() Bus {
+// way is the bus that carries a kind, or nil.
+func (h *Hub) way(kind string) Bus {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.bus
+	to := h.bus
+	h.mu.Unlock()
+	if to == nil || !to.Carries(kind) {
+		return nil
+	}
+	return to
 }
 
 func (h *Hub) publish(kind string, what any) {
-	to := h.way()
-	if !to.Carries(kind) {
+	to := h.way(kind)
+	if to == nil {
 		return
 	}
 	data, err := json.Marshal(what)
@@ -99,19 +95,23 @@ func (h *Hub) publish(kind string, what any) {
 	to.Publish(kind, data)
 }
 
-// Receive takes what another node has published. It does not block, and takes no
-// notice of what it does not understand.
+// ReceiveLog takes what another node has told of the log: the id of an event that has
+// been committed, or nothing at all, when the way has been opened. It does not block.
+func (h *Hub) ReceiveLog(data []byte) {
+	id, _ := strconv.ParseInt(string(data), 10, 64) // without an id, it is time to look
+	h.Committed(id)
+	if len(data) == 0 {
+		h.greet() // what was said before may be lost
+	}
+}
+
+// Receive takes what the hub of another node has published. It does not block, and
+// takes no notice of what it does not understand.
 func (h *Hub) Receive(kind string, data []byte) {
 	if len(data) > maxNews {
 		return
 	}
 	switch kind {
-	case logNews:
-		id, _ := strconv.ParseInt(string(data), 10, 64) // without an id, it is time to look
-		h.Committed(id)
-		if len(data) == 0 {
-			h.greet() // the way has been opened: what was said before may be lost
-		}
 	case Presence:
 		var told news
 		if json.Unmarshal(data, &told) == nil {

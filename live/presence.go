@@ -358,7 +358,7 @@ func (h *Hub) attendOnce(ctx context.Context) time.Duration {
 		before(next)
 	}
 	h.announceNews()
-	if h.way().Carries(Presence) {
+	if h.way(Presence) != nil {
 		before(h.announceAll(now))
 	}
 	if next, some := h.keep(ctx, now); some {

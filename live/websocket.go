@@ -93,7 +93,7 @@ func (h *Hub) ServeWebSocket(w http.ResponseWriter, r *http.Request, o Opening) 
 	if err := checkHandshake(r, o.Secure); err != nil {
 		return err
 	}
-	hijacker, ok := innermost(w).(http.Hijacker)
+	hijacker, ok := Innermost(w).(http.Hijacker)
 	if !ok {
 		return ErrNoUpgrade
 	}

@@ -26,83 +26,6 @@ import (
 	"github.com/caddymsg/messaging/store"
 )
 
-// shortLog is a log of one chat, which everybody is in, and of sessions that do not
-// expire.
-type shortLog struct {
-	mu     sync.Mutex
-	events []chat.Event
-	// starting is called when somebody asks what they have missed, joining when
-	// they connect.
-	starting, joining func() error
-}
-
-func (l *shortLog) append(e chat.Event) int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e.ID = int64(len(l.events) + 1)
-	l.events = append(l.events, e)
-	return e.ID
-}
-
-func (l *shortLog) Feed(context.Context) (chat.Feed, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return chat.Feed{Epoch: "epoch", Last: int64(len(l.events))}, nil
-}
-
-func (l *shortLog) FeedAfter(ctx context.Context, after int64, limit int) (chat.Feed, []chat.Event, error) {
-	feed, err := l.Feed(ctx)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return feed, copyOf(l.events[after:], limit), err
-}
-
-func copyOf(events []chat.Event, limit int) []chat.Event {
-	return append([]chat.Event(nil), events[:min(limit, len(events))]...)
-}
-
-func (l *shortLog) Missed(_ context.Context, _, after, upTo int64, limit int) (ids []int64, err error) {
-	if l.starting != nil {
-		if err := l.starting(); err != nil {
-			return nil, err
-		}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for id := after + 1; id <= upTo && len(ids) < limit; id++ {
-		if l.events[id-1].Type != store.SessionEnded {
-			ids = append(ids, id)
-		}
-	}
-	return ids, nil
-}
-
-func (l *shortLog) EventsByID(_ context.Context, ids []int64) (events []chat.Event, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, id := range ids {
-		events = append(events, l.events[id-1])
-	}
-	return events, nil
-}
-
-func (l *shortLog) Watchable(context.Context, chat.Caller, []int64) ([]chat.Presence, error) {
-	return nil, nil
-}
-
-func (l *shortLog) NoteLastSeen(context.Context, map[int64]time.Time) error { return nil }
-
-func (l *shortLog) MayType(context.Context, chat.Caller, int64) error { return nil }
-
-func (l *shortLog) ChatIDs(context.Context, int64) ([]int64, error) { return []int64{7}, nil }
-
-func (l *shortLog) Session(context.Context, int64) (chat.Caller, time.Time, error) {
-	if l.joining != nil {
-		return chat.Caller{}, time.Now().Add(1000 * time.Hour), l.joining()
-	}
-	return chat.Caller{}, time.Now().Add(1000 * time.Hour), nil
-}
-
 // plain is a protocol: it writes where in the log an event is, and echoes commands.
 type plain struct {
 	run *func(command string) (string, bool)
@@ -132,7 +55,7 @@ func (plain) NotText() []byte { return []byte("not text") }
 // office is a hub with its log, in a bubble of synctest.
 type office struct {
 	t       *testing.T
-	log     *shortLog
+	log     *memoryLog
 	hub     *live.Hub
 	logged  bytes.Buffer
 	command func(string) (string, bool)
@@ -142,7 +65,8 @@ type office struct {
 
 func inOffice(t *testing.T, test func(*testing.T, *office)) {
 	synctest.Test(t, func(t *testing.T) {
-		o := &office{t: t, log: &shortLog{}}
+		o := &office{t: t, log: newLog()}
+		o.log.epoch, o.log.common = "epoch", 7
 		o.hub = live.NewHub(live.Observer{Closed: func(r live.Reason) {
 			o.mu.Lock()
 			defer o.mu.Unlock()
@@ -520,7 +444,7 @@ func TestWebSocketIsClosedWhileItIsToldWhatItMissed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inOffice(t, func(_ *testing.T, o *office) {
 				held := make(chan struct{})
-				o.log.starting = func() error {
+				o.log.asked["missed"] = func() error {
 					<-held
 					return answer
 				}
@@ -538,7 +462,7 @@ func TestWebSocketIsClosedWhileItIsToldWhatItMissed(t *testing.T) {
 
 func TestWebSocketIsToldThatTheDatabaseFails(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
-		o.log.starting = func() error { return errors.New("away") }
+		o.log.asked["missed"] = func() error { return errors.New("away") }
 		o.say("0")
 		c := o.connect("epoch.0")
 		require.JSONEq(t, `{"code":"unavailable","retry_ms":0}`, zeroRetry(t, c.wantClose(1013, true)))
@@ -550,7 +474,7 @@ func TestWebSocketIsToldThatTheDatabaseFails(t *testing.T) {
 // The hub may end a connection before there is one.
 func TestWebSocketIsClosedBeforeItIsOpen(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
-		o.log.joining = func() error {
+		o.log.asked["session"] = func() error {
 			go o.hub.Drain(t.Context(), 0)
 			synctest.Wait()
 			return nil
@@ -716,7 +640,7 @@ func TestWebSocketBoundsFragments(t *testing.T) {
 
 func TestWebSocketRefusals(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
-		o.log.joining = func() error { return &chat.Error{Kind: chat.Unauthenticated} }
+		o.log.asked["session"] = func() error { return &chat.Error{Kind: chat.Unauthenticated} }
 		_, err := o.tryConnect("")
 		refusal := (*chat.Error)(nil)
 		require.ErrorAs(t, err, &refusal)
@@ -825,12 +749,12 @@ func TestWebSocketsThatComeAndGo(t *testing.T) {
 }
 
 // cursorBehind is where the log goes on behind a text.
-func (l *shortLog) cursorBehind(text string) string {
+func (l *memoryLog) cursorBehind(text string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, e := range l.events {
+	for _, e := range l.all {
 		if e.Message != nil && e.Message.Text == text {
-			return fmt.Sprintf("epoch.%d", e.ID)
+			return fmt.Sprintf("%s.%d", l.epoch, e.ID)
 		}
 	}
 	return ""

@@ -106,14 +106,16 @@ type memoryLog struct {
 	kinds   map[string]int // of them
 	refuses string         // this kind of reading
 	held    map[string]chan struct{}
-	hidden  map[int64]bool      // users
-	seen    map[int64]time.Time // when users were there last
-	notes   int                 // how often that was written
+	asked   map[string]func() error // called for each reading of a kind; its error is the answer
+	common  int64                   // a chat that everybody is in from the start; 0 if there is none
+	hidden  map[int64]bool          // users
+	seen    map[int64]time.Time     // when users were there last
+	notes   int                     // how often that was written
 }
 
 func newLog() *memoryLog {
 	return &memoryLog{
-		epoch: "a", kinds: map[string]int{}, ended: map[int64]bool{}, hidden: map[int64]bool{}, seen: map[int64]time.Time{}, held: map[string]chan struct{}{}, expires: time.Now().Add(1000 * time.Hour),
+		epoch: "a", asked: map[string]func() error{}, kinds: map[string]int{}, ended: map[int64]bool{}, hidden: map[int64]bool{}, seen: map[int64]time.Time{}, held: map[string]chan struct{}{}, expires: time.Now().Add(1000 * time.Hour),
 	}
 }
 
@@ -163,8 +165,13 @@ func (l *memoryLog) read(ctx context.Context, kind string, look func()) error {
 	if !down {
 		look()
 	}
-	held := l.held[kind]
+	held, asked := l.held[kind], l.asked[kind]
 	l.mu.Unlock()
+	if asked != nil {
+		if err := asked(); err != nil {
+			return err
+		}
+	}
 	if held != nil {
 		select {
 		case <-held:
@@ -221,7 +228,7 @@ func (l *memoryLog) Missed(ctx context.Context, userID, after, upTo int64, limit
 		in := map[int64]bool{}
 		for _, e := range l.all {
 			if _, known := in[e.ChatID]; !known {
-				in[e.ChatID] = l.all.in(userID, e.ChatID)
+				in[e.ChatID] = l.in(userID, e.ChatID)
 			}
 		}
 		for _, e := range l.all {
@@ -252,8 +259,15 @@ func (l *memoryLog) ChatIDs(ctx context.Context, userID int64) (ids []int64, err
 	return ids, err
 }
 
+func (l *memoryLog) in(userID, chatID int64) bool {
+	return chatID != 0 && chatID == l.common || l.all.in(userID, chatID)
+}
+
 func (l *memoryLog) chatsOf(userID int64) (ids []int64) {
 	seen := map[int64]bool{}
+	if l.common != 0 {
+		ids, seen[l.common] = []int64{l.common}, true
+	}
 	for _, e := range l.all {
 		if !seen[e.ChatID] && l.all.in(userID, e.ChatID) {
 			ids = append(ids, e.ChatID)
@@ -294,7 +308,7 @@ func (l *memoryLog) NoteLastSeen(ctx context.Context, at map[int64]time.Time) er
 
 func (l *memoryLog) MayType(ctx context.Context, caller chat.Caller, chatID int64) (err error) {
 	var may bool
-	if err = l.read(ctx, "type", func() { may = l.all.in(caller.UserID, chatID) }); err == nil && !may {
+	if err = l.read(ctx, "type", func() { may = l.in(caller.UserID, chatID) }); err == nil && !may {
 		err = &chat.Error{Kind: chat.Forbidden, Code: "not_a_participant"}
 	}
 	return err

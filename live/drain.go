@@ -10,6 +10,11 @@ import (
 // thousand a second.
 const spreadOver = time.Millisecond
 
+// spreadOf is over how long so many come back, who are told at once.
+func spreadOf(connections int) time.Duration {
+	return max(time.Second, time.Duration(connections)*spreadOver)
+}
+
 // Refuse takes no new connections from now on.
 func (h *Hub) Refuse() {
 	h.mu.Lock()
@@ -33,7 +38,7 @@ func (h *Hub) Drain(ctx context.Context, within time.Duration) {
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 
 	start := time.Now()
-	spread := max(time.Second, time.Duration(len(all))*spreadOver)
+	spread := spreadOf(len(all))
 	for i, c := range all {
 		// Within four fifths of the time: the last ones need a moment, too.
 		due := within * 4 / 5 * time.Duration(i) / time.Duration(len(all))

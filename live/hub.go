@@ -27,7 +27,7 @@ const minAge = time.Hour
 type Log interface {
 	Feed(ctx context.Context) (chat.Feed, error)
 	FeedAfter(ctx context.Context, after int64, limit int) (chat.Feed, []chat.Event, error)
-	Missed(ctx context.Context, userID, after, upTo int64, limit int) ([]int64, error)
+	Missed(ctx context.Context, userID, after, upTo int64, limit int) (chat.Feed, []int64, error)
 	EventsByID(ctx context.Context, ids []int64) ([]chat.Event, error)
 	ChatIDs(ctx context.Context, userID int64) ([]int64, error)
 	// Session returns Unauthenticated for a session that has ended.

@@ -465,6 +465,7 @@ var closingCodes = map[Reason]websocket.StatusCode{
 	Restarting:       websocket.StatusServiceRestart,
 	Slow:             4000,
 	Old:              4001,
+	Gap:              4002,
 	Unavailable:      websocket.StatusTryAgainLater,
 	SessionEnded:     4100,
 	TooManyBadFrames: websocket.StatusPolicyViolation,

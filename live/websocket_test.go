@@ -47,8 +47,10 @@ func (l *shortLog) append(e chat.Event) int64 {
 func (l *shortLog) Feed(context.Context) (chat.Feed, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return chat.Feed{Epoch: "epoch", Last: int64(len(l.events))}, nil
+	return l.feed(), nil
 }
+
+func (l *shortLog) feed() chat.Feed { return chat.Feed{Epoch: "epoch", Last: int64(len(l.events))} }
 
 func (l *shortLog) FeedAfter(ctx context.Context, after int64, limit int) (chat.Feed, []chat.Event, error) {
 	feed, err := l.Feed(ctx)
@@ -61,20 +63,21 @@ func copyOf(events []chat.Event, limit int) []chat.Event {
 	return append([]chat.Event(nil), events[:min(limit, len(events))]...)
 }
 
-func (l *shortLog) Missed(_ context.Context, _, after, upTo int64, limit int) (ids []int64, err error) {
+func (l *shortLog) Missed(_ context.Context, _, after, upTo int64, limit int) (feed chat.Feed, ids []int64, err error) {
 	if l.starting != nil {
 		if err := l.starting(); err != nil {
-			return nil, err
+			return feed, nil, err
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	feed = l.feed()
 	for id := after + 1; id <= upTo && len(ids) < limit; id++ {
 		if l.events[id-1].Type != store.SessionEnded {
 			ids = append(ids, id)
 		}
 	}
-	return ids, nil
+	return feed, ids, nil
 }
 
 func (l *shortLog) EventsByID(_ context.Context, ids []int64) (events []chat.Event, err error) {

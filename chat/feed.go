@@ -45,13 +45,17 @@ func (s *Service) FeedAfter(ctx context.Context, after int64, limit int) (feed F
 }
 
 // Missed lists the ids of up to limit events behind after, up to upTo, that are for
-// a user as things stand now: of their chats, and for them alone.
-func (s *Service) Missed(ctx context.Context, userID, after, upTo int64, limit int) (ids []int64, err error) {
-	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+// a user as things stand now: of their chats, and for them alone. It tells how far
+// the log goes at the same moment: what has been removed for its age is not listed.
+func (s *Service) Missed(ctx context.Context, userID, after, upTo int64, limit int) (feed Feed, ids []int64, err error) {
+	err = s.store.View(ctx, func(tx *store.Tx) error {
+		if feed, err = tx.FindFeed(); err != nil {
+			return err
+		}
 		ids, err = tx.ListMissed(userID, after, upTo, limit)
 		return err
 	})
-	return ids, err
+	return feed, ids, err
 }
 
 // EventsByID finds events, in the order of the log. They are as those that

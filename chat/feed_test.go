@@ -72,8 +72,9 @@ func TestFeed(t *testing.T) {
 		require.Empty(t, rest)
 
 		missed := func(u chat.Caller, after, upTo int64, limit int) []chat.Event {
-			ids, err := r.Missed(t.Context(), u.UserID, after, upTo, limit)
+			now, ids, err := r.Missed(t.Context(), u.UserID, after, upTo, limit)
 			require.NoError(t, err)
+			require.Equal(t, feed, now)
 			found, err := r.EventsByID(t.Context(), ids)
 			require.NoError(t, err)
 			return found

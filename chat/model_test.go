@@ -856,7 +856,7 @@ func (g *game) lookSomewhere(t *rapid.T) {
 // lookAtFeed asks what somebody has missed who comes back now, and whom they may
 // watch.
 func (g *game) lookAtFeed(t *rapid.T, p *person) {
-	ids, err := g.Missed(t.Context(), p.UserID, g.begun, math.MaxInt64, math.MaxInt32)
+	_, ids, err := g.Missed(t.Context(), p.UserID, g.begun, math.MaxInt64, math.MaxInt32)
 	require.NoError(t, err)
 	require.True(t, slices.IsSorted(ids))
 	events, err := g.EventsByID(t.Context(), ids)

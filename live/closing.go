@@ -15,6 +15,10 @@ const (
 	Restarting Reason = "restarting"
 	// Slow: more was queued than the connection is allowed. Nothing is lost.
 	Slow Reason = "resume"
+	// Gap: the log does not go on from where the connection is: the database has become
+	// another one, or what came next has been removed for its age. Who comes back
+	// finds out.
+	Gap Reason = "resync"
 	// Old: every connection ends after an hour or two, so that what an old
 	// configuration holds is freed, and so that load spreads over the nodes.
 	Old Reason = "renew"
@@ -42,7 +46,7 @@ func (c Closing) ComeBack() bool {
 	switch c.Reason {
 	case SessionEnded, TooManyBadFrames:
 		return false
-	case Restarting, Slow, Old, Unavailable:
+	case Restarting, Slow, Gap, Old, Unavailable:
 	}
 	return true
 }

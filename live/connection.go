@@ -52,6 +52,10 @@ type Joining struct {
 	// has been taken. It must not block. It may be called before Join returns, if
 	// the connection is closed by then.
 	Notify func()
+	// Cut cuts the connection off, if its client has been told to go and does not.
+	// It may be called from whatever goroutine, also when the connection has left. A
+	// transport that has no need of it has none.
+	Cut func()
 }
 
 // Caller is who is connected. The names are those at the time of connecting.

@@ -10,6 +10,11 @@ import (
 // thousand a second.
 const spreadOver = time.Millisecond
 
+// spreadOf is over how long so many come back, who are told at once.
+func spreadOf(connections int) time.Duration {
+	return max(time.Second, time.Duration(connections)*spreadOver)
+}
+
 // Refuse takes no new connections from now on.
 func (h *Hub) Refuse() {
 	h.mu.Lock()
@@ -17,9 +22,13 @@ func (h *Hub) Refuse() {
 	h.closed = true
 }
 
+// leaveWithin is how long one may take to leave whose line has been cut.
+const leaveWithin = 100 * time.Millisecond
+
 // Drain takes no new connections, and ends those that there are, one after another
 // and in no certain order, within a time; it returns when all have ended, or when
-// ctx does, or when the time is over.
+// ctx does, or when the time is over. Who has been told to go, and does not, is cut
+// off before the end, if there is time to be told.
 func (h *Hub) Drain(ctx context.Context, within time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -32,17 +41,24 @@ func (h *Hub) Drain(ctx context.Context, within time.Duration) {
 	h.mu.Unlock()
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 
+	// The last ones need a moment, too: also those whose clients say nothing.
+	over := max(0, min(within*4/5, within-closeWithin-leaveWithin))
 	start := time.Now()
-	spread := max(time.Second, time.Duration(len(all))*spreadOver)
+	spread := spreadOf(len(all))
 	for i, c := range all {
-		// Within four fifths of the time: the last ones need a moment, too.
-		due := within * 4 / 5 * time.Duration(i) / time.Duration(len(all))
+		due := over * time.Duration(i) / time.Duration(len(all))
 		if !pause(ctx, time.Until(start.Add(due))) {
 			due = within
 		}
 		c.Close(closing(Restarting, within-due, spread))
 	}
-	for h.Connections() > 0 && pause(ctx, 5*time.Millisecond) {
+	for cut := over == 0; h.Connections() > 0 && pause(ctx, 5*time.Millisecond); {
+		if !cut && time.Since(start) >= within-leaveWithin {
+			cut = true
+			for _, c := range all {
+				c.joined.Cut()
+			}
+		}
 	}
 }
 

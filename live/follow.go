@@ -115,9 +115,10 @@ func (h *Hub) reset(feed chat.Feed) {
 	defer h.mu.Unlock()
 	h.epoch, h.position = feed.Epoch, feed.Last
 	h.known.Store(0)
+	spread := spreadOf(h.count)
 	for _, u := range h.users {
 		for _, c := range u.connections {
-			c.Close(closing(Slow, 0, time.Second))
+			c.Close(closing(Gap, 0, spread))
 		}
 	}
 	clear(h.users)

@@ -27,7 +27,7 @@ const minAge = time.Hour
 type Log interface {
 	Feed(ctx context.Context) (chat.Feed, error)
 	FeedAfter(ctx context.Context, after int64, limit int) (chat.Feed, []chat.Event, error)
-	Missed(ctx context.Context, userID, after, upTo int64, limit int) ([]int64, error)
+	Missed(ctx context.Context, userID, after, upTo int64, limit int) (chat.Feed, []int64, error)
 	EventsByID(ctx context.Context, ids []int64) ([]chat.Event, error)
 	ChatIDs(ctx context.Context, userID int64) ([]int64, error)
 	// Session returns Unauthenticated for a session that has ended.
@@ -147,6 +147,9 @@ func errTooMany() error {
 // TooMany for one more than the limits say, Unauthenticated if the session has
 // ended, and Unavailable if the database does not answer, or if the server ends.
 func (h *Hub) Join(ctx context.Context, j Joining, limits Limits) (*Connection, error) {
+	if j.Cut == nil {
+		j.Cut = func() {}
+	}
 	c := &Connection{hub: h, joined: j, network: networkOf(j.Address), ends: time.Now().Add(minAge + rand.N(minAge))}
 	for entered := false; !entered; {
 		err := h.begin(ctx)
@@ -158,16 +161,21 @@ func (h *Hub) Join(ctx context.Context, j Joining, limits Limits) (*Connection, 
 		}
 	}
 	h.observe.Joined(j.Transport)
-	err := h.load(ctx, c.user)
-	if err == nil {
-		// Not before: should the session end from now on, the hub hears of it.
-		_, err = c.Authenticate(ctx)
+	joined := false
+	defer func() {
+		if !joined { // also if something panics
+			h.leave(c)
+		}
+	}()
+	if err := h.load(ctx, c.user); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		h.leave(c)
+	// Not before: should the session end from now on, the hub hears of it.
+	if _, err := c.Authenticate(ctx); err != nil {
 		return nil, err
 	}
 	h.presence.enter(c)
+	joined = true
 	return c, nil
 }
 

@@ -210,7 +210,7 @@ func TestEventsAreRemovedWhileTheyAreTold(t *testing.T) {
 		log.release("events")
 		<-c.done
 		require.NoError(t, c.err)
-		require.Equal(t, live.Slow, c.closing.Reason)
+		require.Equal(t, live.Gap, c.closing.Reason)
 		cursor := c.got[len(c.got)-1].Cursor
 		again := connect(hub, log, 1, 10, cursor, false)
 		synctest.Wait()
@@ -218,6 +218,111 @@ func TestEventsAreRemovedWhileTheyAreTold(t *testing.T) {
 		require.Equal(t, live.Expired, again.hello.Resync)
 		require.Equal(t, "a.301", again.hello.Cursor)
 	})
+}
+
+// The same, of what happened while it was told what came before.
+func TestEventsAreRemovedBeforeTheyAreTold(t *testing.T) {
+	inBubble(t, func(t *testing.T, hub *live.Hub, log *memoryLog) {
+		for range 100 {
+			log.append(message(1))
+		}
+		other := connect(hub, log, 2, 20, "", false)
+		synctest.Wait()
+		log.hold("events")
+		c := connect(hub, log, 1, 10, "a.51", false)
+		synctest.Wait()
+		for range 10 {
+			log.append(message(1))
+		}
+		hub.Committed(log.all.tip())
+		synctest.Wait()
+		log.change(func() { log.pruned = 106 })
+		log.release("events")
+		synctest.Wait()
+		require.True(t, c.gone())
+		require.NoError(t, c.err)
+		require.Equal(t, live.Gap, c.closing.Reason)
+		require.Len(t, c.got, 50)
+		again := connect(hub, log, 1, 10, c.got[49].Cursor, false)
+		synctest.Wait()
+		again.leave()
+		other.leave()
+		require.Equal(t, live.Expired, again.hello.Resync)
+	})
+}
+
+// When the database becomes another one, all come back, over as long as they would
+// after a restart.
+func TestAllBeginAnew(t *testing.T) {
+	const connections = 3000
+	for name, change := range map[string]func(*memoryLog){
+		"another epoch": func(log *memoryLog) { log.epoch = "b" },
+		"removed":       func(log *memoryLog) { log.all = append(log.all, message(1), message(1)); log.last, log.pruned = 3, 3 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, hub *live.Hub, log *memoryLog) {
+				all := []*client{}
+				for i := range int64(connections) {
+					all = append(all, connect(hub, log, 1+i, 10+i, "", false))
+				}
+				synctest.Wait()
+				log.change(func() { change(log) })
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				late := 0
+				for _, c := range all {
+					require.True(t, c.gone())
+					require.Equal(t, live.Gap, c.closing.Reason)
+					require.True(t, c.closing.ComeBack())
+					require.Less(t, c.closing.RetryAfter, connections*time.Millisecond)
+					if c.closing.RetryAfter > connections*time.Millisecond/2 {
+						late++
+					}
+				}
+				require.InDelta(t, connections/2, late, connections/10)
+			})
+		})
+	}
+}
+
+// A client may have been told of the new epoch, by another node, before the hub finds
+// out: it comes back to this one when that has, and has missed nothing.
+func TestCursorOfAnEpochThatTheHubDoesNotKnow(t *testing.T) {
+	for cursor, hello := range map[string]live.Hello{
+		"b.1": {Cursor: "b.1"},
+		"a.1": {Cursor: "b.3", Resync: live.OtherEpoch},
+		"":    {Cursor: "b.3"},
+	} {
+		t.Run(cursor, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, hub *live.Hub, log *memoryLog) {
+				for range 10 {
+					log.append(message(1))
+				}
+				other := connect(hub, log, 2, 20, "", false)
+				synctest.Wait()
+				log.change(func() { log.epoch, log.all, log.last = "b", log.all[:3], 3 })
+				c := connect(hub, log, 1, 10, cursor, false)
+				synctest.Wait()
+				c.leave()
+				require.NoError(t, c.err)
+				require.Equal(t, hello, live.Hello{Cursor: c.hello.Cursor, Resync: c.hello.Resync})
+				require.Empty(t, c.got)
+				require.NotNil(t, c.closing)
+				require.Equal(t, live.Gap, c.closing.Reason)
+
+				time.Sleep(2 * time.Second) // the hub finds out
+				synctest.Wait()
+				require.True(t, other.gone())
+				c = connect(hub, log, 1, 10, c.hello.Cursor, false)
+				synctest.Wait()
+				c.leave()
+				require.Empty(t, c.hello.Resync)
+				if cursor == "b.1" {
+					require.Equal(t, []int64{2, 3}, c.ids())
+				}
+			})
+		})
+	}
 }
 
 func TestHowMuchIsToldOneByOne(t *testing.T) {

@@ -56,7 +56,8 @@ type played struct {
 	stop    func() // the hub's Run
 	clients []*client
 	past    map[string]history // of the epochs that have ended
-	sudden  bool               // the log went elsewhere, or was pruned, or came in a burst: anybody may be closed
+	sudden  bool               // the log went elsewhere, or was pruned: anybody may be closed
+	burst   bool               // the log came faster than anybody can take it: the same
 	ended   map[int64]int64    // sessions, with the event that says so
 }
 
@@ -103,7 +104,7 @@ func (p *played) step(s step) error {
 		for range 80 {
 			log.append(message(chatID))
 		}
-		p.sudden = true
+		p.burst = true
 	case "add":
 		if !in {
 			log.append(about(store.ParticipantAdded, chatID, userID))
@@ -319,8 +320,10 @@ func (p *played) check(c *client) error {
 		switch {
 		case c.closing.Reason == live.SessionEnded && now && !over:
 			return fmt.Errorf("its session has not ended")
-		case c.closing.Reason == live.Slow && !p.sudden && !c.slow:
+		case c.closing.Reason == live.Slow && !p.burst && !c.slow:
 			return fmt.Errorf("it is not slow")
+		case c.closing.Reason == live.Gap && !p.sudden:
+			return fmt.Errorf("there is no gap")
 		}
 	}
 	got := map[int64]bool{}

@@ -3,6 +3,8 @@ package live
 import (
 	"context"
 	"time"
+
+	"github.com/caddymsg/messaging/chat"
 )
 
 const (
@@ -39,9 +41,21 @@ type Hello struct {
 // block; Start returns their errors, and those of the database.
 func (c *Connection) Start(ctx context.Context, cursor string, hello func(Hello) error, emit func([]*Event) error) error {
 	log, _ := c.hub.state()
-	from, ids, resync, err := c.missed(ctx, log, cursor)
+	feed, from, ids, resync, err := c.missed(ctx, log, cursor)
 	if err != nil {
 		return err
+	}
+	if epoch, _ := c.hub.place(); feed.Epoch != epoch {
+		// The database has become another one, of which the hub has yet to hear: it can
+		// follow nothing of that. The client keeps its cursor, or gets one of the new.
+		if cursor == "" || resync != "" {
+			cursor = formatCursor(feed.Epoch, from)
+		}
+		if err := hello(Hello{Cursor: cursor, Resync: resync, At: time.Now()}); err != nil {
+			return err
+		}
+		c.closeForGap()
+		return nil
 	}
 	if cursor == "" || resync != "" {
 		// It follows from now on, and the hello goes first: it is not notified.
@@ -57,8 +71,7 @@ func (c *Connection) Start(ctx context.Context, cursor string, hello func(Hello)
 	if err := hello(Hello{Cursor: cursor, At: time.Now()}); err != nil {
 		return err
 	}
-	epoch, _, _ := parseCursor(cursor)
-	upTo := from
+	epoch, upTo := feed.Epoch, from
 	for following := false; ; {
 		if err := c.catchUp(ctx, log, epoch, ids, emit); err != nil {
 			return err
@@ -80,11 +93,15 @@ func (c *Connection) Start(ctx context.Context, cursor string, hello func(Hello)
 		default:
 			// As long as there is much, it is not yet in anybody's way: what comes
 			// meanwhile is read from the log, too, and not queued.
-			upTo = c.hub.place()
+			_, upTo = c.hub.place()
 		}
 		if ids = nil; from < upTo {
-			if ids, err = log.Missed(ctx, c.user.id, from, upTo, maxMissed); err != nil {
+			if feed, ids, err = log.Missed(ctx, c.user.id, from, upTo, maxMissed); err != nil {
 				return err
+			}
+			if feed.Epoch != epoch || from < feed.Pruned {
+				c.closeForGap()
+				return nil
 			}
 		}
 	}
@@ -92,29 +109,28 @@ func (c *Connection) Start(ctx context.Context, cursor string, hello func(Hello)
 
 // missed finds out what came behind a cursor, and up to where in the log that is;
 // or why it can't be told, and where the log ends. Behind no cursor, nothing came.
-func (c *Connection) missed(ctx context.Context, log Log, cursor string) (upTo int64, ids []int64, resync Resync, err error) {
+// The feed is of the moment when that was found out.
+func (c *Connection) missed(ctx context.Context, log Log, cursor string) (feed chat.Feed, upTo int64, ids []int64, resync Resync, err error) {
 	epoch, from, ok := parseCursor(cursor)
-	upTo = c.hub.place()
+	_, upTo = c.hub.place()
 	if ok && from < upTo {
-		if ids, err = log.Missed(ctx, c.user.id, from, upTo, maxMissed+1); err != nil {
-			return 0, nil, "", err
-		}
+		feed, ids, err = log.Missed(ctx, c.user.id, from, upTo, maxMissed+1)
+	} else {
+		feed, err = log.Feed(ctx)
 	}
-	// Not before: what is removed for its age from now on is among the ids.
-	feed, err := log.Feed(ctx)
 	switch {
 	case err != nil:
-		return 0, nil, "", err
+		return feed, 0, nil, "", err
 	case cursor == "":
-		return feed.Last, nil, "", nil
+		return feed, feed.Last, nil, "", nil
 	case !ok, epoch != feed.Epoch, from > feed.Last:
-		return feed.Last, nil, OtherEpoch, nil
+		return feed, feed.Last, nil, OtherEpoch, nil
 	case from < feed.Pruned:
-		return feed.Last, nil, Expired, nil
+		return feed, feed.Last, nil, Expired, nil
 	case len(ids) > maxMissed:
-		return feed.Last, nil, TooFar, nil
+		return feed, feed.Last, nil, TooFar, nil
 	}
-	return max(from, upTo), ids, "", nil
+	return feed, max(from, upTo), ids, "", nil
 }
 
 // catchUp emits events of the log, by their ids, as long as the connection has not
@@ -128,7 +144,7 @@ func (c *Connection) catchUp(ctx context.Context, log Log, epoch string, ids []i
 			return err
 		}
 		if len(events) < len(part) {
-			c.Close(closing(Slow, 0, time.Second)) // it comes back, and is told
+			c.closeForGap()
 			return nil
 		}
 		told := make([]*Event, len(events))
@@ -142,11 +158,17 @@ func (c *Connection) catchUp(ctx context.Context, log Log, epoch string, ids []i
 	return nil
 }
 
+// closeForGap ends a connection to which nothing more can be told in order. What
+// happened to it may have happened to all.
+func (c *Connection) closeForGap() {
+	c.Close(closing(Gap, 0, spreadOf(c.hub.Connections())))
+}
+
 // place is how far the hub is in the log.
-func (h *Hub) place() int64 {
+func (h *Hub) place() (epoch string, position int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.position
+	return h.epoch, h.position
 }
 
 // follows has a connection get what happens from now on, but for what is up to a

@@ -72,7 +72,7 @@ type Protocol interface {
 
 // Opening is what somebody wants a WebSocket for.
 type Opening struct {
-	// Joining is who connects; its Transport and Notify are set here.
+	// Joining is who connects; its Transport, Notify and Cut are set here.
 	Joining
 	Limits   Limits
 	Cursor   string
@@ -103,25 +103,34 @@ func (h *Hub) ServeWebSocket(w http.ResponseWriter, r *http.Request, o Opening) 
 		controls: rate.NewLimiter(controlsPerSecond, controlsAtOnce),
 	}
 	s.ctx, s.cancel = context.WithCancel(o.Context)
-	o.Transport, o.Notify = "websocket", s.notify
+	opened := false
+	defer func() {
+		if !opened { // also if something panics
+			s.cancel()
+		}
+	}()
+	o.Transport, o.Notify, o.Cut = "websocket", s.notify, s.cut
 	c, err := h.Join(r.Context(), o.Joining, o.Limits)
 	if err != nil {
-		s.cancel()
 		return err
 	}
 	s.connection = c
+	defer func() {
+		if !opened {
+			c.Leave()
+		}
+	}()
 	ws, err := websocket.Accept(&upgrade{ResponseWriter: w, hijacker: hijacker, line: &s.line}, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // the origin has been checked
 		OnPingReceived:     func(context.Context, []byte) bool { return s.control() },
 		OnPongReceived:     func(context.Context, []byte) { s.control() },
 	})
 	if err != nil {
-		s.cancel()
-		c.Leave()
 		panic(http.ErrAbortHandler) // the client has gone, or was told half of it
 	}
 	ws.SetReadLimit(MaxFrame)
 	s.open(ws, o.Cursor)
+	opened = true
 	return nil
 }
 
@@ -450,6 +459,16 @@ func (s *webSocket) close(code websocket.StatusCode, reason string) {
 	s.cancel()
 }
 
+// cut ends it when it had its time.
+func (s *webSocket) cut() {
+	s.mu.Lock()
+	opened := s.opened
+	s.mu.Unlock()
+	if opened { // else there is no line yet
+		s.abort()
+	}
+}
+
 // abort ends it without.
 func (s *webSocket) abort() {
 	s.cancel()
@@ -461,6 +480,7 @@ var closingCodes = map[Reason]websocket.StatusCode{
 	Restarting:       websocket.StatusServiceRestart,
 	Slow:             4000,
 	Old:              4001,
+	Gap:              4002,
 	Unavailable:      websocket.StatusTryAgainLater,
 	SessionEnded:     4100,
 	TooManyBadFrames: websocket.StatusPolicyViolation,

@@ -148,18 +148,27 @@ func (o *office) connect(cursor string, ahead ...byte) *socketClient {
 
 func (o *office) tryConnect(cursor string, ahead ...byte) (*socketClient, error) {
 	server, end := net.Pipe()
+	ctx, cancel := context.WithCancel(o.t.Context())
+	w := wrapped{&takeable{httptest.NewRecorder(), server, ahead, nil}}
+	err := o.hub.ServeWebSocket(w, upgradeRequest().WithContext(ctx), o.opening(cursor))
+	cancel() // the request has ended
+	return &socketClient{Conn: end, t: o.t, r: bufio.NewReader(end)}, err
+}
+
+func upgradeRequest() *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	r.Header = http.Header{
 		"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
 		"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
 	}
-	ctx, cancel := context.WithCancel(o.t.Context())
-	err := o.hub.ServeWebSocket(wrapped{&takeable{httptest.NewRecorder(), server, ahead, nil}}, r.WithContext(ctx), live.Opening{
+	return r
+}
+
+func (o *office) opening(cursor string) live.Opening {
+	return live.Opening{
 		Joining: live.Joining{Caller: chat.Caller{UserID: 1, SessionID: 5}}, Cursor: cursor,
 		Protocol: plain{&o.command}, Context: context.WithoutCancel(o.t.Context()),
-	})
-	cancel() // the request has ended
-	return &socketClient{Conn: end, t: o.t, r: bufio.NewReader(end)}, err
+	}
 }
 
 func (c *socketClient) send(first byte, payload string) {
@@ -189,7 +198,7 @@ func (c *socketClient) readFrame() (first byte, payload string, err error) {
 		}
 		length = int(binary.BigEndian.Uint16(header))
 	case 127:
-		c.t.Fatal("larger than anything that is said here")
+		return 0, "", errors.New("larger than anything that is said here")
 	}
 	text := make([]byte, length)
 	_, err = io.ReadFull(c.r, text)
@@ -485,6 +494,54 @@ func TestWebSocketIsClosedBeforeItIsOpen(t *testing.T) {
 	})
 }
 
+// Clients that do not answer, or do not even read, do not keep the server from its
+// end.
+func TestDrainOfDeadClients(t *testing.T) {
+	for name, read := range map[string]func(*socketClient){
+		"they read": func(c *socketClient) { _, _ = io.Copy(io.Discard, c.Conn) },
+		"they don't": func(c *socketClient) {
+			_, _, _ = c.readFrame() // the hello
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inOffice(t, func(t *testing.T, o *office) {
+				for range 100 {
+					c := o.connect("")
+					go read(c)
+				}
+				synctest.Wait()
+				o.say("news")
+				synctest.Wait()
+				began := time.Now()
+				o.hub.Drain(t.Context(), 5*time.Second)
+				require.Less(t, time.Since(began), 5*time.Second)
+				require.Zero(t, o.hub.Connections())
+			})
+		})
+	}
+}
+
+// Whatever goes wrong on the way, nobody stays behind.
+func TestPanicBeforeAWebSocketIsOpen(t *testing.T) {
+	panics := func() { panic("oh") }
+	for name, given := range map[string]func(*office, *takeable){
+		"while it joins":          func(o *office, _ *takeable) { o.log.asked["session"] = func() error { panics(); return nil } },
+		"while the line is taken": func(_ *office, w *takeable) { w.taken = panics },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inOffice(t, func(t *testing.T, o *office) {
+				server, end := net.Pipe()
+				defer end.Close()
+				w := &takeable{ResponseWriter: httptest.NewRecorder(), conn: server}
+				given(o, w)
+				require.PanicsWithValue(t, "oh", func() { _ = o.hub.ServeWebSocket(w, upgradeRequest(), o.opening("")) })
+				require.Zero(t, o.hub.Connections())
+				require.Equal(t, [3]int{}, o.hub.Kept())
+			})
+		})
+	}
+}
+
 func TestWebSocketWhoseClientHasGone(t *testing.T) {
 	inOffice(t, func(_ *testing.T, o *office) {
 		c := o.connect("")
@@ -675,6 +732,7 @@ func TestWebSocketsThatComeAndGo(t *testing.T) {
 		}
 		gap := time.Duration(rapid.IntRange(0, 50).Draw(r, "gap")) * time.Millisecond
 
+		var wrong []error
 		inOffice(t, func(t *testing.T, o *office) {
 			const last = 600
 			go func() {
@@ -685,66 +743,86 @@ func TestWebSocketsThatComeAndGo(t *testing.T) {
 					}
 				}
 			}()
-			var all sync.WaitGroup
-			for _, legs := range plans {
-				all.Go(func() {
-					next, cursor := 0, "epoch.0"
-					// read tells whether the connection has ended.
-					read := func(c *socketClient) bool {
-						first, text, err := c.readFrame()
-						switch {
-						case err != nil, first == 0x88:
-							return true
-						case first == 0x89:
-							_, err := c.Write(masked(0x8a, text))
-							return err != nil
-						case strings.HasPrefix(text, "hello "), strings.HasPrefix(text, "echo "):
-							return false
-						case strings.HasPrefix(text, "heartbeat "):
-							cursor = strings.TrimPrefix(text, "heartbeat ")
-							return false
-						}
-						require.Equal(t, fmt.Sprint(next), text)
-						next++
-						cursor = o.log.cursorBehind(text)
+			// follow goes through the legs, and then comes back until it has been told all.
+			follow := func(legs []leg) (err error) {
+				next, cursor := 0, "epoch.0"
+				var c *socketClient
+				connect := func() bool {
+					if err == nil {
+						c, err = o.tryConnect(cursor)
+					}
+					return err == nil
+				}
+				// read tells whether the connection has ended.
+				read := func() bool {
+					first, text, end := c.readFrame()
+					switch {
+					case end != nil, first == 0x88:
+						return true
+					case first == 0x89:
+						_, end := c.Write(masked(0x8a, text))
+						return end != nil
+					case strings.HasPrefix(text, "hello "), strings.HasPrefix(text, "echo "):
 						return false
+					case strings.HasPrefix(text, "heartbeat "):
+						cursor = strings.TrimPrefix(text, "heartbeat ")
+						return false
+					case text != fmt.Sprint(next):
+						err = fmt.Errorf("%q comes where %d should", text, next)
+						return true
 					}
-					for _, leg := range legs {
-						c := o.connect(cursor)
-						ended := false
-						for range leg.frames {
-							if ended = ended || read(c); ended || next == last {
-								break
-							}
-						}
-						time.Sleep(leg.pause)
-						switch leg.how {
-						case "closed":
-							go func() { _, _ = c.Write(masked(0x88, "\x03\xe8")) }()
-						case "command":
-							go func() { _, _ = c.Write(masked(0x81, "x")) }()
-						case "session ends":
-							o.end(5)
-						}
-						if leg.how != "cut off" {
-							_ = read(c)
-						}
-						_ = c.Close()
+					next++
+					cursor = o.log.cursorBehind(text)
+					return false
+				}
+				for _, leg := range legs {
+					if !connect() {
+						return err
 					}
-					for next < last { // they are ended by others, too
-						c := o.connect(cursor)
-						for next < last && !read(c) {
+					ended := false
+					for range leg.frames {
+						if ended = ended || read(); ended || next == last {
+							break
 						}
-						_ = c.Close()
 					}
-				})
+					time.Sleep(leg.pause)
+					line := c.Conn // of this leg
+					switch leg.how {
+					case "closed":
+						go func() { _, _ = line.Write(masked(0x88, "\x03\xe8")) }()
+					case "command":
+						go func() { _, _ = line.Write(masked(0x81, "x")) }()
+					case "session ends":
+						o.end(5)
+					}
+					if leg.how != "cut off" {
+						_ = read()
+					}
+					_ = c.Close()
+				}
+				for next < last && connect() { // they are ended by others, too
+					for next < last && !read() {
+					}
+					_ = c.Close()
+				}
+				return err
+			}
+			wrong = make([]error, len(plans)+1)
+			var all sync.WaitGroup
+			for i, legs := range plans {
+				all.Go(func() { wrong[i] = follow(legs) })
 			}
 			all.Wait()
 			synctest.Wait()
 			time.Sleep(3 * time.Second)
 			synctest.Wait()
-			require.Zero(t, o.hub.Connections())
+			if n := o.hub.Connections(); n != 0 {
+				wrong[len(plans)] = fmt.Errorf("%d connections are left", n)
+			}
 		})
+		if err := errors.Join(wrong...); err != nil {
+			r.Fatal(err)
+		}
 	})
 }
 

@@ -223,8 +223,9 @@ func (l *memoryLog) FeedAfter(ctx context.Context, after int64, limit int) (feed
 	return feed, events, err
 }
 
-func (l *memoryLog) Missed(ctx context.Context, userID, after, upTo int64, limit int) (ids []int64, err error) {
+func (l *memoryLog) Missed(ctx context.Context, userID, after, upTo int64, limit int) (feed chat.Feed, ids []int64, err error) {
 	err = l.read(ctx, "missed", func() {
+		feed = l.feed()
 		in := map[int64]bool{}
 		for _, e := range l.all {
 			if _, known := in[e.ChatID]; !known {
@@ -240,7 +241,7 @@ func (l *memoryLog) Missed(ctx context.Context, userID, after, upTo int64, limit
 			}
 		}
 	})
-	return ids, err
+	return feed, ids, err
 }
 
 func (l *memoryLog) EventsByID(ctx context.Context, ids []int64) (events []chat.Event, err error) {

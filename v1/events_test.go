@@ -95,11 +95,12 @@ func (l *someLog) FeedAfter(ctx context.Context, after int64, limit int) (chat.F
 	return feed, behind[:min(limit, len(behind))], err
 }
 
-func (l *someLog) Missed(_ context.Context, _, after, upTo int64, limit int) (ids []int64, err error) {
+func (l *someLog) Missed(ctx context.Context, _, after, upTo int64, limit int) (feed chat.Feed, ids []int64, err error) {
 	for id := after + 1; id <= upTo && len(ids) < limit; id++ {
 		ids = append(ids, id)
 	}
-	return ids, nil
+	feed, err = l.Feed(ctx)
+	return feed, ids, err
 }
 
 func (l *someLog) EventsByID(_ context.Context, ids []int64) (found []chat.Event, err error) {

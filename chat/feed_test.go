@@ -249,6 +249,7 @@ func TestEventRetention(t *testing.T) {
 		day = day.Add(10 * 24 * time.Hour)
 		recent := r.send(t, alice, chat.Draft{ChatID: old.ID, Text: "find me too"})
 		kept := r.committed()[0].ID
+		r.feed(t, kept)
 
 		r.workWith(t, chat.Work{EventRetention: 7 * 24 * time.Hour})
 		r.find(t, alice, chat.MessageSearch{Text: "find"}, 2)
@@ -261,6 +262,51 @@ func TestEventRetention(t *testing.T) {
 		require.Equal(t, kept, events[0].ID)
 		require.Equal(t, recent.ID, events[0].Message.ID)
 		require.Len(t, r.chatMessages(t, alice, old.ID), 2, "messages stay")
+	})
+}
+
+// The last events go, too, though the search index has not moved past them: it waits
+// for a message.
+func TestEventRetentionOfTheLastOnes(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice := r.user(t, "alice")
+		now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+		r.SetClock(func() time.Time { return now })
+		group := r.group(t, alice)
+		rename := func(title string) (eventID int64) {
+			t.Helper()
+			r.committed()
+			_, err := r.UpdateGroup(t.Context(), alice, group.ID, chat.GroupChange{Title: &title})
+			require.NoError(t, err)
+			told := r.committed()
+			require.Len(t, told, 1)
+			return told[0].ID
+		}
+		r.send(t, alice, chat.Draft{ChatID: group.ID, Text: "find me"})
+		end := r.work(t)
+		r.find(t, alice, chat.MessageSearch{Text: "find"}, 1)
+		end()
+		rename("a title")
+		old := rename("another title")
+		now = now.Add(10 * 24 * time.Hour)
+		kept := rename("a recent title")
+		r.feed(t, kept)
+		require.Less(t, r.searchState(t).Position, old)
+
+		end = r.workWith(t, chat.Work{EventRetention: 7 * 24 * time.Hour})
+		require.Eventually(t, func() bool {
+			f, err := r.Feed(t.Context())
+			return err == nil && f.Pruned == old
+		}, patience, time.Millisecond)
+		end()
+		_, events := r.feedAfter(t, 0, 10)
+		require.Len(t, events, 1)
+		require.Equal(t, kept, events[0].ID)
+
+		require.Equal(t, old, r.searchState(t).Position, "it waits for the next message before what is recent")
+		r.send(t, alice, chat.Draft{ChatID: group.ID, Text: "find me too"})
+		r.work(t)
+		r.find(t, alice, chat.MessageSearch{Text: "find"}, 2)
 	})
 }
 

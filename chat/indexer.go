@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/caddymsg/messaging/chat/fold"
@@ -18,9 +19,10 @@ const (
 	charactersOnce = 8_000 // about, of their texts
 )
 
-// isIndexed tells whether the search index has to follow an event.
+// isIndexed tells whether the search index has to follow an event, unless its
+// message is gone.
 func isIndexed(e store.Event) bool {
-	return e.Type == store.MessageCreated || e.Type == store.MessageEdited
+	return (e.Type == store.MessageCreated || e.Type == store.MessageEdited) && e.Message != nil
 }
 
 // index brings the search index on, by one Update at most for what is new, and
@@ -52,7 +54,7 @@ func (s *Service) indexEvents(ctx context.Context, position int64, events []stor
 	last, characters, relevant := position, 0, false
 	for _, e := range events {
 		last = e.ID
-		if !isIndexed(e) || e.Message == nil {
+		if !isIndexed(e) {
 			continue
 		}
 		relevant = true
@@ -61,7 +63,7 @@ func (s *Service) indexEvents(ctx context.Context, position int64, events []stor
 		}
 	}
 	if !relevant && len(events) < indexedAtOnce {
-		return false, nil // a commit for nothing; they are looked at again
+		return false, nil // a commit for nothing; they are looked at again, and see passIrrelevant
 	}
 	return true, s.indexBatch(ctx, func(tx *store.Tx) ([]store.SearchText, error) {
 		if err := tx.MoveSearchPosition(position, last); err != nil {
@@ -69,6 +71,34 @@ func (s *Service) indexEvents(ctx context.Context, position int64, events []stor
 		}
 		return tx.LockTextsOfEvents(position, last)
 	})
+}
+
+// passIrrelevant moves the index past events from before a time that it has not to
+// follow, where it waits for one that it has: they could not be removed before.
+func passIrrelevant(tx *store.Tx, before time.Time) error {
+	state, err := tx.FindSearchState()
+	if err != nil {
+		return err
+	}
+	events, err := tx.ListEvents(state.Position, indexedAtOnce)
+	if err != nil {
+		return err
+	}
+	last := state.Position
+	for _, e := range events {
+		if isIndexed(e) || !e.At.Before(before) {
+			break
+		}
+		last = e.ID
+	}
+	if last == state.Position {
+		return nil
+	}
+	err = tx.MoveSearchPosition(state.Position, last)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // another node has moved it
+	}
+	return err
 }
 
 // backfill indexes what was there before the index was kept: users, then groups,

@@ -123,6 +123,9 @@ func (s *Service) prune(ctx context.Context, retention time.Duration) (more bool
 	before := s.now().Add(-retention)
 	var removed int
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		if err := passIrrelevant(tx, before); err != nil {
+			return err
+		}
 		removed, err = tx.PruneEvents(before, prunedAtOnce)
 		return err
 	})

@@ -75,6 +75,7 @@ func conformance(t *testing.T, open opener) {
 		{"names that were found", searchedNames},
 		{"feed", feed},
 		{"events that were missed", missedEvents},
+		{"events that were missed, of many chats", missedByMany},
 		{"old events", prunedEvents},
 		{"presence", presence},
 		{"Close", closing},

@@ -1,9 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"database/sql"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -126,26 +129,100 @@ func (tx *Tx) FindEvents(ids []int64) (all []Event, err error) {
 // ListMissed lists the ids of up to limit events behind after, up to upTo, that are
 // for a user: of the chats that they take part in now, and those for them alone, but
 // for those that are not for clients. It costs a look into each of these chats, and
-// into what there is in them between the two.
+// a few times limit, whatever there is in them.
 func (tx *Tx) ListMissed(userID, after, upTo int64, limit int) ([]int64, error) {
-	// A node of the version before the audience, which may still run, writes none:
-	// hence the types of that version, too.
-	// CROSS JOIN has SQLite begin with the chats. What keeps PostgreSQL from walking
-	// through everybody's events in their order is + 0, an order that no index has.
-	found, err := list(tx, min(limit, 64), scanID, `
-		SELECT id FROM (
-			SELECT e.id + 0 AS id FROM participants p CROSS JOIN events e
-			WHERE p.user_id = ?1 AND e.chat_id = p.chat_id AND e.id > ?2 AND e.id <= ?3
-				AND e.audience <> 1 AND e.type NOT IN ('message.hidden', 'chat.settings', 'chat.deleted')
-			UNION
-			SELECT e.id + 0 FROM events e
-			WHERE e.user_id = ?1 AND e.audience > 0 AND e.id > ?2 AND e.id <= ?3 AND e.type <> 'session.ended'
-		) missed
-		ORDER BY id LIMIT ?4`, userID, after, upTo, limit)
+	found, err := tx.listMissed(userID, after, upTo, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list missed events: %w", err)
 	}
 	return found, nil
+}
+
+// forItsChat is what events_chat holds. A node of the version before the audience,
+// which may still run, writes none: hence the types of that version, too.
+const forItsChat = `e.audience <> 1 AND e.type NOT IN ('message.hidden', 'chat.settings', 'chat.deleted')`
+
+// missedIn is what one has missed in a chat.
+type missedIn struct {
+	chatID int64
+	ids    []int64
+}
+
+func (tx *Tx) listMissed(userID, after, upTo int64, limit int) ([]int64, error) {
+	found, err := list(tx, 1, scanID, `
+		SELECT e.id FROM events e
+		WHERE e.user_id = ?1 AND e.audience > 0 AND e.type <> 'session.ended' AND e.id > ?2 AND e.id <= ?3
+		ORDER BY e.id LIMIT ?4`, userID, after, upTo, limit)
+	if err != nil {
+		return nil, err
+	}
+	// Of each chat its share, so that many busy chats do not cost limit each.
+	chats, err := list(tx, 64, scanMissedIn, `
+		SELECT p.chat_id, (SELECT coalesce(string_agg(CAST(first.id AS TEXT), ','), '') FROM (
+			SELECT e.id FROM events e
+			WHERE e.chat_id = p.chat_id AND e.id > ?2 AND e.id <= ?3 AND `+forItsChat+`
+			ORDER BY e.id LIMIT (SELECT 1 + ?4 / count(*) FROM participants WHERE user_id = ?1)
+		) first)
+		FROM participants p WHERE p.user_id = ?1`, userID, after, upTo, limit)
+	if err != nil {
+		return nil, err
+	}
+	type rest struct { // of a chat, behind last
+		chatID, last int64
+		known        int // how many before it
+	}
+	var open []rest
+	for _, c := range chats {
+		found = append(found, c.ids...)
+		if n := len(c.ids); n == 1+limit/len(chats) {
+			open = append(open, rest{c.chatID, slices.Max(c.ids), n})
+		}
+	}
+	for {
+		slices.Sort(found)
+		found = slices.Compact(found) // who was removed may take part again
+		if len(found) >= limit {
+			found = found[:limit]
+			open = slices.DeleteFunc(open, func(r rest) bool { return r.last >= found[limit-1] })
+		}
+		if len(open) == 0 {
+			return found, nil
+		}
+		// What is known of the one that is known least far is all listed: to read as
+		// much again costs no more than it did so far.
+		slices.SortFunc(open, func(a, b rest) int { return cmp.Compare(a.last, b.last) })
+		r := &open[0]
+		more, err := list(tx, min(r.known, limit), scanID, `
+			SELECT e.id FROM events e
+			WHERE e.chat_id = ?1 AND e.id > ?2 AND e.id <= ?3 AND `+forItsChat+`
+			ORDER BY e.id LIMIT ?4`, r.chatID, r.last, upTo, r.known)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
+		if len(more) < r.known {
+			open = open[1:]
+			continue
+		}
+		r.last, r.known = more[len(more)-1], 2*r.known
+	}
+}
+
+func scanMissedIn(row scanner, c *missedIn) error {
+	var ids string
+	if err := row.Scan(&c.chatID, &ids); err != nil {
+		return err
+	}
+	for ids != "" {
+		var first string
+		first, ids, _ = strings.Cut(ids, ",")
+		id, err := strconv.ParseInt(first, 10, 64)
+		if err != nil {
+			return err
+		}
+		c.ids = append(c.ids, id)
+	}
+	return nil
 }
 
 // selectEvents selects a message as it is now.

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/caddymsg/messaging/store"
 )
@@ -163,6 +165,48 @@ func missedEvents(t *testing.T, open opener) {
 	require.Equal(t, []int64{group.ID, club.ID}, chats(ada))
 	require.Equal(t, []int64{group.ID, club.ID}, chats(zoe))
 	require.Empty(t, chats(bob))
+}
+
+// missedByMany holds what one has missed to what was told, in chats of which some
+// are busier than others.
+func missedByMany(t *testing.T, open opener) {
+	var log []store.Event
+	s := open(t, store.Options{OnCommit: func(e []store.Event) { log = e }})
+	ada, bob := newUser(t, s, "ada"), newUser(t, s, "bob")
+	notHers := newGroup(t, s, bob)
+	chats := []store.Chat{newGroup(t, s, ada), newGroup(t, s, ada, bob), newGroup(t, s, bob, ada), newGroup(t, s, ada), notHers}
+	rapid.Check(t, func(t *rapid.T) {
+		log = nil
+		err := s.Update(context.Background(), func(tx *store.Tx) error {
+			for range rapid.IntRange(1, 12).Draw(t, "turns") {
+				e := store.Event{ChatID: rapid.SampledFrom(chats).Draw(t, "chat").ID, UserID: ada.ID, At: noon}
+				e.Type = rapid.SampledFrom([]string{store.ChatUpdated, store.ParticipantRemoved, store.AccountUpdated}).Draw(t, "type")
+				for range rapid.IntRange(1, 20).Draw(t, "times") {
+					if err := tx.AppendEvent(e); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		require.NoError(t, err)
+
+		after := rapid.SampledFrom(log).Draw(t, "after").ID - 1
+		upTo := rapid.SampledFrom(log).Draw(t, "up to").ID
+		limit := rapid.IntRange(1, len(log)).Draw(t, "limit")
+		var want []int64
+		for _, e := range log {
+			if e.ID > after && e.ID <= upTo && len(want) < limit && (e.ToUser() || e.ChatID != notHers.ID) {
+				want = append(want, e.ID)
+			}
+		}
+		err = s.View(context.Background(), func(tx *store.Tx) error {
+			found, err := tx.ListMissed(ada.ID, after, upTo, limit)
+			require.Equal(t, want, found)
+			return err
+		})
+		require.NoError(t, err)
+	})
 }
 
 func prunedEvents(t *testing.T, open opener) {

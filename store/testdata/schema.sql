@@ -50,8 +50,9 @@ CREATE TABLE events (
 	user_id    INTEGER, -- of participant.*: whom it is about
 	created_at INTEGER NOT NULL
 , data TEXT, audience INTEGER NOT NULL DEFAULT 0) STRICT;
-CREATE INDEX events_chat ON events (chat_id, id);
-CREATE INDEX events_user ON events (user_id, id) WHERE audience > 0;
+CREATE INDEX events_chat ON events (chat_id, id)
+	WHERE audience <> 1 AND type NOT IN ('message.hidden', 'chat.settings', 'chat.deleted');
+CREATE INDEX events_user ON events (user_id, id) WHERE audience > 0 AND type <> 'session.ended';
 CREATE TABLE feed (
 	epoch  TEXT    NOT NULL, -- another one, if the log has been put back to what it was
 	pruned INTEGER NOT NULL  -- the last event that was removed for its age

@@ -7,9 +7,12 @@ ALTER TABLE users ADD COLUMN last_seen_at    INTEGER; -- by the others; not kept
 ALTER TABLE events ADD COLUMN audience INTEGER NOT NULL DEFAULT 0;
 UPDATE events SET audience = CASE type WHEN 'participant.removed' THEN 2 ELSE 1 END
 WHERE type IN ('participant.removed', 'message.hidden', 'chat.settings', 'chat.deleted');
--- For those who come back, and ask what there was in their chats.
-CREATE INDEX events_chat ON events (chat_id, id);
-CREATE INDEX events_user ON events (user_id, id) WHERE audience > 0;
+-- For those who come back, and ask what there was in their chats. They hold what is
+-- asked for and no more, so that no event itself is looked at. The types are those
+-- of the version before, which knows no audience and may still write.
+CREATE INDEX events_chat ON events (chat_id, id)
+	WHERE audience <> 1 AND type NOT IN ('message.hidden', 'chat.settings', 'chat.deleted');
+CREATE INDEX events_user ON events (user_id, id) WHERE audience > 0 AND type <> 'session.ended';
 
 -- What the places in the log are worth, in its one row.
 CREATE TABLE feed (

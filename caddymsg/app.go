@@ -2,6 +2,7 @@ package caddymsg
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 type App struct {
 	ctx      caddy.Context
 	handlers []*Handler
+	options  map[*backend]*backendOptions
 }
 
 // CaddyModule returns the Caddy module information.
@@ -31,7 +33,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 // Provision asks to be told when Caddy stops. It is told before the HTTP app
 // begins to wait for its requests to end.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.ctx = ctx
+	a.ctx, a.options = ctx, map[*backend]*backendOptions{}
 	events, err := ctx.App("events")
 	if err != nil {
 		return err
@@ -39,10 +41,25 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return events.(*caddyevents.App).On("stopping", a)
 }
 
-// Handle hears that Caddy is stopping this configuration.
+// add is told of each handler when it is provisioned.
+func (a *App) add(h *Handler) {
+	a.handlers = append(a.handlers, h)
+	opts := h.backendOptions()
+	if before := a.options[h.backend]; before != nil {
+		opts.admins = slices.Concat(before.admins, opts.admins)
+	}
+	a.options[h.backend] = opts
+}
+
+// Handle hears that Caddy is stopping this configuration. In a reload, open requests
+// go on, and the next configuration takes over: only now is it certain that nothing
+// of Caddy's refuses it.
 func (a *App) Handle(context.Context, caddy.Event) error {
 	if !caddy.Exiting() {
-		return nil // a reload: open requests go on
+		if next, err := caddy.ActiveContext().AppIfConfigured("messaging"); err == nil {
+			next.(*App).takeOver()
+		}
+		return nil
 	}
 	grace := exitGrace
 	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
@@ -61,18 +78,25 @@ func (a *App) Handle(context.Context, caddy.Event) error {
 // answered meanwhile.
 func (a *App) drain() {
 	var wg sync.WaitGroup
-	drained := map[*backend]bool{}
-	for _, h := range a.handlers {
-		if !drained[h.backend] {
-			drained[h.backend] = true
-			wg.Go(h.backend.drain)
-		}
+	for b := range a.options {
+		wg.Go(b.drain)
 	}
 	wg.Wait()
 }
 
+// takeOver puts into effect what concerns databases that the configuration before
+// had open.
+func (a *App) takeOver() {
+	for b, opts := range a.options {
+		if err := b.takeOver(a.ctx, opts); err != nil {
+			opts.log.ErrorContext(a.ctx, "configuration not taken over in full", "error", err)
+		}
+	}
+}
+
 // Start opens the databases, so that one that can't be opened is an error at
-// start, and not at the first request.
+// start, and not at the first request. It changes nothing that the configuration
+// before goes by: another app may yet fail to start.
 func (a *App) Start() error {
 	for _, h := range a.handlers {
 		if _, err := h.start(); err != nil {

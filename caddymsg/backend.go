@@ -2,6 +2,7 @@ package caddymsg
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -32,30 +33,32 @@ type backend struct {
 	metrics  *metrics
 	hub      *live.Hub
 	bus      atomic.Pointer[openedBus] // nil until it is open
-	log      *slog.Logger              // of the last configuration
+	log      *slog.Logger              // of the configuration
 	moveLog  func(*slog.Logger)
 	wake     chan struct{} // what is done behind the requests
 
-	mu            sync.Mutex
-	users         int  // the pool, every request that is being answered, and every open connection
-	closed        bool // no users are left
-	store         *store.Store
-	rules         *chat.Service // over the store
-	shutdownDelay time.Duration
-	following     *task // the hub; as long as the store is open
+	starting sync.Mutex // held to open it, and to change its options
 
-	starting sync.Mutex // held to change what follows, and the bus
-	work     *task      // what is done behind the requests
+	mu        sync.Mutex
+	users     int  // the pool, every request that is being answered, and every open connection
+	closed    bool // no users are left
+	store     *store.Store
+	rules     *chat.Service   // over the store
+	following *task           // the hub; as long as the store is open
+	work      *task           // what is done behind the requests
+	options   *backendOptions // in effect; nil until it is open
 }
 
-// backendOptions are what handlers that share a backend should agree on: the last
-// to be started wins.
+// backendOptions are what the handlers of a configuration that share a backend
+// should agree on: the last one's count.
 type backendOptions struct {
 	store         store.Options
 	bus           bus.NATSOptions // without servers, PostgreSQL itself is the bus
 	shutdownDelay time.Duration
 	// eventRetention is how long events are kept; 0 is for ever.
 	eventRetention time.Duration
+	admins         []string     // of all the handlers
+	log            *slog.Logger // ends with the configuration
 }
 
 func newBackend(identity string) *backend {
@@ -70,52 +73,81 @@ func newBackend(identity string) *backend {
 	return b
 }
 
-// open opens the database. If that has been done, it takes over what may change
-// under way; and the log, because that of a configuration ends with it.
-func (b *backend) open(ctx context.Context, opts backendOptions, log *slog.Logger) error {
-	opened, err := b.openOnce(ctx, opts)
+// open opens the database. If it is open, a configuration uses it that may go on:
+// the options are only checked, and takeOver puts them into effect. Whoever calls it
+// has a hold on the backend.
+func (b *backend) open(ctx context.Context, opts *backendOptions) error {
+	b.starting.Lock()
+	defer b.starting.Unlock()
+	switch b.inEffect() {
+	case opts: // another handler of the configuration has opened it
+		return nil
+	case nil:
+		if err := b.openStore(ctx, opts.store); err != nil {
+			return err
+		}
+		return b.apply(ctx, opts)
+	default:
+		return b.store.Check(ctx, opts.store)
+	}
+}
+
+// takeOver puts options that open has checked into effect, when the configuration
+// before can't come back any more.
+func (b *backend) takeOver(ctx context.Context, opts *backendOptions) error {
+	b.starting.Lock()
+	defer b.starting.Unlock()
+	if b.inEffect() == opts {
+		return nil
+	}
+	return errors.Join(b.store.Configure(opts.store), b.apply(ctx, opts))
+}
+
+func (b *backend) openStore(ctx context.Context, opts store.Options) error {
+	opts.OnCommit, opts.OnBatch = b.committed, b.metrics.observeBatch
+	opened, err := store.Open(ctx, opts)
 	if err != nil {
 		return err
 	}
-	// What follows waits for the database, and so is not under the lock, which
-	// requests take.
-	if !opened {
-		if err := b.store.Configure(ctx, opts.store); err != nil {
-			return err
-		}
-	}
-	b.moveLog(log)
-
-	b.starting.Lock()
-	defer b.starting.Unlock()
-	if err := b.openBus(ctx, opts); err != nil {
-		return err
-	}
-	b.work.end()
-	b.work = begin(func(ctx context.Context) { b.rules.Run(ctx, b.wake, chat.Work{EventRetention: opts.eventRetention}) })
+	rules := chat.New(opened, b.log)
+	b.hub.Use(rules)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.store, b.rules = opened, rules
+	b.following = begin(b.hub.Run)
 	return nil
 }
 
-// openOnce tells whether it has opened the database, which may have been open.
-func (b *backend) openOnce(ctx context.Context, opts backendOptions) (opened bool, err error) {
+// apply does what it can, if something of it fails. It waits for the database, and
+// so is not under the lock, which requests take.
+func (b *backend) apply(ctx context.Context, opts *backendOptions) error {
+	b.moveLog(opts.log)
+	err := errors.Join(b.openBus(ctx, opts), b.grantAdmin(ctx, opts.admins))
+	b.work.end()
+	work := begin(func(ctx context.Context) { b.rules.Run(ctx, b.wake, chat.Work{EventRetention: opts.eventRetention}) })
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
-		return false, store.ErrUnavailable
+	b.work, b.options = work, opts
+	return err
+}
+
+func (b *backend) inEffect() *backendOptions {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.options
+}
+
+// grantAdmin makes administrators of the accounts that the configuration names.
+func (b *backend) grantAdmin(ctx context.Context, usernames []string) error {
+	missing, err := b.rules.GrantAdmin(ctx, chat.Operator("configuration"), usernames)
+	for _, name := range missing {
+		b.log.WarnContext(ctx, "no account of this name to make an administrator of; "+
+			"register it, then run caddy reload --force", "username", name)
 	}
-	if b.store == nil {
-		opts.store.OnCommit, opts.store.OnBatch = b.committed, b.metrics.observeBatch
-		if b.store, err = store.Open(ctx, opts.store); err != nil {
-			b.store = nil
-			return false, err
-		}
-		opened = true
-		b.rules = chat.New(b.store, b.log)
-		b.hub.Use(b.rules)
-		b.following = begin(b.hub.Run)
+	if err != nil {
+		return fmt.Errorf("admin: %w", err)
 	}
-	b.shutdownDelay = opts.shutdownDelay
-	return opened, nil
+	return nil
 }
 
 // committed is told the events of each commit.
@@ -169,12 +201,18 @@ func (b *backend) Destruct() error {
 	return b.release()
 }
 
-// drain ends the connections, within the delay.
+// drain ends the connections, within the delay. Then it ends the hub, whatever
+// connections remain: it tells the other nodes that it goes, and notes when its users
+// were last seen, while there is still time.
 func (b *backend) drain() {
 	b.mu.Lock()
-	delay := b.shutdownDelay
+	opts, following := b.options, b.following
 	b.mu.Unlock()
-	b.hub.Drain(context.Background(), delay)
+	if opts == nil {
+		return
+	}
+	b.hub.Drain(context.Background(), opts.shutdownDelay)
+	following.end()
 }
 
 // release gives back what acquire gave. Whoever is last closes the database.
@@ -190,8 +228,6 @@ func (b *backend) release() error {
 		return nil
 	}
 	// Whoever opens it has a hold on it: nobody begins this anew.
-	b.starting.Lock()
-	defer b.starting.Unlock()
 	b.work.end()
 	b.following.end()
 	if opened := b.bus.Load(); opened != nil {

@@ -2,6 +2,7 @@ package caddymsg
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/json"
 	"log/slog"
 	"net"
@@ -161,14 +162,10 @@ func TestPoolReferences(t *testing.T) {
 func TestBackendLeaves(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, newDatabase func(testing.TB) string) {
 		opts := backendOptions{store: store.Options{Database: newDatabase(t)}}
-		b := newBackend("a database")
-		err := b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
+		b := openBackend(t, opts)
 		s := b.store
-		require.NoError(t, err)
-		err = b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
-		again := b.store
-		require.NoError(t, err)
-		require.Same(t, s, again)
+		nextConfiguration(t, b, opts)
+		require.Same(t, s, b.store)
 
 		require.True(t, b.acquire())
 		require.NoError(t, b.Destruct()) // the request goes on
@@ -179,9 +176,24 @@ func TestBackendLeaves(t *testing.T) {
 		require.False(t, b.acquire())
 		require.Zero(t, b.stats().Connections)
 		require.ErrorIs(t, s.View(t.Context(), func(*store.Tx) error { return nil }), store.ErrUnavailable)
-		err = b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
-		require.ErrorIs(t, err, store.ErrUnavailable)
 	})
+}
+
+// openBackend opens a backend, as the first configuration does that names it.
+func openBackend(t *testing.T, opts backendOptions) *backend {
+	t.Helper()
+	b := newBackend("a database")
+	opts.log = slog.New(slog.DiscardHandler)
+	require.NoError(t, b.open(t.Context(), &opts))
+	return b
+}
+
+// nextConfiguration lets another configuration have a backend.
+func nextConfiguration(t *testing.T, b *backend, opts backendOptions) {
+	t.Helper()
+	opts.log = slog.New(slog.DiscardHandler)
+	require.NoError(t, b.open(t.Context(), &opts))
+	require.NoError(t, b.takeOver(t.Context(), &opts))
 }
 
 // connect opens a connection of somebody who has signed up for it. What it is
@@ -234,18 +246,14 @@ func metricOf(t *testing.T, b *backend, name, label string) float64 {
 func TestConnectionsHoldTheBackend(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, newDatabase func(testing.TB) string) {
 		opts := backendOptions{store: store.Options{Database: newDatabase(t)}, shutdownDelay: time.Minute}
-		b := newBackend("a database")
-		err := b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
+		b := openBackend(t, opts)
 		s := b.store
-		require.NoError(t, err)
 		c, notified := connect(t, b, s, "alice")
 		require.InDelta(t, 1, metricOf(t, b, "messaging_live_connections", "websocket"), 0)
 
 		// Another configuration keeps it, and goes.
-		err = b.open(t.Context(), opts, slog.New(slog.DiscardHandler))
-		again := b.store
-		require.NoError(t, err)
-		require.Same(t, s, again)
+		nextConfiguration(t, b, opts)
+		require.Same(t, s, b.store)
 		events, closing := c.Take()
 		require.Empty(t, events)
 		require.Nil(t, closing)
@@ -256,7 +264,7 @@ func TestConnectionsHoldTheBackend(t *testing.T) {
 		require.Equal(t, live.Restarting, closing.Reason)
 		require.Positive(t, closing.RetryAfter)
 		require.NoError(t, s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.LastMessageID(); return err }))
-		_, err = b.hub.Join(t.Context(), live.Joining{Caller: c.Caller(), Notify: func() {}}, live.Limits{})
+		_, err := b.hub.Join(t.Context(), live.Joining{Caller: c.Caller(), Notify: func() {}}, live.Limits{})
 		refusal := (*chat.Error)(nil)
 		require.ErrorAs(t, err, &refusal)
 		require.Equal(t, "restarting", refusal.Code)
@@ -275,10 +283,8 @@ func TestConnectionsHoldTheBackend(t *testing.T) {
 func TestBackendBus(t *testing.T) {
 	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
 	opts := backendOptions{store: store.Options{Database: pgtest.NewDatabase(t)}}
-	b := newBackend("postgres://a/database")
-	err := b.open(ctx, opts, log)
+	b := openBackend(t, opts)
 	s := b.store
-	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Destruct()) })
 	rules := chat.New(s, log)
 	feed, err := rules.Feed(ctx)
@@ -316,8 +322,7 @@ func TestBackendBus(t *testing.T) {
 		nats.Subject, nats.Log = "caddymsg."+namespace, log
 		return bus.OpenNATS(nats, receive)
 	})
-	err = b.open(ctx, opts, log)
-	require.NoError(t, err)
+	nextConfiguration(t, b, opts)
 	before := atPostgres.Load()
 	for atNATS.Load() == 0 { // the server may not yet have told who listens
 		send()
@@ -327,12 +332,10 @@ func TestBackendBus(t *testing.T) {
 	// The same once more is no reason to open another, and nor is one that can't be
 	// opened.
 	open := b.bus.Load()
-	err = b.open(ctx, opts, log)
-	require.NoError(t, err)
+	nextConfiguration(t, b, opts)
 	require.Same(t, open, b.bus.Load())
-	opts.bus.CA = "/nowhere"
-	err = b.open(ctx, opts, log)
-	require.Error(t, err)
+	opts.bus.CA, opts.log = "/nowhere", log
+	require.Error(t, b.takeOver(ctx, &opts))
 	require.Same(t, open, b.bus.Load())
 }
 
@@ -345,14 +348,11 @@ func awaitTrue(t *testing.T, so func() bool) {
 // All databases are drained side by side, and in no time if there is nobody.
 func TestDrain(t *testing.T) {
 	open := func(delay time.Duration) (*backend, *store.Store) {
-		b := newBackend("a database")
-		err := b.open(t.Context(), backendOptions{
+		b := openBackend(t, backendOptions{
 			store: store.Options{Database: filepath.Join(t.TempDir(), "messaging.db")}, shutdownDelay: delay,
-		}, slog.New(slog.DiscardHandler))
-		s := b.store
-		require.NoError(t, err)
+		})
 		t.Cleanup(func() { require.NoError(t, b.Destruct()) })
-		return b, s
+		return b, b.store
 	}
 	one, inOne := open(time.Hour)
 	two, inTwo := open(time.Hour)
@@ -366,7 +366,7 @@ func TestDrain(t *testing.T) {
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
-		app := App{handlers: []*Handler{{backend: one}, {backend: one}, {backend: two}, {backend: empty}, {backend: stuck}}}
+		app := App{options: map[*backend]*backendOptions{one: nil, two: nil, empty: nil, stuck: nil}}
 		app.drain()
 	}()
 	<-toldAlice
@@ -374,6 +374,74 @@ func TestDrain(t *testing.T) {
 	alice.Leave()
 	bob.Leave()
 	<-drained
+
+	// Carol's connection remains, and keeps the database open. The hub has ended all
+	// the same, and noted when she was last seen.
+	db, err := sql.Open("sqlite3", stuck.options.store.Database)
+	require.NoError(t, err)
+	defer db.Close()
+	var lastSeen sql.NullInt64
+	require.NoError(t, db.QueryRow(`SELECT last_seen_at FROM users WHERE username = 'carol'`).Scan(&lastSeen))
+	require.Positive(t, lastSeen.Int64)
+}
+
+// A configuration that is refused changes nothing that the one before goes by, and
+// one that is taken over changes it at once.
+func TestRefusedOptions(t *testing.T) {
+	s := newSite(t)
+	path := filepath.Join(t.TempDir(), "messaging.db")
+	garbage := filepath.Join(s.folder, "garbage.db")
+	require.NoError(t, os.WriteFile(garbage, []byte(strings.Repeat("no database ", 1000)), 0o600))
+	occupied, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer occupied.Close()
+	changed := Handler{
+		Database: path, ShutdownDelay: new(caddy.Duration(0)), EventRetention: caddy.Duration(time.Minute), Admin: []string{"alice"},
+	}
+
+	// The first has all its options at once: of its two handlers, the last one's.
+	first := Handler{Database: path, ShutdownDelay: new(caddy.Duration(time.Second))}
+	require.NoError(t, s.load(Handler{Database: path, Admin: []string{"bob"}}, first))
+	value, there := backends.References(path)
+	require.True(t, there)
+	require.Equal(t, 2, value)
+	var b *backend
+	backends.Range(func(_, value any) bool { b = value.(*backend); return true })
+	require.Equal(t, time.Second, b.options.shutdownDelay)
+	require.Equal(t, []string{"bob"}, b.options.admins)
+	_, err = auth.New(b.store, b.rules, auth.NewHasher(b.hashing, bcrypt.MinCost), auth.Options{}, b.log).Register(t.Context(), "alice", "password")
+	require.NoError(t, err)
+	isAdmin := func() (is bool) {
+		require.NoError(t, b.store.View(t.Context(), func(tx *store.Tx) error {
+			user, err := tx.FindUserByKey("alice")
+			is = user.Admin
+			return err
+		}))
+		return is
+	}
+
+	before, work := b.options, b.work
+	address := s.address
+	for name, refused := range map[string]struct {
+		address  string
+		handlers []Handler
+	}{
+		"database": {address, []Handler{changed, {Database: garbage}}},
+		"port":     {occupied.Addr().String(), []Handler{changed}},
+	} {
+		s.address = refused.address
+		require.Error(t, s.load(refused.handlers...), name)
+		require.Same(t, before, b.options, name)
+		require.Same(t, work, b.work, name)
+		require.False(t, isAdmin(), name)
+	}
+
+	s.address = address
+	require.NoError(t, s.load(changed))
+	require.Zero(t, b.options.shutdownDelay)
+	require.Equal(t, time.Minute, b.options.eventRetention)
+	require.NotSame(t, work, b.work)
+	require.True(t, isAdmin())
 }
 
 // What outlives a configuration writes to the log of the next.

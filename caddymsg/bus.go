@@ -67,38 +67,45 @@ func writtenToken(address string) bool {
 // openedBus is the way to the other nodes, and what it was opened with.
 type openedBus struct {
 	bus.Bus
-	options bus.NATSOptions
+	options   bus.NATSOptions
+	namespace string
 }
 
 // openBus opens the way to the nodes that share the database, unless it is open with
 // the same options. Namespace keeps apart those of several databases.
-func (b *backend) openBus(ctx context.Context, opts backendOptions) error {
+func (b *backend) openBus(ctx context.Context, opts *backendOptions) error {
 	before := b.bus.Load()
 	if before != nil && reflect.DeepEqual(before.options, opts.bus) {
 		return nil
 	}
 	if !opts.store.Shared() {
-		b.bus.Store(&openedBus{bus.None{}, opts.bus})
+		b.bus.Store(&openedBus{bus.None{}, opts.bus, ""})
 		return nil
 	}
-	feed, err := b.rules.Feed(ctx)
-	if err != nil {
-		return err
+	var namespace string
+	if before != nil {
+		namespace = before.namespace
+	} else {
+		feed, err := b.rules.Feed(ctx)
+		if err != nil {
+			return err
+		}
+		// Without what tells a database that another has taken the place of: it is the
+		// same nodes that share it.
+		namespace, _, _ = strings.Cut(feed.Epoch, "-")
 	}
-	// Without what tells a database that another has taken the place of: it is the
-	// same nodes that share it.
-	namespace, _, _ := strings.Cut(feed.Epoch, "-")
 	var next bus.Bus
 	if len(opts.bus.Servers) == 0 {
 		next = bus.OpenPostgres(b.store, "caddymsg_"+namespace, b.received, b.log)
 	} else {
 		nats := opts.bus
 		nats.Subject, nats.Log = "caddymsg."+namespace, b.log
+		var err error
 		if next, err = bus.OpenNATS(nats, b.received); err != nil {
 			return err
 		}
 	}
-	b.bus.Store(&openedBus{next, opts.bus})
+	b.bus.Store(&openedBus{next, opts.bus, namespace})
 	b.hub.Reach(next)
 	if before != nil {
 		before.Close()

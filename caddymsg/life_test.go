@@ -422,16 +422,20 @@ func TestFailedReloadChangesNothing(t *testing.T) {
 		alice := frontdoor.SignUp(t, s.URL, "alice")
 		alice.Post("/v1/messages", lifeToSelf(t, "alice", "before")).Want(http.StatusOK)
 
-		for name, options := range map[string][]string{
-			"unknown option": {"databse x"},
-			"validation":     {"database {env.DATABASE}", "api v9"},
-			"provision":      {"database {env.DATABASE}", "session_secret {env.LIFE_NOT_SET_EITHER}x{file./nowhere}"},
-			"start":          {"database {env.UNUSABLE}"},
+		unusable := lifeSite("{$PORT2}", "database {env.UNUSABLE}")
+		for name, config := range map[string]string{
+			"unknown option":         lifeSite("{$PORT}", "databse x"),
+			"validation":             lifeSite("{$PORT}", "database {env.DATABASE}", "api v9"),
+			"provision":              lifeSite("{$PORT}", "database {env.DATABASE}", "session_secret {env.LIFE_NOT_SET_EITHER}x{file./nowhere}"),
+			"start":                  lifeSite("{$PORT}", "database {env.UNUSABLE}"),
+			"start of another site":  lifeSite("{$PORT}", "database {env.DATABASE}", "admin alice") + unusable,
+			"start of a site before": unusable + lifeSite("{$PORT}", "database {env.DATABASE}", "admin alice"),
 		} {
-			err := s.Reload(t.Context(), lifeSite("{$PORT}", options...))
+			err := s.Reload(t.Context(), config)
 			require.Error(t, err, name)
 			lifeAwaitListeners(t, s)
 			require.Equal(t, []string{"before"}, lifeTexts(lifeMessages(alice, "/v1/messages")), name)
+			alice.Get("/v1/admin/users").Want(http.StatusForbidden)
 		}
 		alice.Post("/v1/messages", lifeToSelf(t, "alice", "after")).Want(http.StatusOK)
 		lifeReload(t, s, frontdoor.DefaultCaddyfile, alice)

@@ -122,6 +122,7 @@ type Handler struct {
 	bus      bus.NATSOptions // resolved: it may hold a password, too
 	secret   string          // resolved; "" is to be found in the storage
 	backend  *backend
+	app      *App
 
 	// start opens the database, once, when Caddy really starts.
 	start func() (*v1.API, error)
@@ -156,7 +157,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	app.(*App).handlers = append(app.(*App).handlers, h)
+	h.app = app.(*App)
+	h.app.add(h)
 	return nil
 }
 
@@ -268,10 +270,7 @@ func (h *Handler) Validate() error {
 
 // open opens the database and makes the API over it.
 func (h *Handler) open() (*v1.API, error) {
-	err := h.backend.open(h.ctx, backendOptions{
-		store: h.database, bus: h.bus, shutdownDelay: time.Duration(*h.ShutdownDelay),
-		eventRetention: max(0, time.Duration(h.EventRetention)), // below 0 is for ever
-	}, h.ctx.Slogger())
+	err := h.backend.open(h.ctx, h.app.options[h.backend])
 	if err != nil {
 		return nil, err
 	}
@@ -286,9 +285,6 @@ func (h *Handler) open() (*v1.API, error) {
 		return nil, err
 	}
 	rules, log := h.backend.rules, h.backend.log
-	if err := h.grantAdmin(rules); err != nil {
-		return nil, fmt.Errorf("admin: %w", err)
-	}
 	accounts := auth.New(h.backend.store, rules, auth.NewHasher(h.backend.hashing, h.BcryptCost), auth.Options{
 		SessionLifetime:    time.Duration(h.SessionLifetime),
 		PasswordMinLength:  h.PasswordMinLength,
@@ -301,14 +297,13 @@ func (h *Handler) open() (*v1.API, error) {
 	})
 }
 
-// grantAdmin makes administrators of the accounts that the configuration names.
-func (h *Handler) grantAdmin(rules *chat.Service) error {
-	missing, err := rules.GrantAdmin(h.ctx, chat.Operator("configuration"), h.Admin)
-	for _, name := range missing {
-		h.ctx.Slogger().WarnContext(h.ctx, "no account of this name to make an administrator of; "+
-			"register it, then run caddy reload --force", "username", name)
+// backendOptions are those that the handler has in common with others.
+func (h *Handler) backendOptions() *backendOptions {
+	return &backendOptions{
+		store: h.database, bus: h.bus, shutdownDelay: time.Duration(*h.ShutdownDelay),
+		eventRetention: max(0, time.Duration(h.EventRetention)), // below 0 is for ever
+		admins:         h.Admin, log: h.ctx.Slogger(),
 	}
-	return err
 }
 
 // Cleanup gives the backend back. It also runs after a Provision that failed.
@@ -325,12 +320,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if !v1.Owns(r.URL.Path) {
 		return next.ServeHTTP(w, r)
 	}
-	// Caddy starts its apps in no certain order: the server may be up first.
-	api, err := h.start()
-	if err != nil {
-		v1.WriteError(w, r, h.ctx.Slogger(), fmt.Errorf("%w: %w", store.ErrUnavailable, err))
-		return nil
-	}
 	if !h.backend.acquire() {
 		v1.WriteError(w, r, h.ctx.Slogger(), fmt.Errorf("%w: it is closed", store.ErrUnavailable))
 		return nil
@@ -340,6 +329,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			h.ctx.Slogger().ErrorContext(r.Context(), "release database", "error", err)
 		}
 	}()
+	// Caddy starts its apps in no certain order: the server may be up first.
+	api, err := h.start()
+	if err != nil {
+		v1.WriteError(w, r, h.ctx.Slogger(), fmt.Errorf("%w: %w", store.ErrUnavailable, err))
+		return nil
+	}
 
 	ctx, cancel := context.WithCancel(auth.WithRequest(r.Context(), requestFacts(r)))
 	defer cancel()

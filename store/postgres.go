@@ -125,23 +125,26 @@ func (p *postgres) pool(settings string) *sql.DB {
 		})))
 }
 
-func (p *postgres) configure(ctx context.Context, opts Options) error {
+func (p *postgres) configure(opts Options) error {
 	config, err := parsePostgres(opts.Database)
 	if err != nil {
 		return err
 	}
-	if config.ConnString() != p.config.Load().ConnString() {
-		conn, err := pgx.ConnectConfig(ctx, config)
-		if err != nil {
-			return explainPostgres(err)
-		}
-		if err := conn.Close(ctx); err != nil {
-			return err
-		}
-	}
 	p.config.Store(config)
 	p.setPools(opts)
 	return nil
+}
+
+func (p *postgres) check(ctx context.Context, opts Options) error {
+	config, err := parsePostgres(opts.Database)
+	if err != nil || config.ConnString() == p.config.Load().ConnString() {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return explainPostgres(err)
+	}
+	return conn.Close(ctx)
 }
 
 func (p *postgres) setPools(opts Options) {

@@ -1493,13 +1493,13 @@ func TestPostgresConfigure(t *testing.T) {
 	require.NoError(t, atOnce(s, 1))
 	require.LessOrEqual(t, s.Stats().Connections, 2)
 
-	require.NoError(t, s.Configure(t.Context(), store.Options{Database: address, Readers: 2, Writers: 5}))
+	require.NoError(t, s.Configure(store.Options{Database: address, Readers: 2, Writers: 5}))
 	require.NoError(t, atOnce(s, 5))
 	require.GreaterOrEqual(t, s.Stats().Connections, 5)
-	require.NoError(t, s.Configure(t.Context(), store.Options{Database: address, Readers: 1, Writers: 2}))
+	require.NoError(t, s.Configure(store.Options{Database: address, Readers: 1, Writers: 2}))
 	require.NoError(t, atOnce(s, 2))
 	require.LessOrEqual(t, s.Stats().Connections, 3)
-	require.NoError(t, s.Configure(t.Context(), store.Options{Database: address}))
+	require.NoError(t, s.Configure(store.Options{Database: address}))
 	require.NoError(t, atOnce(s, 10), "as many as by itself")
 
 	execute(t, database, `ALTER ROLE `+name+` PASSWORD 'second secret'`)
@@ -1510,17 +1510,19 @@ func TestPostgresConfigure(t *testing.T) {
 		require.ErrorIs(t, err, store.ErrUnavailable)
 	}
 	require.NotContains(t, err.Error(), "secret")
-	err = s.Configure(t.Context(), store.Options{Database: changed(t, address, func(u *url.URL) {
+	err = s.Check(t.Context(), store.Options{Database: changed(t, address, func(u *url.URL) {
 		u.User = url.UserPassword(name, "third secret")
 	})})
 	require.ErrorContains(t, err, "does not let this user in")
 	require.NotContains(t, err.Error(), "secret")
 	address = changed(t, address, func(u *url.URL) { u.User = url.UserPassword(name, "second secret") })
-	require.NoError(t, s.Configure(t.Context(), store.Options{Database: address}))
+	require.NoError(t, s.Check(t.Context(), store.Options{Database: address}))
+	require.ErrorIs(t, s.Update(t.Context(), func(*store.Tx) error { return nil }), store.ErrUnavailable, "it has taken it over")
+	require.NoError(t, s.Configure(store.Options{Database: address}))
 	newUser(t, s, "ada")
 	require.NoError(t, atOnce(s, 10))
 
-	err = s.Configure(t.Context(), store.Options{Database: withOption(t, address, "sslmode", "perhaps")})
+	err = s.Check(t.Context(), store.Options{Database: withOption(t, address, "sslmode", "perhaps")})
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "secret")
 	newUser(t, s, "bob")

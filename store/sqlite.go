@@ -79,15 +79,18 @@ func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
 		return nil, errors.Join(err, readers.Close())
 	}
 	s := &sqlite{readers: readers, writing: writing, writer: w}
-	return s, s.configure(ctx, opts)
+	return s, s.configure(opts)
 }
 
-func (s *sqlite) configure(_ context.Context, opts Options) error {
+func (s *sqlite) configure(opts Options) error {
 	// More connections than cores, because a reader also waits: for its turn
 	// on the disk, and between the rows that it hands over.
 	setPool(s.readers, opts.Readers, 4*runtime.GOMAXPROCS(0))
 	return nil
 }
+
+// check does nothing: there is one way to open a file.
+func (s *sqlite) check(context.Context, Options) error { return nil }
 
 // setPool bounds the connections of a pool, and keeps as many open.
 func setPool(db *sql.DB, size, standard int) {

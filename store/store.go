@@ -66,7 +66,8 @@ type engine interface {
 	view(ctx context.Context, fn func(*Tx) error) error
 	viewOne(ctx context.Context, fn func(*Tx) error) error
 	update(ctx context.Context, fn func(*Tx) error) error
-	configure(ctx context.Context, opts Options) error
+	configure(opts Options) error
+	check(ctx context.Context, opts Options) error
 	listen(ctx context.Context, channel string, receive func(payload string)) error
 	notify(ctx context.Context, channel, payload string) error
 	stats() Stats
@@ -119,13 +120,23 @@ func (o Options) Shared() bool { return isPostgres(o.Database) }
 
 // Configure takes over new numbers of connections, and for connections that
 // are yet to be made the rest of an address with the same [Identity]: its user's
-// password, and how to connect. It fails, and takes over nothing, if one can't
-// connect like that.
-func (s *Store) Configure(ctx context.Context, opts Options) error {
+// password, and how to connect. Whether one can connect like that, [Store.Check]
+// tells.
+func (s *Store) Configure(opts Options) error {
 	if err := opts.Validate(); err != nil {
 		return err
 	}
-	if err := s.engine.configure(ctx, opts); err != nil {
+	return s.engine.configure(opts)
+}
+
+// Check fails if one can't connect as the options for [Store.Configure] say. It
+// takes over nothing.
+func (s *Store) Check(ctx context.Context, opts Options) error {
+	err := opts.Validate()
+	if err == nil {
+		err = s.engine.check(ctx, opts)
+	}
+	if err != nil {
 		return fmt.Errorf("connect to database %s: %w", shown(opts.Database), err)
 	}
 	return nil

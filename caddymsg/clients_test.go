@@ -76,6 +76,15 @@ func (c *cable) cut() {
 	c.conns = nil
 }
 
+// goAway is how a proxy ends a WebSocket when it ends itself: with the code 1001.
+func (c *cable) goAway() {
+	c.mu.Lock()
+	for n := 0; n < len(c.conns); n += 2 { // the clients' ends
+		_, _ = c.conns[n].Write([]byte{0x88, 2, 1001 >> 8, 1001 & 0xff}) // it may be closed
+	}
+	c.mu.Unlock()
+}
+
 // TestGoClient runs the client of the documentation.
 func TestGoClient(t *testing.T) {
 	t.Parallel()
@@ -122,10 +131,10 @@ func TestGoClient(t *testing.T) {
 		}
 		require.Fail(t, "the client has ended")
 	}
-	for n := range 3 {
+	for n, end := range []func(){wire.cut, wire.goAway, wire.cut} {
 		next(fmt.Sprintf("message %d.1", n))
 		next(fmt.Sprintf("message %d.2", n))
-		wire.cut()
+		end()
 		next("meanwhile")
 	}
 	bob.Post("/v1/auth/logout", "").Want(200) // another session

@@ -39,6 +39,7 @@ func TestEvents(t *testing.T) {
 			{"audience", eventsAudience},
 			{"sessions", eventsOfSessions},
 			{"HEAD", eventsHead},
+			{"another site's page", eventsOfAnotherSite},
 		} {
 			t.Run(part.name, func(t *testing.T) { part.test(t, s) })
 		}
@@ -492,6 +493,31 @@ func eventsHead(t *testing.T, s *frontdoor.Server) {
 		require.Empty(t, r.Text)
 	}
 	frontdoor.NewClient(t, s.URL).Do("HEAD", "/v1/events", "").Want(401)
+}
+
+// A page of another host of the same domain comes with the cookie.
+func eventsOfAnotherSite(t *testing.T, s *frontdoor.Server) {
+	ann := frontdoor.SignUp(t, s.URL, "site-a")
+	host := strings.TrimPrefix(s.URL, "http://")
+	for _, row := range []struct {
+		header []string
+		status int
+	}{
+		{nil, 200},
+		{[]string{"Sec-Fetch-Site", "same-origin"}, 200},
+		{[]string{"Sec-Fetch-Site", "none"}, 200},
+		{[]string{"Origin", "http://" + host}, 200},
+		{[]string{"Sec-Fetch-Site", "same-site"}, 403},
+		{[]string{"Sec-Fetch-Site", "cross-site"}, 403},
+		{[]string{"Origin", "http://evil." + host}, 403},
+		{[]string{"Origin", "null"}, 403},
+	} {
+		r := ann.Do("GET", "/v1/events", "", row.header...).Want(row.status)
+		if row.status == 403 {
+			require.Equal(t, "cross_site", r.Field("code"))
+			ann.Do("GET", "/v1/events", "", append(row.header, "Accept", "text/event-stream")...).Want(403)
+		}
+	}
 }
 
 // TestEventsBehindCaddy is about what else may be in a site, and other versions of

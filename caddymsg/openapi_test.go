@@ -534,6 +534,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{events, alice, nil, "?after=x", "", "", 200},
 		{events, alice, nil, "?wait=61", "", "", 400},
 		{events, nobody, nil, "", "", "", 401},
+		{events, alice, nil, "", "", "same-site", 403},
 		{presence, alice, nil, "?user_ids=1,2,3,4,5", "", "", 200},
 		{presence, alice, nil, "?user_ids=x", "", "", 400},
 		{presence, alice, nil, "", "", "", 400},

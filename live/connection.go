@@ -31,12 +31,11 @@ type Connection struct {
 
 	mu       sync.Mutex
 	queue    []*Event
-	position int64     // in the log: what is up to it has been queued, or is none of its
-	live     bool      // it gets what happens; before, what it missed
-	started  bool      // the transport may be notified
-	notified bool      // and has been, and has not taken all since
-	expires  time.Time // the session, unless it was used meanwhile
-	closing  *Closing  // it gets nothing any more
+	position int64    // in the log: what is up to it has been queued, or is none of its
+	live     bool     // it gets what happens; before, what it missed
+	started  bool     // the transport may be notified
+	notified bool     // and has been, and has not taken all since
+	closing  *Closing // it gets nothing any more
 
 	// Under the lock of the hub's presence.
 	present bool            // it counts
@@ -159,19 +158,13 @@ func (c *Connection) pushEphemeral(e *Event) bool {
 	return true
 }
 
-// Check ends the connection if it is too old, or if its session is over. The
-// transport calls it with each heartbeat.
-func (c *Connection) Check(ctx context.Context) {
-	now := time.Now()
+// Check ends the connection if it is too old. The transport calls it with each
+// heartbeat.
+func (c *Connection) Check() {
 	c.mu.Lock()
-	expired := !now.Before(c.expires)
-	c.mu.Unlock()
-	switch {
-	case now.After(c.ends):
-		c.Close(closing(Old, 0, time.Second))
-	case expired:
-		// If the database does not answer, the next heartbeat will ask it.
-		_, _ = c.Authenticate(ctx)
+	defer c.mu.Unlock()
+	if time.Now().After(c.ends) {
+		c.close(closing(Old, 0, time.Second))
 	}
 }
 
@@ -188,7 +181,11 @@ func (c *Connection) Authenticate(ctx context.Context) (chat.Caller, error) {
 		c.close(Closing{Reason: SessionEnded})
 	}
 	if err == nil {
-		c.expires = expires
+		// To connect is to use a session, which moves its end: who is connected comes
+		// back in time for that.
+		if half := time.Now().Add(time.Until(expires) / 2); half.Before(c.ends) {
+			c.ends = half
+		}
 	}
 	return caller, err
 }

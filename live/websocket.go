@@ -32,8 +32,6 @@ const (
 	// HeartbeatEvery is how often a connection shows that it is alive, and its
 	// client has to.
 	HeartbeatEvery = 25 * time.Second
-	// checkWithin is how long a heartbeat waits for the database.
-	checkWithin = 5 * time.Second
 	// writeWithin is how long the client may take to read what is written at once.
 	writeWithin = 10 * time.Second
 	// closeWithin bounds the closing handshake.
@@ -58,15 +56,6 @@ var (
 	ErrOrigin = errors.New("of another site")
 )
 
-// Refusal is why a client's frame is not carried out.
-type Refusal int
-
-// The refusals.
-const (
-	NotText Refusal = iota + 1
-	RateLimited
-)
-
 // Protocol is what an API says over WebSockets, in text frames. It outlives the
 // configuration that it was made for, and keeps nothing of it. It must be
 // comparable, as every [Wire].
@@ -77,8 +66,8 @@ type Protocol interface {
 	// Run carries out what a client asks for, and answers. ok says that it was a
 	// frame as a client should send it, even if what it asks for is refused.
 	Run(ctx context.Context, c *Connection, frame []byte) (answer []byte, ok bool)
-	// Refuse answers a frame that is not carried out.
-	Refuse(frame []byte, why Refusal) []byte
+	// NotText answers a frame that is none of text.
+	NotText() []byte
 }
 
 // Opening is what somebody wants a WebSocket for.
@@ -152,16 +141,24 @@ func checkHandshake(r *http.Request, secure bool) error {
 	if nonce, err := base64.StdEncoding.DecodeString(strings.TrimSpace(key[0])); err != nil || len(nonce) != 16 {
 		return ErrHandshake
 	}
-	// A browser sends the cookie to whatever page asks, and always says which it is;
-	// other programs need not. Which site it is, the host says; over TLS, also that
-	// nobody else could have made the page.
+	if !SameOrigin(r, secure) {
+		return ErrOrigin
+	}
+	return nil
+}
+
+// SameOrigin tells whether a request may be of a page of the site itself, or of no
+// page. A browser sends the cookie to whatever page asks, and says which it is; other
+// programs need not. Which site it is, the host says; over TLS, also that nobody else
+// could have made the page.
+func SameOrigin(r *http.Request, secure bool) bool {
 	for _, origin := range r.Header.Values("Origin") {
 		page, err := url.Parse(origin)
 		if err != nil || !strings.EqualFold(page.Host, r.Host) || secure && page.Scheme != "https" {
-			return ErrOrigin
+			return false
 		}
 	}
-	return nil
+	return true
 }
 
 // names tells whether a header's list has a word.
@@ -389,13 +386,14 @@ func (s *webSocket) receive() error {
 func (s *webSocket) run(kind websocket.MessageType, message []byte) {
 	var answer []byte
 	var ok bool
-	switch {
-	case !s.commands.Allow():
-		answer = s.protocol.Refuse(message, RateLimited)
-	case kind != websocket.MessageText:
-		answer = s.protocol.Refuse(nil, NotText)
-	default:
+	// Whoever asks for much waits, and so does what they send next, in the network.
+	if s.commands.Wait(s.ctx) != nil {
+		return // it has ended
+	}
+	if kind == websocket.MessageText {
 		answer, ok = s.protocol.Run(s.ctx, s.connection, message)
+	} else {
+		answer = s.protocol.NotText()
 	}
 	if !ok {
 		s.countBad()
@@ -426,9 +424,7 @@ func (s *webSocket) beat() {
 		return
 	}
 	s.line.received()
-	ctx, cancel := context.WithTimeout(s.ctx, checkWithin)
-	s.connection.Check(ctx)
-	cancel()
+	s.connection.Check()
 	s.connection.Heartbeat()
 	_ = s.send([]byte{final | opPing, 0}) // if it can't be, the connection has ended
 	s.mu.Lock()

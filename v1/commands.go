@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -43,7 +45,7 @@ type call struct {
 	connection *live.Connection
 }
 
-// maxRef is the longest id of a command.
+// maxRef is how many characters the id of a command may have.
 const maxRef = 100
 
 // commandFrame is how a command is sent.
@@ -56,6 +58,7 @@ type commandFrame struct {
 var (
 	commandTypes       = huma.NewMapRegistry("#/", huma.DefaultSchemaNamer)
 	commandFrameSchema = huma.SchemaFromType(commandTypes, reflect.TypeFor[struct {
+		_    struct{}       `additionalProperties:"true"` // as in the body of a request
 		ID   string         `json:"id" minLength:"1" maxLength:"100"`
 		Type string         `json:"type"`
 		Data map[string]any `json:"data,omitempty"`
@@ -67,13 +70,14 @@ var (
 	errNotText        = &Problem{Status: http.StatusBadRequest, Code: "malformed_frame", Detail: "A frame is text."}
 	errNotJSON        = &Problem{Status: http.StatusBadRequest, Code: "malformed_frame", Detail: "A frame is one JSON object."}
 	errUnknownCommand = &Problem{Status: http.StatusBadRequest, Code: "unknown_command", Field: "type", Detail: "There is no command of this type."}
-	errRateLimited    = &Problem{Status: http.StatusTooManyRequests, Code: "rate_limited", Detail: "These are too many commands. Wait a moment."}
 )
 
 // does makes a command of what it does.
 func does[I any](do func(context.Context, call, *I) (any, error)) command {
+	schema := huma.SchemaFromType(commandTypes, reflect.TypeFor[I]())
+	schema.AdditionalProperties = true // as in the body of a request
 	return command{
-		schema: huma.SchemaFromType(commandTypes, reflect.TypeFor[I]()),
+		schema: schema,
 		run: func(ctx context.Context, c call, data []byte) (any, error) {
 			in := new(I)
 			if err := unmarshal(data, in); err != nil {
@@ -87,16 +91,16 @@ func does[I any](do func(context.Context, call, *I) (any, error)) command {
 // decodeCommand reads a frame. What it returns has as much as could be read.
 func decodeCommand(frame []byte) (commandFrame, error) {
 	var told commandFrame
-	if err := validate(commandFrameSchema, frame); err != nil {
-		// Its id may be there.
-		_ = json.Unmarshal(frame, &told)
-		if len(told.ID) > maxRef {
-			told.ID = ""
-		}
-		return told, err
+	err := validate(commandFrameSchema, frame)
+	if unmarshal(frame, &told) != nil && err == nil {
+		err = errNotJSON
 	}
-	if err := unmarshal(frame, &told); err != nil {
-		return commandFrame{}, errNotJSON
+	// What was validated may not be what was decoded: to the latter, "ID" is the same.
+	if utf8.RuneCountInString(told.ID) > maxRef {
+		told.ID, err = "", cmp.Or[error](err, errNotJSON)
+	}
+	if err != nil {
+		return told, err
 	}
 	if len(told.Data) == 0 || string(told.Data) == "null" {
 		told.Data = json.RawMessage("{}")
@@ -167,10 +171,10 @@ func (s shared) refuse(ctx context.Context, ref string, err error) []byte {
 }
 
 type sendData struct {
-	ChatID   int64  `json:"chat_id,omitempty" minimum:"1"`
+	ChatID   int64  `json:"chat_id,omitempty"`
 	To       string `json:"dest_username,omitempty" minLength:"1"`
 	Text     string `json:"text" minLength:"1" maxLength:"10000"`
-	ReplyTo  int64  `json:"reply_to,omitempty" minimum:"1"`
+	ReplyTo  int64  `json:"reply_to,omitempty"`
 	ClientID string `json:"client_id,omitempty"`
 }
 
@@ -191,7 +195,7 @@ func sendCommand(ctx context.Context, c call, in *sendData) (any, error) {
 }
 
 type editData struct {
-	MessageID int64  `json:"message_id" minimum:"1"`
+	MessageID int64  `json:"message_id" minimum:"0"`
 	Text      string `json:"text" minLength:"1" maxLength:"10000"`
 }
 
@@ -206,7 +210,7 @@ func editCommand(ctx context.Context, c call, in *editData) (any, error) {
 }
 
 type deleteData struct {
-	MessageID int64  `json:"message_id" minimum:"1"`
+	MessageID int64  `json:"message_id" minimum:"0"`
 	For       string `json:"for,omitempty" enum:"everyone,me"`
 }
 
@@ -216,7 +220,7 @@ func deleteCommand(ctx context.Context, c call, in *deleteData) (any, error) {
 }
 
 type reactionData struct {
-	MessageID int64  `json:"message_id" minimum:"1"`
+	MessageID int64  `json:"message_id" minimum:"0"`
 	Emoji     string `json:"emoji"`
 }
 
@@ -234,7 +238,7 @@ func unreactCommand(ctx context.Context, c call, in *reactionData) (any, error) 
 }
 
 type readData struct {
-	ChatID int64  `json:"chat_id" minimum:"1"`
+	ChatID int64  `json:"chat_id"`
 	Seq    *int64 `json:"seq,omitempty" minimum:"0"`
 }
 
@@ -247,7 +251,7 @@ func readCommand(ctx context.Context, c call, in *readData) (any, error) {
 }
 
 type deliveredData struct {
-	ChatID int64 `json:"chat_id" minimum:"1"`
+	ChatID int64 `json:"chat_id"`
 	Seq    int64 `json:"seq" minimum:"0"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,6 +13,20 @@ import (
 	"github.com/caddymsg/messaging/live"
 	v1 "github.com/caddymsg/messaging/v1"
 )
+
+// The id of a command comes back with whatever it is answered, unless it is too long.
+func TestCommandIDs(t *testing.T) {
+	for _, row := range []struct{ frame, id string }{
+		{`{"id":"c","type":"ping"}`, "c"},
+		{`{"id":"` + strings.Repeat("👍", 100) + `","type":"ping"}`, strings.Repeat("👍", 100)},
+		{`{"id":"` + strings.Repeat("👍", 100) + `","type":1}`, strings.Repeat("👍", 100)},
+		{`{"id":"` + strings.Repeat("x", 101) + `","type":"ping"}`, ""},
+		{`{"id":"c"}`, "c"},
+		{`{"id":1,"type":"ping"}`, ""},
+	} {
+		require.Equal(t, row.id, v1.CommandID([]byte(row.frame)), row.frame)
+	}
+}
 
 // A defect in a command is told to the log, and to nobody else.
 func TestCommandThatPanics(t *testing.T) {

@@ -218,51 +218,69 @@ func (e envelope) MarshalJSON() ([]byte, error) { return e, nil }
 
 // Schema documents the envelopes of all types.
 func (envelope) Schema(r huma.Registry) *huma.Schema {
-	const ref = "#/components/schemas/"
 	all := &huma.Schema{
 		Description:   "What has happened. There will be more types: ignore those that you do not know.",
 		Discriminator: &huma.Discriminator{PropertyName: "type", Mapping: map[string]string{}},
 	}
-	number := func(example int64, doc string) *huma.Schema {
-		return &huma.Schema{Type: huma.TypeInteger, Format: "int64", Description: doc, Examples: []any{example}}
-	}
 	for _, name := range slices.Sorted(maps.Keys(eventTypes)) {
 		t := eventTypes[name]
-		schema := &huma.Schema{
-			Type: huma.TypeObject, Description: t.doc, AdditionalProperties: false,
-			Required: []string{"id", "type", "at", "data"},
-			Properties: map[string]*huma.Schema{
-				"id":       {Type: huma.TypeString, Description: "The cursor: where to go on behind this event.", Examples: []any{"8c01f2a9be47.1"}},
-				"type":     {Type: huma.TypeString, Enum: []any{name}, Examples: []any{name}},
-				"actor_id": number(1, "Who did it. Left out where that is nobody's business, or was nobody."),
-				"at":       timestamp{}.Schema(r),
-				"data":     r.Schema(reflect.TypeOf(t.data), true, ""),
-			},
-		}
+		schema := newFrameSchema(r, name, t.doc, t.data)
+		schema.Required = append(schema.Required, "id")
+		schema.Properties["id"] = cursorSchema()
+		schema.Properties["actor_id"] = idSchema("Who did it. Left out where that is nobody's business, or was nobody.")
 		if !t.global {
 			schema.Required = append(schema.Required, "chat_id")
-			schema.Properties["chat_id"] = number(1, "")
+			schema.Properties["chat_id"] = idSchema("")
 		}
 		if name == "message.created" {
 			schema.Properties["client_id"] = &huma.Schema{
 				Type: huma.TypeString, Description: "The sender's idempotency key.", Examples: []any{"5f0c"},
 			}
 		}
-		schemaName := schemaNameOf(name)
-		r.Map()[schemaName] = schema
-		all.OneOf = append(all.OneOf, &huma.Schema{Ref: ref + schemaName})
-		all.Discriminator.Mapping[name] = ref + schemaName
+		ref := addSchema(r, schemaNameOf(name)+"Event", schema)
+		all.OneOf = append(all.OneOf, ref)
+		all.Discriminator.Mapping[name] = ref.Ref
 	}
-	r.Map()["Event"] = all
-	return &huma.Schema{Ref: ref + "Event"}
+	return addSchema(r, "Event", all)
 }
 
-// schemaNameOf is MessageCreatedEvent for message.created.
-func schemaNameOf(eventType string) (name string) {
-	for word := range strings.SplitSeq(eventType, ".") {
+// newFrameSchema is what everything that a connection tells has in common.
+func newFrameSchema(r huma.Registry, name, doc string, data any) *huma.Schema {
+	schema := &huma.Schema{
+		Type: huma.TypeObject, Description: doc, AdditionalProperties: false,
+		Required: []string{"type", "at"},
+		Properties: map[string]*huma.Schema{
+			"type": {Type: huma.TypeString, Enum: []any{name}, Examples: []any{name}},
+			"at":   timestamp{}.Schema(r),
+		},
+	}
+	if data != nil {
+		schema.Required = append(schema.Required, "data")
+		schema.Properties["data"] = r.Schema(reflect.TypeOf(data), true, "")
+	}
+	return schema
+}
+
+func cursorSchema() *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Description: "The cursor: where to go on behind this.", Examples: []any{"8c01f2a9be47.1"}}
+}
+
+func idSchema(doc string) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeInteger, Format: "int64", Description: doc, Examples: []any{1}}
+}
+
+// addSchema names a schema, and refers to it.
+func addSchema(r huma.Registry, name string, schema *huma.Schema) (ref *huma.Schema) {
+	r.Map()[name] = schema
+	return &huma.Schema{Ref: "#/components/schemas/" + name}
+}
+
+// schemaNameOf is MessageCreated for message.created.
+func schemaNameOf(typ string) (name string) {
+	for word := range strings.SplitSeq(typ, ".") {
 		name += strings.ToUpper(word[:1]) + word[1:]
 	}
-	return name + "Event"
+	return name
 }
 
 // frame is what a connection tells beside events.
@@ -275,20 +293,54 @@ type frame struct {
 	Data any       `json:"data,omitempty"`
 }
 
-type helloData struct {
-	HeartbeatMS   int64 `json:"heartbeat_ms"`
-	UserID        int64 `json:"user_id"`
-	SessionID     int64 `json:"session_id"`
-	MaxFrameBytes int   `json:"max_frame_bytes"`
+// Schema documents what a connection tells, events among it, but for the answers to
+// commands.
+func (frame) Schema(r huma.Registry) *huma.Schema {
+	all := &huma.Schema{
+		Description: "What a connection tells, but for answers to commands. There will be more types: ignore those that you do not know.",
+		OneOf:       []*huma.Schema{envelope{}.Schema(r)},
+	}
+	for _, t := range []struct {
+		name, doc string
+		data      any
+		required  []string
+	}{
+		{"hello", "The connection begins. If a resync follows, this has no id.", HelloTold{}, nil},
+		{"resync", "What happened behind the cursor that was given can't be told: fetch anew what you show.", ResyncTold{}, []string{"id"}},
+		{live.Heartbeat, "The connection is alive.", nil, []string{"id"}},
+		{live.Typing, "Somebody is writing. Not in the log.", UserTold{}, []string{"chat_id"}},
+		{live.Presence, "Whether somebody is there. Not in the log.", PresenceState{}, nil},
+	} {
+		schema := newFrameSchema(r, t.name, t.doc, t.data)
+		schema.Required = append(schema.Required, t.required...)
+		switch t.name {
+		case live.Typing:
+			schema.Properties["chat_id"] = idSchema("")
+		case live.Presence:
+		default:
+			schema.Properties["id"] = cursorSchema()
+		}
+		all.OneOf = append(all.OneOf, addSchema(r, schemaNameOf(t.name)+"Frame", schema))
+	}
+	return addSchema(r, "Frame", all)
 }
 
-type resyncData struct {
-	Reason live.Resync `json:"reason"`
+// HelloTold is what a connection begins with.
+type HelloTold struct {
+	HeartbeatMS   int64 `json:"heartbeat_ms" example:"25000" doc:"How often there is a heartbeat."`
+	UserID        int64 `json:"user_id" example:"1"`
+	SessionID     int64 `json:"session_id" example:"1"`
+	MaxFrameBytes int   `json:"max_frame_bytes" example:"65536" doc:"How much a client may send at once."`
+}
+
+// ResyncTold is why a cursor is of no use.
+type ResyncTold struct {
+	Reason live.Resync `json:"reason" enum:"epoch,expired,too_far" example:"epoch"`
 }
 
 // helloFrames are what a connection begins with.
 func helloFrames(hello live.Hello, caller chat.Caller) []frame {
-	first := frame{ID: hello.Cursor, Type: "hello", At: timestamp(hello.At), Data: helloData{
+	first := frame{ID: hello.Cursor, Type: "hello", At: timestamp(hello.At), Data: HelloTold{
 		HeartbeatMS: live.HeartbeatEvery.Milliseconds(), UserID: caller.UserID, SessionID: caller.SessionID, MaxFrameBytes: live.MaxFrame,
 	}}
 	if hello.Resync == "" {
@@ -297,7 +349,7 @@ func helloFrames(hello live.Hello, caller chat.Caller) []frame {
 	// Should the connection end just here, the client must not take the new cursor
 	// for granted: it would never hear that it has missed something.
 	first.ID = ""
-	return []frame{first, {ID: hello.Cursor, Type: "resync", At: timestamp(hello.At), Data: resyncData{hello.Resync}}}
+	return []frame{first, {ID: hello.Cursor, Type: "resync", At: timestamp(hello.At), Data: ResyncTold{hello.Resync}}}
 }
 
 // encodeFrame is a value whose fields can always be encoded.

@@ -21,8 +21,12 @@ import (
 )
 
 const (
-	// maxEvents is how many events an answer has.
-	maxEvents = 500
+	// maxEvents and maxEventsBytes are how much an answer has: it is full with the
+	// event that reaches either.
+	maxEvents      = 500
+	maxEventsBytes = 1 << 20
+	// flushBytes are not kept waiting for more.
+	flushBytes = 32 << 10
 	// writeTimeout is how long a client may take to read what it is sent at once.
 	writeTimeout = 10 * time.Second
 )
@@ -51,17 +55,21 @@ type Events struct {
 
 func (a *API) registerEvents() {
 	op := a.signedIn(a.operation(http.MethodGet, "/v1/events", "list-events",
-		"Hear of what happens: as a stream of server-sent events, or by asking again and again", 400, 429))
+		"Hear of what happens: as a stream of server-sent events, or by asking again and again", 400, 403, 429))
 	op.Tags = []string{"live"}
-	op.Description = "In a stream, `id` is the cursor, `event` the type, and `data` the envelope, as in the answer in JSON. " +
+	op.Description = "In a stream, `id` is the cursor, `event` the type, and `data` a `Frame`: the envelope, as in the answer in JSON, or a word of the connection itself. " +
 		"It begins with `hello`, has a `heartbeat` every 25 seconds, `resync` if the cursor was of no use, and ends with `goodbye`. " +
-		"An answer in JSON has up to 500 events, and comes as soon as there is one; without a cursor at once. " +
+		"An answer in JSON has up to 500 events, fewer if they are long, and comes as soon as there is one; without a cursor at once. " +
 		"If it has the header Retry-After, the next request should wait for so long."
 	op.Responses["200"] = &huma.Response{Description: "OK", Content: map[string]*huma.MediaType{
 		"application/json": {Schema: a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Events](), true, "")},
-		"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString, Examples: []any{
-			"id: 8c01f2a9be47.1\nevent: message.created\ndata: {\"id\":\"8c01f2a9be47.1\",\"type\":\"message.created\",…}\n\n",
-		}}},
+		"text/event-stream": {
+			Schema: &huma.Schema{Type: huma.TypeString, Examples: []any{
+				"id: 8c01f2a9be47.1\nevent: message.created\ndata: {\"id\":\"8c01f2a9be47.1\",\"type\":\"message.created\",…}\n\n",
+			}},
+			// OpenAPI 3.1 has no word for what the parts of a stream are.
+			Extensions: map[string]any{"x-data": frame{}.Schema(a.huma.OpenAPI().Components.Schemas)},
+		},
 	}}
 	register(a, op, a.events)
 }
@@ -75,6 +83,13 @@ func (a *API) events(_ context.Context, in *eventsInput) (*huma.StreamResponse, 
 			serve, contentType = a.streamEvents, "text/event-stream"
 		}
 		w.Header().Set("Vary", "Accept")
+		// It changes nothing, but takes a connection, and shows that somebody is there.
+		// Where a browser names no origin, it may say that it is another.
+		site := r.Header.Get("Sec-Fetch-Site")
+		if site == "cross-site" || site == "same-site" || !live.SameOrigin(r, auth.RequestOf(r.Context()).Secure) {
+			a.writeError(w, r, errCrossSite)
+			return
+		}
 		if r.Method == http.MethodHead {
 			w.Header().Set("Content-Type", contentType)
 			return
@@ -200,7 +215,7 @@ func (s *eventStream) run(ctx context.Context, c *live.Connection, notified <-ch
 			return
 		case <-notified:
 		case <-heartbeat.C:
-			c.Check(ctx)
+			c.Check()
 			c.Heartbeat()
 		}
 	}
@@ -210,6 +225,11 @@ func (s *eventStream) send(events []*live.Event) error {
 	for _, e := range events {
 		if data := e.Encode(wire{}); data != nil {
 			s.add(e.Cursor, e.Type, data)
+		}
+		if len(s.waiting) >= flushBytes {
+			if err := s.flush(); err != nil {
+				return err
+			}
 		}
 	}
 	return s.flush()
@@ -285,17 +305,18 @@ func (a *API) pollEvents(w http.ResponseWriter, r *http.Request, in *eventsInput
 		return err
 	}
 	defer c.Leave()
-	answer := Events{Events: []envelope{}}
+	answer, size := Events{Events: []envelope{}}, 0
 	add := func(events []*live.Event) error {
 		for _, e := range events {
 			if e.ID == 0 {
 				continue // it is not of the log, and has no place in it
 			}
-			if len(answer.Events) == maxEvents {
+			if len(answer.Events) == maxEvents || size >= maxEventsBytes {
 				return errEnough
 			}
 			if data := e.Encode(wire{}); data != nil {
 				answer.Events = append(answer.Events, data)
+				size += len(data)
 			}
 			answer.Cursor = e.Cursor
 		}
@@ -325,7 +346,7 @@ func (a *API) pollEvents(w http.ResponseWriter, r *http.Request, in *eventsInput
 			break
 		}
 		if len(events) > 0 {
-			_ = add(events) // there is room for a queue
+			_ = add(events) // what has no room is behind the cursor
 			continue
 		}
 		if wait == 0 {
@@ -343,11 +364,12 @@ func (a *API) pollEvents(w http.ResponseWriter, r *http.Request, in *eventsInput
 			wait = 0
 		}
 	}
-	w.Header().Set("Content-Type", "application/json")
 	var body bytes.Buffer
 	if err := marshal(&body, answer); err != nil {
 		return err
 	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
 	_ = writeInTime(w, http.NewResponseController(w), body.Bytes()) // a client that has gone is none of our failures
 	return nil
 }

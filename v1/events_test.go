@@ -1,12 +1,15 @@
 package v1
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -54,6 +57,8 @@ type someLog struct {
 	failsAt int64 // from this event on
 	failing bool
 	ended   bool // the sessions
+	// lifetime is that of sessions. Default: 10 hours.
+	lifetime time.Duration
 }
 
 func (l *someLog) add(hub *live.Hub, n int) {
@@ -126,13 +131,30 @@ func (l *someLog) Session(context.Context, int64) (chat.Caller, time.Time, error
 	if l.ended {
 		return chat.Caller{}, time.Time{}, &chat.Error{Kind: chat.Unauthenticated}
 	}
-	return chat.Caller{}, time.Now().Add(40 * time.Second), nil
+	return chat.Caller{}, time.Now().Add(cmp.Or(l.lifetime, 10*time.Hour)), nil
+}
+
+// addLong adds messages of the greatest length, in JSON about 60 KB each.
+func (l *someLog) addLong(hub *live.Hub, n int) {
+	text := strings.Repeat("\x01", 10_000)
+	var last int64
+	l.set(func() {
+		for range n {
+			id := int64(len(l.events) + 1)
+			l.events = append(l.events, chat.Event{
+				ID: id, Type: store.MessageCreated, ChatID: 1, ActorID: 1, Message: &chat.Message{ID: id, ChatID: 1, Text: text},
+			})
+			last = id
+		}
+	})
+	hub.Committed(last)
 }
 
 // answering is a response that the test reads while it is written.
 type answering struct {
-	header http.Header
-	sent   chan byte
+	header  http.Header
+	sent    chan byte
+	largest int // of what was written at once
 }
 
 func (a *answering) Header() http.Header { return a.header }
@@ -142,6 +164,7 @@ func (a *answering) Write(p []byte) (int, error) {
 	if a.sent == nil {
 		return 0, io.ErrClosedPipe
 	}
+	a.largest = max(a.largest, len(p))
 	for _, c := range p {
 		a.sent <- c
 	}
@@ -220,14 +243,13 @@ func TestStreamHeartbeat(t *testing.T) {
 	})
 }
 
-// Each heartbeat looks whether the session has gone without an event, as with time.
-func TestStreamOfSessionThatExpires(t *testing.T) {
+// Each heartbeat looks whether it is time to come back, before the session ends.
+func TestStreamEndsBeforeItsSession(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *hubTest) {
+		h.log.set(func() { h.log.lifetime = 40 * time.Second })
 		lines, wait := h.stream(t.Context(), eventsInput{})
 		lines(4)
-		h.log.set(func() { h.log.ended = true })
-		lines(3)
-		require.Equal(t, "event: goodbye\n"+`data: {"code":"session_ended"}`, lines(2))
+		require.Regexp(t, `^retry: \d+\nevent: goodbye\ndata: \{"code":"renew","retry_ms":\d+\}$`, lines(3))
 		require.NoError(t, wait())
 	})
 }
@@ -266,6 +288,23 @@ func TestStreamToNobody(t *testing.T) {
 	})
 }
 
+// A stream that has much to catch up on does not keep it all in memory.
+func TestStreamOfLongMessages(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *hubTest) {
+		h.log.addLong(h.hub, 100)
+		synctest.Wait() // until the hub is there
+		ctx, cancel := context.WithCancel(t.Context())
+		w := &answering{header: http.Header{}, sent: make(chan byte, 16<<20)}
+		ended := make(chan error, 1)
+		go func() { ended <- h.api.streamEvents(w, h.request(ctx), &eventsInput{After: "e.0"}) }()
+		synctest.Wait()
+		cancel()
+		require.NoError(t, <-ended)
+		require.Greater(t, len(w.sent), 100*60_000, "all were told")
+		require.Less(t, w.largest, 100<<10)
+	})
+}
+
 // poll asks once.
 func (h *hubTest) poll(ctx context.Context, in eventsInput) (*httptest.ResponseRecorder, error) {
 	w := httptest.NewRecorder()
@@ -282,6 +321,7 @@ func TestPollEvents(t *testing.T) {
 			require.NoError(t, err)
 			require.Regexp(t, "^"+answer+"\n$", w.Body.String())
 			require.Equal(t, "application/json", w.Header().Get("Content-Type"))
+			require.Equal(t, strconv.Itoa(w.Body.Len()), w.Header().Get("Content-Length"))
 			require.Equal(t, after, time.Since(start))
 		}
 		want(eventsInput{Wait: 25}, `{"events":\[\],"cursor":"e\.0"}`, 0)
@@ -299,6 +339,37 @@ func TestPollEvents(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, page.count, strings.Count(w.Body.String(), `"type"`))
 			require.Contains(t, w.Body.String(), fmt.Sprintf(`"cursor":"e.%d"`, page.next))
+		}
+	})
+}
+
+// An answer has as many events as fit; the next one goes on with those that did not.
+func TestPollLongMessages(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *hubTest) {
+		next := func(after string) Events {
+			t.Helper()
+			w, err := h.poll(t.Context(), eventsInput{After: after, Wait: 60})
+			require.NoError(t, err)
+			require.Less(t, w.Body.Len(), 1200<<10)
+			var answer struct {
+				Events []json.RawMessage
+				Cursor string
+			}
+			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
+			return Events{Events: make([]envelope, len(answer.Events)), Cursor: answer.Cursor}
+		}
+		for _, begin := range []func(){
+			func() { h.log.addLong(h.hub, 100); synctest.Wait() },                        // they are in the log
+			func() { time.AfterFunc(time.Second, func() { h.log.addLong(h.hub, 100) }) }, // they come while one waits
+		} {
+			at := len(h.log.events)
+			begin()
+			for upTo := at + 100; at < upTo; {
+				answer := next(fmt.Sprint("e.", at))
+				require.NotEmpty(t, answer.Events)
+				at += len(answer.Events)
+				require.Equal(t, fmt.Sprint("e.", at), answer.Cursor)
+			}
 		}
 	})
 }

@@ -15,6 +15,12 @@ func RunCommand(
 	return socketProtocol{shared: shared{rules, hub, problems{log}}}.Run(ctx, c, frame)
 }
 
+// CommandID is what the answer to a frame refers to.
+func CommandID(frame []byte) string {
+	told, _ := decodeCommand(frame)
+	return told.ID
+}
+
 // IsCommand tells whether a frame is one of a command that there may be.
 func IsCommand(frame []byte) bool {
 	_, err := decodeCommand(frame)

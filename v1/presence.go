@@ -75,7 +75,7 @@ func (a *API) typeInChat(ctx context.Context, in *chatInput) (*empty, error) {
 }
 
 type typingData struct {
-	ChatID int64 `json:"chat_id" minimum:"1"`
+	ChatID int64 `json:"chat_id"`
 }
 
 func typingCommand(ctx context.Context, c call, in *typingData) (any, error) {

@@ -20,7 +20,7 @@ func (a *API) registerWebSocket() {
 	op := a.signedIn(a.operation(http.MethodGet, "/v1/ws", "open-websocket",
 		"Hear of events as they happen, and send commands, over a WebSocket", 400, 403, 426, 429, 501))
 	op.Tags = []string{"live"}
-	op.Description = "Each frame of text is one JSON object. What clients may send, and what the codes at its end mean, is in docs/realtime.md."
+	op.Description = "Each frame of text is one JSON object, which the schema `Frame` describes if it is no answer to a command. What clients may send, and what the codes at its end mean, is in docs/realtime.md."
 	op.DefaultStatus = http.StatusSwitchingProtocols
 	op.Responses["101"] = &huma.Response{Description: "The connection is a WebSocket."}
 	register(a, op, a.openWebSocket)
@@ -97,14 +97,5 @@ func (p socketProtocol) Run(ctx context.Context, c *live.Connection, frame []byt
 	return p.run(ctx, c, frame)
 }
 
-// Refuse implements [live.Protocol].
-func (p socketProtocol) Refuse(frame []byte, why live.Refusal) []byte {
-	ctx := context.Background()
-	switch why {
-	case live.RateLimited:
-		told, _ := decodeCommand(frame) // at least to which it is the answer
-		return p.refuse(ctx, told.ID, errRateLimited)
-	case live.NotText:
-	}
-	return p.refuse(ctx, "", errNotText)
-}
+// NotText implements [live.Protocol].
+func (p socketProtocol) NotText() []byte { return p.refuse(context.Background(), "", errNotText) }

@@ -25,7 +25,7 @@ export function follow({ base = "/v1", cursor = "", onEvent, onResync, onEnd }) 
       for (const answer of waiting.values()) answer({ type: "error", data: { code: "disconnected" } });
       if (stopped) return;
       const told = reason.startsWith("{") ? JSON.parse(reason) : {};
-      const unknown = await fetch(`${base}/me`).then((r) => r.status === 401, () => false);
+      const unknown = await fetch(`${base}/me`, { signal: AbortSignal.timeout(10_000) }).then((r) => r.status === 401, () => false);
       if (unknown || [4100, 1008, 1002, 1007, 1009].includes(code)) return onEnd(told.code ?? code);
       const backoff = Math.min(30_000, 1000 * 2 ** failures++) * (0.5 + Math.random() / 2);
       setTimeout(() => stopped || connect(), told.retry_ms ?? backoff);

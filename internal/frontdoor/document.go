@@ -24,8 +24,8 @@ type document struct {
 	operations []documentedOperation
 	// problem is what an answer looks like where there is no operation.
 	problem documentedOperation
-	// event is an envelope; nil, if there are no events.
-	event *jsonschema.Schema
+	// frame is an event, or a word of a connection itself; nil, if there are none.
+	frame *jsonschema.Schema
 }
 
 type documentedOperation struct {
@@ -64,17 +64,18 @@ func checkAnswer(r *http.Response, text string) error {
 	return d.check(r, at[start:], text)
 }
 
-// CheckEvent tells what in an envelope, of whatever transport, is not as documented.
-func CheckEvent(envelope string) error {
+// CheckFrame tells what in an event, or another frame, of whatever transport, is not as
+// documented.
+func CheckFrame(text string) error {
 	d, err := ownDocument()
 	if err != nil {
 		return fmt.Errorf("the document itself: %w", err)
 	}
-	event, err := jsonschema.UnmarshalJSON(strings.NewReader(envelope))
+	frame, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
-		return fmt.Errorf("the event is no JSON: %w", err)
+		return fmt.Errorf("the frame is no JSON: %w", err)
 	}
-	return d.event.Validate(event)
+	return d.frame.Validate(frame)
 }
 
 func (d *document) check(r *http.Response, at, text string) error {
@@ -229,8 +230,8 @@ func parseDocument(text []byte) (*document, error) {
 		}
 	}
 
-	if parsed.Components.Schemas["Event"] != nil {
-		if d.event, err = compile("components", "schemas", "Event"); err != nil {
+	if parsed.Components.Schemas["Frame"] != nil {
+		if d.frame, err = compile("components", "schemas", "Frame"); err != nil {
 			return nil, err
 		}
 	}

@@ -65,13 +65,16 @@ func follow(ctx context.Context, client *http.Client, address string, do func(ki
 		wait := backoff/2 + rand.N(backoff/2)
 		backoff = min(2*backoff, 30*time.Second)
 		if closed := (websocket.CloseError{}); errors.As(err, &closed) {
-			var told struct {
-				RetryMS *int64 `json:"retry_ms"`
-			}
-			if _ = json.Unmarshal([]byte(closed.Reason), &told); told.RetryMS == nil {
+			switch closed.Code {
+			case 4100, 1002, 1007, 1008, 1009:
 				return err // the server does not want to see it again
 			}
-			wait = time.Duration(*told.RetryMS) * time.Millisecond
+			var told struct {
+				RetryMS int64 `json:"retry_ms"`
+			}
+			if json.Unmarshal([]byte(closed.Reason), &told) == nil && told.RetryMS > 0 {
+				wait = time.Duration(told.RetryMS) * time.Millisecond
+			} // else something on the way has ended it
 		}
 		time.Sleep(wait)
 	}

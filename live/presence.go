@@ -77,7 +77,7 @@ type presence struct {
 	narrowed   map[int64]struct{}
 	narrowings int
 	retryAt    time.Time // the looking at what they have lost
-	// Has the database failed last? The log is told when it begins to.
+	// The database has failed last: the log has been told.
 	rechecking, keeping bool
 }
 
@@ -447,7 +447,7 @@ func (h *Hub) recheck(ctx context.Context) bool {
 	log, _ := h.state()
 	for c, userIDs := range affected {
 		found, err := log.Watchable(ctx, c.joined.Caller, userIDs)
-		h.noteFailure(ctx, &p.rechecking, "who may know of whom can't be read: presence waits until this has passed", err)
+		h.noteFailure(ctx, &p.rechecking, "to tell who is there", err)
 		if err != nil {
 			p.mu.Lock()
 			maps.Copy(p.narrowed, users)
@@ -461,12 +461,12 @@ func (h *Hub) recheck(ctx context.Context) bool {
 
 // noteFailure writes to the log that something has failed which has not failed the
 // last time.
-func (h *Hub) noteFailure(ctx context.Context, failed *bool, message string, err error) {
+func (h *Hub) noteFailure(ctx context.Context, failed *bool, what string, err error) {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return // that is the end, and no failure
 	}
 	if err != nil && !*failed {
-		h.logger.LogAttrs(ctx, slog.LevelError, message, slog.Any("error", err))
+		h.logger.LogAttrs(ctx, slog.LevelError, "presence waits for the database", slog.String("what", what), slog.Any("error", err))
 	}
 	*failed = err != nil
 }
@@ -597,7 +597,7 @@ func (h *Hub) keep(ctx context.Context, now time.Time) (next time.Time, some boo
 
 	log, _ := h.state()
 	err := log.NoteLastSeen(ctx, seen)
-	h.noteFailure(ctx, &p.keeping, "when users were there last can't be kept; it is tried again", err)
+	h.noteFailure(ctx, &p.keeping, "to keep when users were there last", err)
 	if err != nil {
 		return now.Add(keepEvery), true // the next time may be better
 	}

@@ -411,8 +411,8 @@ func TestPresenceTellsTheLogThatTheDatabaseIsAway(t *testing.T) {
 		one.leave()
 		two.leave()
 		stop()
-		require.Equal(t, 2, strings.Count(logged.String(), "who may know of whom can't be read"))
-		require.Equal(t, 2, strings.Count(logged.String(), "when users were there last can't be kept"))
+		require.Equal(t, 2, strings.Count(logged.String(), "to tell who is there"))
+		require.Equal(t, 2, strings.Count(logged.String(), "to keep when users were there last"))
 	})
 }
 

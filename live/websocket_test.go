@@ -358,7 +358,8 @@ func TestWebSocketThatDoesNotReadEnds(t *testing.T) {
 			o.say(fmt.Sprint(i))
 			quick.want(fmt.Sprint(i))
 		}
-		require.Zero(t, time.Since(start), "nobody waits")
+		// But for an event that was committed between two looks at the log.
+		require.Less(t, time.Since(start), 5*time.Second, "nobody waits until the slow one is given up")
 		time.Sleep(11 * time.Second)
 		synctest.Wait()
 		require.Equal(t, 1, o.hub.Connections())

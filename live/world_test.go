@@ -214,10 +214,8 @@ func (l *memoryLog) Feed(ctx context.Context) (feed chat.Feed, err error) {
 func (l *memoryLog) FeedAfter(ctx context.Context, after int64, limit int) (feed chat.Feed, events []chat.Event, err error) {
 	err = l.read(ctx, "after", func() {
 		feed = l.feed()
-		for _, e := range l.all {
-			if e.ID > max(after, l.pruned) && e.ID <= feed.Last && len(events) < limit {
-				events = append(events, e)
-			}
+		if from := max(after, l.pruned); from < feed.Last {
+			events = slices.Clone(l.all[from:min(feed.Last, from+int64(limit))])
 		}
 	})
 	return feed, events, err

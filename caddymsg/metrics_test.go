@@ -174,7 +174,8 @@ func TestMetrics(t *testing.T) {
 				now := lifeMetrics(t, s)
 				return now.requests()["POST /v1/messages 200"] == float64(4+1+n+1) &&
 					now.sum("messaging_messages_sent_total", "database", databases[0]) == float64(4+n+1) &&
-					now.sum("messaging_commit_seconds_count", "database", databases[0]) == commits+1
+					// What is done behind the requests commits, too, and begins anew with a reload.
+					now.sum("messaging_commit_seconds_count", "database", databases[0]) >= commits+1
 			})
 		}
 		// A database that is no longer used takes its numbers with it.

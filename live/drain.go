@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -56,10 +57,18 @@ func (h *Hub) Drain(ctx context.Context, within time.Duration) {
 		if !cut && time.Since(start) >= within-leaveWithin {
 			cut = true
 			for _, c := range all {
-				c.joined.Cut()
+				if h.has(c) { // else its line may be another request's
+					c.joined.Cut()
+				}
 			}
 		}
 	}
+}
+
+func (h *Hub) has(c *Connection) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Contains(c.user.connections, c)
 }
 
 // Lag is how many events the hub knows to have been committed and has not handed

@@ -130,7 +130,9 @@ func wantsStream(accept string) bool {
 
 // join adds a connection to the hub. There is something to take when the channel
 // says so.
-func (a *API) join(ctx context.Context, transport string) (*live.Connection, <-chan struct{}, error) {
+func (a *API) join(ctx context.Context, w http.ResponseWriter, transport string) (*live.Connection, <-chan struct{}, error) {
+	// The innermost writer's deadlines may be set from beside the handler.
+	control := http.NewResponseController(live.Innermost(w))
 	notified := make(chan struct{}, 1)
 	c, err := a.hub.Join(ctx, live.Joining{
 		Caller: callerOf(ctx), Address: auth.RequestOf(ctx).ClientIP, Transport: transport,
@@ -140,6 +142,7 @@ func (a *API) join(ctx context.Context, transport string) (*live.Connection, <-c
 			default: // it knows
 			}
 		},
+		Cut: func() { _ = control.SetWriteDeadline(time.Now()) }, // one without deadlines has no client to wait for
 	}, a.limits)
 	return c, notified, err
 }
@@ -148,7 +151,7 @@ func (a *API) join(ctx context.Context, transport string) (*live.Connection, <-c
 // returns an error if the stream has not begun.
 func (a *API) streamEvents(w http.ResponseWriter, r *http.Request, in *eventsInput) error {
 	ctx := r.Context()
-	c, notified, err := a.join(ctx, "sse")
+	c, notified, err := a.join(ctx, w, "sse")
 	if err != nil {
 		return err
 	}
@@ -300,7 +303,7 @@ var errEnough = errors.New("the answer is full")
 // pollEvents answers with the events behind a cursor. If there are none, it waits.
 func (a *API) pollEvents(w http.ResponseWriter, r *http.Request, in *eventsInput) error {
 	ctx := r.Context()
-	c, notified, err := a.join(ctx, "poll")
+	c, notified, err := a.join(ctx, w, "poll")
 	if err != nil {
 		return err
 	}

@@ -734,7 +734,7 @@ func TestWebSocketsThatComeAndGo(t *testing.T) {
 		gap := time.Duration(rapid.IntRange(0, 50).Draw(r, "gap")) * time.Millisecond
 
 		var wrong []error
-		inOffice(t, func(t *testing.T, o *office) {
+		inOffice(t, func(_ *testing.T, o *office) {
 			const last = 600
 			go func() {
 				for n := range last {

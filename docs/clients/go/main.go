@@ -15,6 +15,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/coder/websocket"
@@ -65,8 +66,7 @@ func follow(ctx context.Context, client *http.Client, address string, do func(ki
 		wait := backoff/2 + rand.N(backoff/2)
 		backoff = min(2*backoff, 30*time.Second)
 		if closed := (websocket.CloseError{}); errors.As(err, &closed) {
-			switch closed.Code {
-			case 4100, 1002, 1007, 1008, 1009:
+			if slices.Contains([]websocket.StatusCode{4100, 1002, 1007, 1008, 1009}, closed.Code) {
 				return err // the server does not want to see it again
 			}
 			var told struct {

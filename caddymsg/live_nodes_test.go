@@ -910,7 +910,7 @@ func (p *livePair) otherLog(t *testing.T) {
 	_, err := frontdoor.OpenDatabase(t, p.database).ExecContext(t.Context(), `UPDATE feed SET epoch = 'ffffffffffff'`)
 	require.NoError(t, err)
 	for _, l := range connected {
-		require.NotNil(t, l.wantEnd("resume", 4000).RetryMS)
+		require.NotNil(t, l.wantEnd("resync", 4002).RetryMS)
 	}
 	connected = append(liveConnect(t, erin, p.one, cursor), liveConnect(t, erin, p.two, cursor)...)
 	for _, l := range connected {

@@ -353,6 +353,10 @@ func (w *model) giveRole(by *person, c *talk, who *person, role string) {
 		w.setRole(c, by, store.Admin)
 	}
 	w.setRole(c, who, role)
+	// Who may not add people any more does not do so by an invite.
+	for _, i := range w.invites {
+		i.revoked = i.revoked || i.in == c && i.by == who && !c.canManage(who)
+	}
 }
 
 func (w *model) setRole(c *talk, who *person, role string) {

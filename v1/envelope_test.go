@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,7 +103,9 @@ func TestEnvelopes(t *testing.T) {
 				if text, ok := value.(*ast.BasicLit); ok && text.Kind == token.STRING {
 					name, err := strconv.Unquote(text.Value)
 					require.NoError(t, err)
-					logged = append(logged, name)
+					if !strings.Contains(name, " ") { // SQL has some
+						logged = append(logged, name)
+					}
 				}
 			}
 		}

@@ -26,7 +26,7 @@ type model struct {
 	answers map[keyOf]any // to what is no message: a group, an invite, several messages
 	heard   []told        // since they were asked for last
 	log     []told        // before that
-	begun   int64         // the event before the first of these
+	first   int64         // the id of the first of these
 }
 
 type person struct {

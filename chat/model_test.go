@@ -153,8 +153,8 @@ func (g *game) takeOver(t *rapid.T, by *person, c *talk, d chat.Draft, replyTo *
 func (g *game) requireTold(t *rapid.T) {
 	var events []told
 	for _, e := range g.committed() {
-		if g.begun == 0 {
-			g.begun = e.ID - 1
+		if g.first == 0 {
+			g.first = e.ID
 		}
 		events = append(events, told{e.Type, e.ChatID, e.UserID})
 	}
@@ -856,7 +856,7 @@ func (g *game) lookSomewhere(t *rapid.T) {
 // lookAtFeed asks what somebody has missed who comes back now, and whom they may
 // watch.
 func (g *game) lookAtFeed(t *rapid.T, p *person) {
-	_, ids, err := g.Missed(t.Context(), p.UserID, g.begun, math.MaxInt64, math.MaxInt32)
+	_, ids, err := g.Missed(t.Context(), p.UserID, g.first-1, math.MaxInt64, math.MaxInt32)
 	require.NoError(t, err)
 	require.True(t, slices.IsSorted(ids))
 	events, err := g.EventsByID(t.Context(), ids)

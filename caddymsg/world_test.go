@@ -184,29 +184,45 @@ func (w *world) restore() {
 	if !w.changed {
 		return
 	}
-	tx, err := w.db.BeginTx(w.t.Context(), nil)
-	require.NoError(w.t, err)
-	defer func() { _ = tx.Rollback() }() // after the commit, it does nothing
-	exec := func(format, table string) {
-		statement := fmt.Sprintf(format, table)
-		_, err := tx.ExecContext(w.t.Context(), statement)
-		require.NoError(w.t, err, statement)
+	// What the server does by itself, behind the requests, may be in the way: then one
+	// of the two is ended, and begins anew.
+	err := w.tryRestore()
+	for range 10 {
+		if err == nil || !strings.Contains(err.Error(), "40P01") { // deadlock_detected
+			break
+		}
+		err = w.tryRestore()
 	}
+	require.NoError(w.t, err)
+	w.changed = false
+}
+
+func (w *world) tryRestore() error {
+	tx, err := w.db.BeginTx(w.t.Context(), nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // after the commit, it does nothing
+	var statements []string
 	overriding := ""
 	if w.engine == frontdoor.Postgres {
-		// What the server does by itself begins with this table, and would else
-		// wait for us while we wait for it.
-		exec(`LOCK TABLE %s`, "search_state")
+		// What the server does by itself begins with this table, mostly, and would
+		// else wait for us while we wait for it.
+		statements = append(statements, `LOCK TABLE search_state`)
 		overriding = "OVERRIDING SYSTEM VALUE "
 	}
 	for _, table := range slices.Backward(w.tables) {
-		exec(`DELETE FROM %s`, table)
+		statements = append(statements, `DELETE FROM `+table)
 	}
 	for _, table := range w.tables {
-		exec(`INSERT INTO %[1]s `+overriding+`SELECT * FROM saved_%[1]s`, table)
+		statements = append(statements, fmt.Sprintf(`INSERT INTO %[1]s `+overriding+`SELECT * FROM saved_%[1]s`, table))
 	}
-	require.NoError(w.t, tx.Commit())
-	w.changed = false
+	for _, statement := range statements {
+		if _, err := tx.ExecContext(w.t.Context(), statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	return tx.Commit()
 }
 
 // touched lists the tables that are not as they were at save, but for those that

@@ -43,6 +43,9 @@ func New(s *store.Store, c *chat.Service, h *Hasher, opts Options, log *slog.Log
 	return &Service{store: s, chat: c, hasher: h, opts: opts, log: log, now: time.Now}
 }
 
+// Cookies are what the sessions of browsers are carried by.
+func (s *Service) Cookies() *Cookies { return s.opts.Cookies }
+
 // Session is a session as its owner holds it.
 type Session struct {
 	// Token is the secret that names the session.

@@ -42,8 +42,8 @@ func newServer(tb testing.TB) *server {
 	log := slog.New(slog.DiscardHandler)
 	rules := chat.New(s, log)
 	accounts := auth.New(s, rules, auth.NewHasher(auth.NewHashQueue(), 4),
-		auth.Options{SessionLifetime: 24 * time.Hour, PasswordMinLength: 8}, log)
-	api, err := v1.New(v1.Options{Chat: rules, Auth: accounts, Cookies: cookies, Log: log})
+		auth.Options{Cookies: cookies, SessionLifetime: 24 * time.Hour, PasswordMinLength: 8}, log)
+	api, err := v1.New(v1.Options{Chat: rules, Auth: accounts, Log: log})
 	require.NoError(tb, err)
 
 	srv := &server{api: api, rules: rules}

@@ -54,9 +54,8 @@ type shared struct {
 
 // Options are what an API is made of.
 type Options struct {
-	Chat    *chat.Service
-	Auth    *auth.Service
-	Cookies *auth.Cookies
+	Chat *chat.Service
+	Auth *auth.Service
 	// Hub has the open connections, which Limits bound.
 	Hub    *live.Hub
 	Limits live.Limits
@@ -67,7 +66,7 @@ type Options struct {
 func New(opts Options) (*API, error) {
 	a := &API{
 		shared: shared{chat: opts.Chat, hub: opts.Hub, problems: problems{log: opts.Log}},
-		auth:   opts.Auth, cookies: opts.Cookies, limits: opts.Limits,
+		auth:   opts.Auth, cookies: opts.Auth.Cookies(), limits: opts.Limits,
 		mux: http.NewServeMux(), ofMessage: http.NewServeMux(),
 	}
 	a.huma = newHuma(a)

@@ -272,7 +272,7 @@ func callerOf(ctx context.Context) chat.Caller {
 func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
 	secure := auth.RequestOf(r.Context()).Secure
-	token := a.cookies.Token(r, secure)
+	token, _ := a.cookies.Token(r, secure)
 	caller, extended, err := a.auth.Authenticate(r.Context(), token)
 	if err != nil {
 		a.writeHumaError(ctx, err)

@@ -88,7 +88,8 @@ type tokenKey struct{}
 // controllers that end this session.
 func (a *API) noteSession(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
-	next(huma.WithValue(ctx, tokenKey{}, a.auth.Cookies().Token(r, auth.RequestOf(r.Context()).Secure)))
+	token, _ := a.auth.Cookies().Token(r, auth.RequestOf(r.Context()).Secure)
+	next(huma.WithValue(ctx, tokenKey{}, token))
 }
 
 func tokenOf(ctx context.Context) []byte {

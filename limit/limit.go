@@ -22,7 +22,7 @@ type Limiter struct {
 	store   *store.Store
 	refused func(Name)
 	seed    seed
-	began   time.Time // of its own clock, which nobody sets
+	now     func() int64 // in microseconds: its own clock, which nobody sets
 
 	mu     sync.Mutex
 	tables map[Name]*table // of the limits that are on
@@ -34,8 +34,10 @@ func New(s *store.Store, refused func(Name)) *Limiter {
 	if refused == nil {
 		refused = func(Name) {}
 	}
+	began := time.Now()
 	l := &Limiter{
-		store: s, refused: refused, seed: seed{maphash.MakeSeed()}, began: time.Now(),
+		store: s, refused: refused, seed: seed{maphash.MakeSeed()},
+		now:    func() int64 { return 1 + time.Since(began).Microseconds() }, // 0 says nothing
 		tables: map[Name]*table{},
 	}
 	l.Configure(nil)
@@ -315,9 +317,6 @@ func (p part) state(now int64) State {
 		Remaining: int(max(0, rate.room()-owed) / rate.cost()), Reset: micros(owed),
 	}
 }
-
-// now is in microseconds since a moment before the limiter began: 0 says nothing.
-func (l *Limiter) now() int64 { return 1 + time.Since(l.began).Microseconds() }
 
 func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 

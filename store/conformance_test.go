@@ -78,6 +78,8 @@ func conformance(t *testing.T, open opener) {
 		{"events that were missed, of many chats", missedByMany},
 		{"old events", prunedEvents},
 		{"presence", presence},
+		{"rate limits", rateLimits},
+		{"rate limits at once", rateLimitsAtOnce},
 		{"Close", closing},
 	} {
 		t.Run(part.name, func(t *testing.T) {
@@ -1069,7 +1071,9 @@ func writes(t *testing.T, open opener) {
 		"CreateSession": func(tx *store.Tx) error {
 			return tx.CreateSession(&store.Session{TokenHash: hash("written"), UserID: ada.ID, CreatedAt: noon, ExpiresAt: noon})
 		},
-		"TouchSession": func(tx *store.Tx) error { return tx.TouchSession(store.Session{ID: session.ID, ExpiresAt: noon.Add(time.Hour)}) },
+		"TouchSession": func(tx *store.Tx) error {
+			return tx.TouchSession(store.Session{ID: session.ID, ExpiresAt: noon.Add(time.Hour)})
+		},
 		"DeleteSessionByTokenHash": func(tx *store.Tx) error {
 			_, _, err := tx.DeleteSessionByTokenHash(hash("token"))
 			return err

@@ -16,6 +16,10 @@ import (
 
 // Options are what a site decides about its accounts.
 type Options struct {
+	// Cookies carry the sessions of browsers.
+	Cookies *Cookies
+	// BasicAuth takes a username and password with each request, too.
+	BasicAuth bool
 	// SessionLifetime is how long a session lives after it was last used.
 	SessionLifetime time.Duration
 	// PasswordMinLength is the shortest new password, in characters.
@@ -86,31 +90,42 @@ func (s *Service) Register(ctx context.Context, username, password string) (chat
 // hash that was made at another cost takes another time.) It returns Forbidden to
 // whoever knows the password of an account that was deactivated.
 func (s *Service) Login(ctx context.Context, username, password string, previous []byte) (Session, error) {
+	user, err := s.verify(ctx, username, password)
+	if err != nil {
+		return Session{}, err
+	}
+	token := make([]byte, tokenLength)
+	rand.Read(token)
+	_, err = s.open(ctx, user, store.Session{Kind: store.CookieSession, TokenHash: hashToken(token)}, previous)
+	if err != nil {
+		return Session{}, err
+	}
+	return Session{Token: token, Lifetime: s.opts.SessionLifetime, User: user}, nil
+}
+
+// verify finds the user who has a username and a password. Every way to sign in with a
+// password comes by here. It returns BadCredentials, and what [Hasher.Verify] does.
+func (s *Service) verify(ctx context.Context, username, password string) (chat.User, error) {
 	var user chat.User
 	err := s.store.ViewOne(ctx, func(tx *store.Tx) (err error) {
 		user, err = tx.FindUserByKey(chat.UsernameKey(username))
 		return err
 	})
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return Session{}, err
+		return chat.User{}, err
 	}
 	// An unknown user has the empty hash, which takes as long to refuse.
 	ok, err := s.hasher.Verify(ctx, user.PasswordHash, password)
 	if err != nil {
-		return Session{}, err
+		return chat.User{}, err
 	}
 	if !ok {
 		// Not what was typed as the username: it may have been a password.
 		s.log.WarnContext(ctx, "login failed", "user_id", user.ID, "client_ip", RequestOf(ctx).ClientIP)
 		s.auditFailure(ctx, user.ID)
-		return Session{}, errBadCredentials()
+		return chat.User{}, errBadCredentials()
 	}
-	session, err := s.open(ctx, user, previous)
-	if err != nil {
-		return Session{}, err
-	}
-	s.log.InfoContext(ctx, "user logged in", "user_id", user.ID, "client_ip", RequestOf(ctx).ClientIP)
-	return session, nil
+	return user, nil
 }
 
 func errBadCredentials() *chat.Error {
@@ -132,9 +147,11 @@ func (s *Service) auditFailure(ctx context.Context, userID int64) {
 	}
 }
 
-func (s *Service) open(ctx context.Context, user chat.User, previous []byte) (Session, error) {
-	token := make([]byte, tokenLength)
-	rand.Read(token)
+// open opens a session of whoever has shown to be a user: of the kind and with the
+// tokens that it has already. The session that the caller came with, if any, ends. It
+// returns BadCredentials if the account has another password by now, and Forbidden if
+// it was deactivated.
+func (s *Service) open(ctx context.Context, user chat.User, session store.Session, previous []byte) (store.Session, error) {
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		// The password was checked a while ago. What has become of the account since
 		// then may have ended its sessions, and must not leave a new one.
@@ -159,16 +176,19 @@ func (s *Service) open(ctx context.Context, user chat.User, previous []byte) (Se
 		if err := s.end(tx, previous); err != nil {
 			return err
 		}
-		if err := tx.CreateSession(&store.Session{
-			TokenHash: hashToken(token), UserID: user.ID,
-			CreatedAt: now, ExpiresAt: now.Add(s.opts.SessionLifetime),
-		}); err != nil {
+		session.UserID, session.CreatedAt, session.ExpiresAt = user.ID, now, now.Add(s.opts.SessionLifetime)
+		session.UserAgent, session.Address = userAgentOf(ctx), addressOf(ctx)
+		if err := tx.CreateSession(&session); err != nil {
 			return err
 		}
 		caller := chat.Caller{UserID: user.ID, Address: addressOf(ctx)}
 		return s.chat.Audit(tx, caller, chat.AuditEntry{Action: chat.UserSignedIn, UserID: user.ID})
 	})
-	return Session{Token: token, Lifetime: s.opts.SessionLifetime, User: user}, err
+	if err != nil {
+		return store.Session{}, err
+	}
+	s.log.InfoContext(ctx, "user logged in", "user_id", user.ID, "client_ip", RequestOf(ctx).ClientIP)
+	return session, nil
 }
 
 // Logout ends a session at once.
@@ -205,22 +225,27 @@ func (s *Service) Authenticate(ctx context.Context, token []byte) (caller chat.C
 	})
 	now := s.now()
 	switch {
-	case errors.Is(err, store.ErrNotFound), err == nil && !now.Before(session.ExpiresAt):
+	case errors.Is(err, store.ErrNotFound), err == nil && !now.Before(session.GoodUntil()):
 		return chat.Caller{}, 0, errUnauthenticated()
 	case err != nil:
 		return chat.Caller{}, 0, err
 	}
-	caller = chat.Caller{
-		UserID: session.UserID, Username: session.Username, Admin: session.Admin, Address: addressOf(ctx),
-		SessionID: session.ID,
+	if caller, err = chat.CallerOf(session); err != nil {
+		return chat.Caller{}, 0, err
 	}
+	caller.Address = addressOf(ctx)
 	// Sliding, but a write only once in a hundredth of the lifetime.
-	expires := now.Add(s.opts.SessionLifetime)
-	if expires.Sub(session.ExpiresAt) < s.opts.SessionLifetime/100 {
+	if session.Kind == store.CookieSession || session.Kind == store.BasicSession {
+		if expires := now.Add(s.opts.SessionLifetime); expires.Sub(session.ExpiresAt) >= s.opts.SessionLifetime/100 {
+			session.ExpiresAt, extended = expires, s.opts.SessionLifetime
+		}
+	}
+	if extended == 0 {
 		return caller, 0, nil
 	}
+	session.UsedAt, session.UserAgent, session.Address = now, userAgentOf(ctx), addressOf(ctx)
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
-		return tx.ExtendSession(session.ID, expires)
+		return tx.TouchSession(session)
 	})
 	switch {
 	case errors.Is(err, store.ErrNotFound): // ended meanwhile
@@ -230,7 +255,21 @@ func (s *Service) Authenticate(ctx context.Context, token []byte) (caller chat.C
 		s.log.WarnContext(ctx, "session not extended", "error", err)
 		return caller, 0, nil
 	}
-	return caller, s.opts.SessionLifetime, err
+	return caller, extended, err
+}
+
+// bearer is Authenticate for a token as it is shown in a header.
+func (s *Service) bearer(ctx context.Context, token string) (chat.Caller, error) {
+	if !isBearer(token) {
+		return chat.Caller{}, errUnauthenticated()
+	}
+	caller, _, err := s.Authenticate(ctx, []byte(token))
+	return caller, err
+}
+
+// basic is Authenticate for a username and password.
+func (s *Service) basic(_ context.Context, _, _ string) (chat.Caller, error) {
+	return chat.Caller{}, errNoBasic
 }
 
 func errUnauthenticated() *chat.Error {

@@ -3,6 +3,9 @@ package auth
 import (
 	"context"
 	"net/netip"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Request is what the web server knows of a request, and no header should be
@@ -15,6 +18,8 @@ type Request struct {
 	ClientIP netip.Addr
 	// Secure says that the client came over TLS.
 	Secure bool
+	// UserAgent is what the client says that it is, as it came.
+	UserAgent string
 }
 
 type requestKey struct{}
@@ -36,4 +41,21 @@ func addressOf(ctx context.Context) string {
 		return ip.String()
 	}
 	return ""
+}
+
+// maxUserAgent is how much is kept of what a client says that it is, in bytes.
+const maxUserAgent = 256
+
+// userAgentOf is what the client says that it is, as it can be stored.
+func userAgentOf(ctx context.Context) string {
+	said := RequestOf(ctx).UserAgent
+	if len(said) > maxUserAgent {
+		said = said[:maxUserAgent]
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, said)
 }

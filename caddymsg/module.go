@@ -286,6 +286,7 @@ func (h *Handler) open() (*v1.API, error) {
 	}
 	rules, log := h.backend.rules, h.backend.log
 	accounts := auth.New(h.backend.store, rules, auth.NewHasher(h.backend.hashing, h.BcryptCost), auth.Options{
+		Cookies:            cookies,
 		SessionLifetime:    time.Duration(h.SessionLifetime),
 		PasswordMinLength:  h.PasswordMinLength,
 		RegistrationClosed: h.Registration == "closed",
@@ -353,7 +354,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // requestFacts asks Caddy what it knows of a request.
 func requestFacts(r *http.Request) auth.Request {
-	facts := auth.Request{Secure: r.TLS != nil}
+	facts := auth.Request{Secure: r.TLS != nil, UserAgent: r.UserAgent()}
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		facts.ID, _ = repl.GetString("http.request.uuid")
 	}

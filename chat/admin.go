@@ -173,7 +173,7 @@ func (s *Service) UpdateAccount(ctx context.Context, caller Caller, id int64, c 
 		// Its row is locked: who signs in does so before this, or after.
 		deactivated := before.DeactivatedAt.IsZero() && !user.DeactivatedAt.IsZero()
 		if c.PasswordHash != nil || deactivated {
-			if err := endSessionsOf(tx, id, caller.UserID, now); err != nil {
+			if err := EndSessionsOf(tx, id, 0, caller.UserID, now); err != nil {
 				return err
 			}
 		}
@@ -310,7 +310,7 @@ func (s *Service) Sessions(ctx context.Context, caller Caller, id int64, limit, 
 		if _, err := findAccount(tx, id); err != nil {
 			return err
 		}
-		sessions, err = tx.ListSessionsOf(id, s.now(), limit, offset)
+		sessions, err = tx.ListSessionsOf(id, "", s.now(), limit, offset)
 		return err
 	})
 	return sessions, err
@@ -320,7 +320,7 @@ func (s *Service) Sessions(ctx context.Context, caller Caller, id int64, limit, 
 // is no admin, and NotFound for the account.
 func (s *Service) EndSessions(ctx context.Context, caller Caller, id int64) error {
 	return s.endSessions(ctx, caller, id, func(tx *store.Tx) error {
-		return endSessionsOf(tx, id, caller.UserID, s.now())
+		return EndSessionsOf(tx, id, 0, caller.UserID, s.now())
 	})
 }
 
@@ -361,13 +361,18 @@ func AppendSessionEnded(tx *store.Tx, sessionID, userID, actor int64, at time.Ti
 	})
 }
 
-// endSessionsOf ends all sessions of a user, and says so in the log if there were any.
-func endSessionsOf(tx *store.Tx, userID, actor int64, at time.Time) error {
-	ended, err := tx.DeleteSessionsOf(userID)
+// EndSessionsOf ends all sessions of a user but one, or all if that is 0, and says so in
+// the log if there were any, by an actor.
+func EndSessionsOf(tx *store.Tx, userID, but, actor int64, at time.Time) error {
+	ended, err := tx.DeleteSessionsOf(userID, but)
 	if err != nil || len(ended) == 0 {
 		return err
 	}
-	return tx.AppendEvent(store.Event{Type: store.SessionEnded, ActorID: actor, UserID: userID, At: at})
+	e := store.Event{Type: store.SessionEnded, ActorID: actor, UserID: userID, At: at}
+	if but != 0 {
+		e.Data = eventData(map[string]int64{"all_but": but})
+	}
+	return tx.AppendEvent(e)
 }
 
 // GroupSummary is what an admin sees of a group.

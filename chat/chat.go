@@ -25,6 +25,8 @@ type Caller struct {
 	Address  string // of the client; empty, if it is unknown
 	// SessionID is the sign-in that it comes by, or 0.
 	SessionID int64
+	// Scopes are what it may do; zero is all that its owner may.
+	Scopes Scopes
 }
 
 // Service answers for all chats of one database.

@@ -91,15 +91,14 @@ func (s *Service) Session(ctx context.Context, id int64) (caller Caller, expires
 		session, err = tx.FindSession(id)
 		return err
 	})
-	if errors.Is(err, store.ErrNotFound) || err == nil && !s.now().Before(session.ExpiresAt) {
+	if errors.Is(err, store.ErrNotFound) || err == nil && !s.now().Before(session.GoodUntil()) {
 		err = &Error{Kind: Unauthenticated, Code: "unauthenticated", Message: "This session has ended."}
 	}
 	if err != nil {
 		return Caller{}, time.Time{}, err
 	}
-	return Caller{
-		UserID: session.UserID, Username: session.Username, Admin: session.Admin, SessionID: session.ID,
-	}, session.ExpiresAt, nil
+	caller, err = CallerOf(session)
+	return caller, session.GoodUntil(), err
 }
 
 // addPolls adds to the messages of events their polls, as nobody in particular

@@ -416,7 +416,7 @@ func deleteAccount(tx *store.Tx, userID, actor int64, at time.Time) error {
 			return err
 		}
 	}
-	if err := endSessionsOf(tx, userID, actor, at); err != nil {
+	if err := EndSessionsOf(tx, userID, 0, actor, at); err != nil {
 		return err
 	}
 	if err := appendUser(tx, userID, eventData(map[string]bool{"deleted": true}), actor, at); err != nil {

@@ -413,7 +413,8 @@ func participantsOf(e chat.Event) []int64 {
 	return told.Participants
 }
 
-// endSession closes the connections of a session, or of all of somebody's.
+// endSession closes the connections of a session, or of all of somebody's, or of all
+// but one.
 func (h *Hub) endSession(e chat.Event) {
 	u := h.users[e.UserID]
 	if u == nil {
@@ -421,10 +422,12 @@ func (h *Hub) endSession(e chat.Event) {
 	}
 	var told struct {
 		SessionID int64 `json:"session_id"`
+		AllBut    int64 `json:"all_but"`
 	}
 	_ = json.Unmarshal([]byte(e.Data), &told) // without data, it is of all of them
 	for _, c := range u.connections {
-		if told.SessionID == 0 || told.SessionID == c.joined.Caller.SessionID {
+		id := c.joined.Caller.SessionID
+		if id != told.AllBut && (told.SessionID == 0 || told.SessionID == id) {
 			c.Close(Closing{Reason: SessionEnded})
 		}
 	}

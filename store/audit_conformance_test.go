@@ -153,7 +153,7 @@ func administration(t *testing.T, open opener) {
 	other := newSession(t, s, bob, "of bob", noon.Add(time.Hour))
 	sessionsOf := func(u store.User, limit, offset int) (ids []int64) {
 		view(t, s, func(tx *store.Tx) error {
-			sessions, err := tx.ListSessionsOf(u.ID, noon, limit, offset)
+			sessions, err := tx.ListSessionsOf(u.ID, "", noon, limit, offset)
 			for _, session := range sessions {
 				require.Equal(t, u.ID, session.UserID)
 				require.Equal(t, noon, session.CreatedAt)

@@ -176,7 +176,7 @@ func userChanges(t *testing.T, open opener) {
 	var ended []int64
 	for _, want := range [][]int64{{bobs.ID}, nil} {
 		update(t, s, func(tx *store.Tx) (err error) {
-			ended, err = tx.DeleteSessionsOf(bob.ID)
+			ended, err = tx.DeleteSessionsOf(bob.ID, 0)
 			return err
 		})
 		require.Equal(t, want, ended)
@@ -371,7 +371,7 @@ func sessions(t *testing.T, open opener) {
 	require.Equal(t, second, found)
 
 	second.ExpiresAt = noon.Add(time.Microsecond)
-	update(t, s, func(tx *store.Tx) error { return tx.ExtendSession(second.ID, second.ExpiresAt) })
+	update(t, s, func(tx *store.Tx) error { return tx.TouchSession(second) })
 	found, err = find("second")
 	require.NoError(t, err)
 	require.Equal(t, second, found)
@@ -607,7 +607,7 @@ func refusals(t *testing.T, open opener) {
 			_, err := tx.FindSessionByTokenHash(hash("another token"))
 			return err
 		}, store.ErrNotFound},
-		{"ExtendSession", func(tx *store.Tx) error { return tx.ExtendSession(nobody, noon) }, store.ErrNotFound},
+		{"TouchSession", func(tx *store.Tx) error { return tx.TouchSession(store.Session{ID: nobody, ExpiresAt: noon}) }, store.ErrNotFound},
 		{"CreateChat, of two who have one", createDirect(ada.ID, bob.ID), store.ErrConflict},
 		{"CreateChat, the other way round", createDirect(bob.ID, ada.ID), store.ErrConflict},
 		{"CreateChat, second with oneself", createDirect(ada.ID, ada.ID), store.ErrConflict},
@@ -1040,7 +1040,7 @@ func writes(t *testing.T, open opener) {
 		},
 		"EraseUser": func(tx *store.Tx) error { return tx.EraseUser(ada.ID, "gone", "gone", noon) },
 		"DeleteSessionsOf": func(tx *store.Tx) error {
-			_, err := tx.DeleteSessionsOf(ada.ID)
+			_, err := tx.DeleteSessionsOf(ada.ID, 0)
 			return err
 		},
 		"SetLastSeen": func(tx *store.Tx) error {
@@ -1061,7 +1061,7 @@ func writes(t *testing.T, open opener) {
 		"CreateSession": func(tx *store.Tx) error {
 			return tx.CreateSession(&store.Session{TokenHash: hash("written"), UserID: ada.ID, CreatedAt: noon, ExpiresAt: noon})
 		},
-		"ExtendSession": func(tx *store.Tx) error { return tx.ExtendSession(session.ID, noon.Add(time.Hour)) },
+		"TouchSession": func(tx *store.Tx) error { return tx.TouchSession(store.Session{ID: session.ID, ExpiresAt: noon.Add(time.Hour)}) },
 		"DeleteSessionByTokenHash": func(tx *store.Tx) error {
 			_, _, err := tx.DeleteSessionByTokenHash(hash("token"))
 			return err

@@ -472,8 +472,8 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.FindSessionByTokenHash(session.TokenHash)
 			return err
 		}, want: []string{"(token_hash=?)"}},
-		{name: "ExtendSession", fn: func(tx *store.Tx) error {
-			return tx.ExtendSession(session.ID, noon)
+		{name: "TouchSession", fn: func(tx *store.Tx) error {
+			return tx.TouchSession(store.Session{ID: session.ID, ExpiresAt: noon})
 		}, want: []string{"SEARCH sessions USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "DeleteExpiredSessions", fn: func(tx *store.Tx) error {
 			return tx.DeleteExpiredSessions(noon, 10)
@@ -492,7 +492,7 @@ func plans(t *testing.T, prepare string) {
 			return err
 		}, want: []string{"SEARCH users USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "ListSessionsOf", fn: func(tx *store.Tx) error {
-			_, err := tx.ListSessionsOf(ada.ID, noon, 10, 0)
+			_, err := tx.ListSessionsOf(ada.ID, "", noon, 10, 0)
 			return err
 		}, want: []string{"SEARCH sessions USING INDEX sessions_user (user_id=?)"}},
 		{name: "DeleteSession", fn: func(tx *store.Tx) error {

@@ -520,7 +520,7 @@ func TestLocksComeFirst(t *testing.T) {
 					return nil
 				},
 				"no sessions of a user": func(tx *store.Tx) error {
-					_, err := tx.DeleteSessionsOf(ada.ID)
+					_, err := tx.DeleteSessionsOf(ada.ID, 0)
 					return err
 				},
 				"no old events": func(tx *store.Tx) error {
@@ -529,7 +529,7 @@ func TestLocksComeFirst(t *testing.T) {
 				},
 				"no session to delete": func(tx *store.Tx) error { return tx.DeleteExpiredSessions(noon, 10) },
 				"a session that is not there, extended": func(tx *store.Tx) error {
-					if err := tx.ExtendSession(1000, noon); !errors.Is(err, store.ErrNotFound) {
+					if err := tx.TouchSession(store.Session{ID: 1000, ExpiresAt: noon}); !errors.Is(err, store.ErrNotFound) {
 						return fmt.Errorf("extended: %w", err)
 					}
 					return nil

@@ -472,8 +472,8 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.FindSessionByTokenHash(hash("7"))
 			return err
 		}, 2, 10},
-		{"ExtendSession", func(tx *store.Tx) error {
-			return tx.ExtendSession(one, noon)
+		{"TouchSession", func(tx *store.Tx) error {
+			return tx.TouchSession(store.Session{ID: one, ExpiresAt: noon})
 		}, 1, 30},
 		{"DeleteExpiredSessions", func(tx *store.Tx) error {
 			return tx.DeleteExpiredSessions(noon, 10)
@@ -522,7 +522,7 @@ func TestPostgresPlans(t *testing.T) {
 			return err
 		}, 1, 40},
 		{"ListSessionsOf", func(tx *store.Tx) error {
-			_, err := tx.ListSessionsOf(one, time.UnixMicro(0), 10, 0)
+			_, err := tx.ListSessionsOf(one, "", time.UnixMicro(0), 10, 0)
 			return err
 		}, 1, 10},
 		{"DeleteSession", func(tx *store.Tx) error { return tx.DeleteSession(one, one) }, 1, 10},
@@ -659,7 +659,7 @@ func TestPostgresPlans(t *testing.T) {
 			return tx.SetLastSeen([]store.Presence{{UserID: one, LastSeenAt: noon}, {UserID: another, LastSeenAt: noon}})
 		}, 2, 80},
 		{"DeleteSessionsOf", func(tx *store.Tx) error {
-			ended, err := tx.DeleteSessionsOf(one)
+			ended, err := tx.DeleteSessionsOf(one, 0)
 			return counted(1, len(ended), err)
 		}, 1, 20},
 		{"LockTextsOfEvents", func(tx *store.Tx) error {

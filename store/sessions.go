@@ -1,28 +1,71 @@
 package store
 
 import (
+	"cmp"
+	"database/sql"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 )
 
-// Session is a sign-in that has not been ended.
+// The kinds of sessions: what one signs in with.
+const (
+	CookieSession = "cookie" // a browser
+	TokenSession  = "token"  // an access token, which a refresh token renews
+	KeySession    = "key"    // a long-lived key of a program
+	BasicSession  = "basic"  // username and password with each request
+)
+
+// Session is a sign-in that has not been ended, of whatever kind.
 type Session struct {
 	ID        int64
+	Kind      string
 	TokenHash []byte // SHA-256 of the token that the client holds
 	UserID    int64
 	Username  string // read only, of the user, as what follows
 	Admin     bool
+	Name      string // of a key
+	Scopes    string // of a key, with spaces between; empty: all
+	UserAgent string // of its last use, as the address; both may be empty
+	Address   string
 	CreatedAt time.Time
+	UsedAt    time.Time
 	ExpiresAt time.Time
+	// TokenExpiresAt is when the token has to be refreshed; zero, if it lives as long
+	// as the session.
+	TokenExpiresAt time.Time
+	// FamilyHash and RefreshHash are SHA-256 of what the refresh tokens of a session
+	// have in common, and of the one that has not been used.
+	FamilyHash, RefreshHash []byte
 }
 
-// CreateSession stores a session and sets its ID.
+// GoodUntil is when the session's token ends, if nothing is done.
+func (s Session) GoodUntil() time.Time {
+	if !s.TokenExpiresAt.IsZero() && s.TokenExpiresAt.Before(s.ExpiresAt) {
+		return s.TokenExpiresAt
+	}
+	return s.ExpiresAt
+}
+
+// LogValue keeps the hashes out of logs.
+func (s Session) LogValue() slog.Value {
+	return slog.GroupValue(slog.Int64("id", s.ID), slog.String("kind", s.Kind), slog.Int64("user_id", s.UserID))
+}
+
+// CreateSession stores a session and sets its ID, and what its kind and its first use
+// are if nothing is said of them: a cookie's, now.
 func (tx *Tx) CreateSession(s *Session) (err error) {
+	s.Kind = cmp.Or(s.Kind, CookieSession)
+	if s.UsedAt.IsZero() {
+		s.UsedAt = s.CreatedAt
+	}
 	s.ID, err = tx.insert(`
-		INSERT INTO sessions (token_hash, user_id, created_at, expires_at)
-		VALUES (?1, ?2, ?3, ?4)`,
-		s.TokenHash, s.UserID, micros(s.CreatedAt), micros(s.ExpiresAt))
+		INSERT INTO sessions (kind, token_hash, user_id, name, scopes, user_agent, address,
+			created_at, used_at, expires_at, token_expires_at, family_hash, refresh_hash)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`,
+		s.Kind, s.TokenHash, s.UserID, s.Name, s.Scopes, s.UserAgent, s.Address,
+		micros(s.CreatedAt), micros(s.UsedAt), micros(s.ExpiresAt), timeOrNull(s.TokenExpiresAt), s.FamilyHash, s.RefreshHash)
 	if err != nil {
 		return fmt.Errorf("create session: %w", err)
 	}
@@ -32,35 +75,88 @@ func (tx *Tx) CreateSession(s *Session) (err error) {
 // FindSessionByTokenHash finds a session, expired or not, of somebody who may
 // sign in, or ErrNotFound.
 func (tx *Tx) FindSessionByTokenHash(hash []byte) (Session, error) {
-	s, err := tx.session(`s.token_hash = ?1`, hash)
-	s.TokenHash = hash
-	return s, err
+	return tx.session(`s.token_hash = ?1`, hash)
 }
 
-// FindSession is FindSessionByTokenHash by the session's ID; the hash is left out.
+// FindSession is FindSessionByTokenHash by the session's ID.
 func (tx *Tx) FindSession(id int64) (Session, error) { return tx.session(`s.id = ?1`, id) }
 
+// FindSessionByFamilyHash is FindSessionByTokenHash by what its refresh tokens have
+// in common.
+func (tx *Tx) FindSessionByFamilyHash(hash []byte) (Session, error) {
+	return tx.session(`s.family_hash = ?1`, hash)
+}
+
+const sessionColumns = `s.id, s.kind, s.token_hash, s.user_id, u.username, u.admin, s.name, s.scopes, s.user_agent, s.address,
+	s.created_at, s.used_at, s.expires_at, s.token_expires_at, s.family_hash, s.refresh_hash`
+
+func scanSession(row scanner, s *Session) error {
+	var created, used, expires int64
+	var tokenExpires sql.NullInt64
+	err := row.Scan(&s.ID, &s.Kind, &s.TokenHash, &s.UserID, &s.Username, &s.Admin, &s.Name, &s.Scopes, &s.UserAgent, &s.Address,
+		&created, &used, &expires, &tokenExpires, &s.FamilyHash, &s.RefreshHash)
+	s.CreatedAt, s.UsedAt, s.ExpiresAt = fromMicros(created), fromMicros(used), fromMicros(expires)
+	s.TokenExpiresAt = timeOrZero(tokenExpires)
+	return err
+}
+
 func (tx *Tx) session(where string, which any) (Session, error) {
-	var s Session
-	var created, expires int64
-	err := tx.one(`
-		SELECT s.id, s.user_id, u.username, u.admin, s.created_at, s.expires_at
-		FROM sessions s JOIN users u ON u.id = s.user_id
-		WHERE u.deleted_at IS NULL AND u.deactivated_at IS NULL AND `+where,
-		[]any{which}, &s.ID, &s.UserID, &s.Username, &s.Admin, &created, &expires)
+	s, err := first(tx, scanSession, `
+		SELECT `+sessionColumns+` FROM sessions s JOIN users u ON u.id = s.user_id
+		WHERE u.deleted_at IS NULL AND u.deactivated_at IS NULL AND `+where, which)
 	if err != nil {
 		return Session{}, fmt.Errorf("find session: %w", err)
 	}
-	s.CreatedAt, s.ExpiresAt = fromMicros(created), fromMicros(expires)
 	return s, nil
 }
 
-// ExtendSession moves a session's end; ErrNotFound if it was ended meanwhile.
-func (tx *Tx) ExtendSession(id int64, expires time.Time) error {
-	if err := tx.execOne(`UPDATE sessions SET expires_at = ?2 WHERE id = ?1`, id, micros(expires)); err != nil {
-		return fmt.Errorf("extend session: %w", err)
+// TouchSession notes the use of a session: UsedAt, ExpiresAt, UserAgent and Address
+// are stored. It returns ErrNotFound if it was ended meanwhile.
+func (tx *Tx) TouchSession(s Session) error {
+	err := tx.execOne(`UPDATE sessions SET used_at = ?2, expires_at = ?3, user_agent = ?4, address = ?5 WHERE id = ?1`,
+		s.ID, micros(s.UsedAt), micros(s.ExpiresAt), s.UserAgent, s.Address)
+	if err != nil {
+		return fmt.Errorf("touch session: %w", err)
 	}
 	return nil
+}
+
+// RefreshSession gives a session other tokens, if its refresh token is still a certain
+// one: what TouchSession stores, and TokenHash, TokenExpiresAt and RefreshHash.
+// It returns ErrNotFound if the session was ended or refreshed meanwhile.
+func (tx *Tx) RefreshSession(s Session, refreshHash []byte) error {
+	err := tx.execOne(`
+		UPDATE sessions SET used_at = ?2, expires_at = ?3, user_agent = ?4, address = ?5,
+			token_hash = ?6, token_expires_at = ?7, refresh_hash = ?8
+		WHERE id = ?1 AND refresh_hash = ?9`,
+		s.ID, micros(s.UsedAt), micros(s.ExpiresAt), s.UserAgent, s.Address,
+		s.TokenHash, timeOrNull(s.TokenExpiresAt), s.RefreshHash, refreshHash)
+	if err != nil {
+		return fmt.Errorf("refresh session: %w", err)
+	}
+	return nil
+}
+
+// ListSessionsOf lists the sessions of a user that go on at a time, by id: of one
+// kind, if it is not empty.
+func (tx *Tx) ListSessionsOf(userID int64, kind string, at time.Time, limit, offset int) ([]Session, error) {
+	found, err := list(tx, 16, scanSession, `
+		SELECT `+sessionColumns+` FROM sessions s JOIN users u ON u.id = s.user_id
+		WHERE s.user_id = ?1 AND s.expires_at > ?2 AND ?3 IN ('', s.kind) ORDER BY s.id LIMIT ?4 OFFSET ?5`,
+		userID, micros(at), kind, limit, offset)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions of user: %w", err)
+	}
+	return found, nil
+}
+
+// CountSessionsOf counts the sessions of a kind that a user has, expired or not.
+func (tx *Tx) CountSessionsOf(userID int64, kind string) (n int, err error) {
+	err = tx.one(`SELECT count(*) FROM sessions WHERE user_id = ?1 AND kind = ?2`, []any{userID, kind}, &n)
+	if err != nil {
+		return 0, fmt.Errorf("count sessions of user: %w", err)
+	}
+	return n, nil
 }
 
 // DeleteSessionByTokenHash ends a session, and tells its id and whose it was;
@@ -75,24 +171,6 @@ func (tx *Tx) DeleteSessionByTokenHash(hash []byte) (id, userID int64, err error
 	return id, userID, nil
 }
 
-// ListSessionsOf lists the sessions of a user that go on at a time, without their
-// tokens, by id.
-func (tx *Tx) ListSessionsOf(userID int64, at time.Time, limit, offset int) ([]Session, error) {
-	scan := func(row scanner, s *Session) error {
-		var created, expires int64
-		err := row.Scan(&s.ID, &s.UserID, &created, &expires)
-		s.CreatedAt, s.ExpiresAt = fromMicros(created), fromMicros(expires)
-		return err
-	}
-	found, err := list(tx, 16, scan, `
-		SELECT id, user_id, created_at, expires_at FROM sessions
-		WHERE user_id = ?1 AND expires_at > ?2 ORDER BY id LIMIT ?3 OFFSET ?4`, userID, micros(at), limit, offset)
-	if err != nil {
-		return nil, fmt.Errorf("list sessions of user: %w", err)
-	}
-	return found, nil
-}
-
 // DeleteSession ends a session of a user; ErrNotFound if they have no such one.
 func (tx *Tx) DeleteSession(userID, id int64) error {
 	if err := tx.execOne(`DELETE FROM sessions WHERE id = ?2 AND user_id = ?1`, userID, id); err != nil {
@@ -101,10 +179,11 @@ func (tx *Tx) DeleteSession(userID, id int64) error {
 	return nil
 }
 
-// DeleteSessionsOf ends all sessions of a user, and tells their ids.
-func (tx *Tx) DeleteSessionsOf(userID int64) ([]int64, error) {
+// DeleteSessionsOf ends all sessions of a user but one, or all if that is 0, and tells
+// their ids.
+func (tx *Tx) DeleteSessionsOf(userID, but int64) ([]int64, error) {
 	tx.writing = true
-	ended, err := list(tx, 4, scanID, `DELETE FROM sessions WHERE user_id = ?1 RETURNING id`, userID)
+	ended, err := list(tx, 4, scanID, `DELETE FROM sessions WHERE user_id = ?1 AND id <> ?2 RETURNING id`, userID, but)
 	if err != nil {
 		return nil, fmt.Errorf("delete sessions of user: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -15,15 +16,17 @@ type User struct {
 	PasswordHash string `json:"-"`
 	DisplayName  string // may be empty, as all that follows
 	Email        string
+	PendingEmail string // takes the place of Email when it has been verified
 	Locale       string // BCP 47
 	About        string
 	Admin        bool // of the whole server
 	// PresenceHidden says that nobody is told whether they are there, and when they
 	// were.
-	PresenceHidden bool
-	CreatedAt      time.Time
-	DeactivatedAt  time.Time // zero, if it is not: then they may not sign in
-	DeletedAt      time.Time // zero, if it is not
+	PresenceHidden  bool
+	CreatedAt       time.Time
+	EmailVerifiedAt time.Time // zero, if it is not
+	DeactivatedAt   time.Time // zero, if it is not: then they may not sign in
+	DeletedAt       time.Time // zero, if it is not
 }
 
 // LogValue keeps the hash, and what is private, out of logs.
@@ -32,16 +35,16 @@ func (u User) LogValue() slog.Value {
 }
 
 const (
-	userColumns = `id, username, username_key, password_hash, display_name, email, locale, about, admin, presence_hidden, created_at, deactivated_at, deleted_at`
+	userColumns = `id, username, username_key, password_hash, display_name, email, pending_email, locale, about, admin, presence_hidden, created_at, email_verified_at, deactivated_at, deleted_at`
 	selectUsers = `SELECT ` + userColumns + ` FROM users `
 )
 
 func scanUser(row scanner, u *User) error {
 	var created int64
-	var deactivated, deleted sql.NullInt64
+	var verified, deactivated, deleted sql.NullInt64
 	err := row.Scan(&u.ID, &u.Username, &u.UsernameKey, &u.PasswordHash,
-		&u.DisplayName, &u.Email, &u.Locale, &u.About, &u.Admin, &u.PresenceHidden, &created, &deactivated, &deleted)
-	u.CreatedAt = fromMicros(created)
+		&u.DisplayName, &u.Email, &u.PendingEmail, &u.Locale, &u.About, &u.Admin, &u.PresenceHidden, &created, &verified, &deactivated, &deleted)
+	u.CreatedAt, u.EmailVerifiedAt = fromMicros(created), timeOrZero(verified)
 	u.DeactivatedAt, u.DeletedAt = timeOrZero(deactivated), timeOrZero(deleted)
 	return err
 }
@@ -49,10 +52,11 @@ func scanUser(row scanner, u *User) error {
 // CreateUser stores a user and sets its ID; ErrConflict if the key is taken.
 func (tx *Tx) CreateUser(u *User) (err error) {
 	u.ID, err = tx.insert(`
-		INSERT INTO users (username, username_key, password_hash, display_name, email, locale, about, admin, presence_hidden, created_at)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`,
-		u.Username, u.UsernameKey, u.PasswordHash, u.DisplayName, u.Email, u.Locale, u.About,
-		bit(u.Admin), bit(u.PresenceHidden), micros(u.CreatedAt))
+		INSERT INTO users (username, username_key, password_hash, display_name, email, email_key, pending_email, email_verified_at,
+			locale, about, admin, presence_hidden, created_at)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`,
+		u.Username, u.UsernameKey, u.PasswordHash, u.DisplayName, u.Email, emailKey(u.Email), u.PendingEmail, timeOrNull(u.EmailVerifiedAt),
+		u.Locale, u.About, bit(u.Admin), bit(u.PresenceHidden), micros(u.CreatedAt))
 	if err != nil {
 		return fmt.Errorf("create user: %w", err)
 	}
@@ -63,9 +67,13 @@ func (tx *Tx) CreateUser(u *User) (err error) {
 type UserChange struct {
 	Username, UsernameKey             *string // both or none
 	DisplayName, Email, Locale, About *string
+	PendingEmail                      *string
 	PasswordHash                      *string
 	Admin                             *bool
 	PresenceHidden                    *bool
+	// EmailVerifiedAt is when the address was verified. Without it, another address is
+	// not.
+	EmailVerifiedAt *time.Time
 	// DeactivatedAt is when they may sign in no more; zero, if they may. Whoever
 	// is deactivated already stays so since then.
 	DeactivatedAt *time.Time
@@ -75,12 +83,18 @@ type UserChange struct {
 // is taken, ErrNotFound if there is no such user, or it has been deleted.
 func (tx *Tx) UpdateUser(id int64, c UserChange) (User, error) {
 	tx.writing = true
-	var admin, hidden, deactivated any
+	var admin, hidden, deactivated, key, verified any
 	if c.Admin != nil {
 		admin = bit(*c.Admin)
 	}
 	if c.PresenceHidden != nil {
 		hidden = bit(*c.PresenceHidden)
+	}
+	if c.Email != nil {
+		key = emailKey(*c.Email)
+	}
+	if c.EmailVerifiedAt != nil {
+		verified = micros(*c.EmailVerifiedAt)
 	}
 	if c.DeactivatedAt != nil && !c.DeactivatedAt.IsZero() {
 		deactivated = micros(*c.DeactivatedAt)
@@ -95,12 +109,14 @@ func (tx *Tx) UpdateUser(id int64, c UserChange) (User, error) {
 			locale = coalesce(?6, locale), about = coalesce(?7, about),
 			password_hash = coalesce(?8, password_hash), admin = coalesce(?9, admin),
 			presence_hidden = coalesce(?11, presence_hidden),
+			email_key = coalesce(?12, email_key), pending_email = coalesce(?13, pending_email),
+			email_verified_at = coalesce(?14, CASE WHEN coalesce(?4, email) = email THEN email_verified_at END),
 			deactivated_at = nullif(coalesce(
 				CASE WHEN CAST(?10 AS BIGINT) < 0 THEN ?10 ELSE deactivated_at END, ?10), -1)
 		WHERE id = ?1 AND deleted_at IS NULL
 		RETURNING `+userColumns,
 		id, c.Username, c.UsernameKey, c.DisplayName, c.Email, c.Locale, c.About,
-		c.PasswordHash, admin, deactivated, hidden)
+		c.PasswordHash, admin, deactivated, hidden, key, c.PendingEmail, verified)
 	if err != nil {
 		return User{}, fmt.Errorf("update user: %w", err)
 	}
@@ -117,7 +133,8 @@ const reactivate = int64(-1)
 func (tx *Tx) EraseUser(id int64, username, key string, at time.Time) error {
 	err := tx.execOne(`
 		UPDATE users SET username = ?2, username_key = ?3, deleted_at = ?4,
-			password_hash = '', display_name = '', email = '', locale = '', about = '', admin = 0,
+			password_hash = '', display_name = '', email = '', email_key = '', pending_email = '', email_verified_at = NULL,
+			locale = '', about = '', admin = 0,
 			presence_hidden = 0, last_seen_at = NULL
 		WHERE id = ?1 AND deleted_at IS NULL`, id, username, key, micros(at))
 	if err != nil {
@@ -129,6 +146,31 @@ func (tx *Tx) EraseUser(id int64, username, key string, at time.Time) error {
 // FindUserByKey finds a user by the folded username, or ErrNotFound.
 func (tx *Tx) FindUserByKey(key string) (User, error) {
 	return tx.user(`WHERE username_key = ?1`, key)
+}
+
+// ListUsersByEmail lists those whose address it is, in upper or lower case, and who
+// may sign in; up to limit, by id.
+func (tx *Tx) ListUsersByEmail(email string, limit int) ([]User, error) {
+	if email == "" {
+		return nil, nil
+	}
+	found, err := list(tx, 4, scanUser, selectUsers+`
+		WHERE email_key = ?1 AND email_key <> '' AND deactivated_at IS NULL AND deleted_at IS NULL ORDER BY id LIMIT ?2`,
+		emailKey(email), limit)
+	if err != nil {
+		return nil, fmt.Errorf("list users by e-mail address: %w", err)
+	}
+	return found, nil
+}
+
+// emailKey folds an address as the databases can: ASCII letters alone.
+func emailKey(email string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, email)
 }
 
 // FindUserByID finds a user, or ErrNotFound.

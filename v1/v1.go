@@ -271,19 +271,12 @@ func callerOf(ctx context.Context) chat.Caller {
 // authenticate comes before all other checks of a request (contract 0).
 func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
-	secure := auth.RequestOf(r.Context()).Secure
-	token := a.cookies.Token(r, secure)
-	caller, extended, err := a.auth.Authenticate(r.Context(), token)
+	caller, cookie, err := a.auth.Identify(r)
 	if err != nil {
 		a.writeHumaError(ctx, err)
 		return
 	}
-	if extended > 0 {
-		cookie, err := a.cookies.Set(token, extended, secure)
-		if err != nil {
-			a.writeHumaError(ctx, err)
-			return
-		}
+	if cookie != nil {
 		ctx.AppendHeader("Set-Cookie", cookie.String())
 	}
 	next(huma.WithValue(ctx, callerKey{}, caller))

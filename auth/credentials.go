@@ -1,0 +1,52 @@
+package auth
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/caddymsg/messaging/chat"
+)
+
+// Identify finds out who sends a request, by what it shows: a token or, where the site
+// takes that, a username and password in the header Authorization, a token in
+// X-API-Key, or the session cookie. The first of these that is there counts, good or
+// not. If Identify returns a cookie, the answer should set it: the session has been
+// extended. The errors are those of [Service.Authenticate] and, for a password, those
+// of [Service.Login].
+func (s *Service) Identify(r *http.Request) (chat.Caller, *http.Cookie, error) {
+	ctx := r.Context()
+	switch scheme, value := authorization(r); {
+	case scheme == "bearer", scheme == "token":
+		caller, err := s.bearer(ctx, value)
+		return caller, nil, err
+	case scheme == "basic" && s.opts.BasicAuth:
+		username, password, ok := r.BasicAuth()
+		if !ok {
+			return chat.Caller{}, nil, errUnauthenticated()
+		}
+		caller, err := s.basic(ctx, username, password)
+		return caller, nil, err
+	}
+	if key := r.Header.Get("X-API-Key"); key != "" {
+		caller, err := s.bearer(ctx, key)
+		return caller, nil, err
+	}
+	secure := RequestOf(ctx).Secure
+	token := s.opts.Cookies.Token(r, secure)
+	caller, extended, err := s.Authenticate(ctx, token)
+	if err != nil || extended == 0 {
+		return caller, nil, err
+	}
+	cookie, err := s.opts.Cookies.Set(token, extended, secure)
+	return caller, cookie, err
+}
+
+// authorization reads the header: the scheme in lower case, and what stands behind it.
+func authorization(r *http.Request) (scheme, value string) {
+	scheme, value, _ = strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.ToLower(scheme), strings.TrimSpace(value)
+}
+
+// errNoBasic says that nothing takes a username and password with each request yet.
+var errNoBasic = errors.New("basic authentication is not there yet")

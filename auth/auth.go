@@ -26,6 +26,8 @@ type Options struct {
 	PasswordMinLength int
 	// RegistrationClosed refuses new accounts.
 	RegistrationClosed bool
+	// WakeMailing is called when a mail has been queued; nil if the site can send none.
+	WakeMailing func()
 }
 
 // Service answers who is calling, for one site.

@@ -117,12 +117,19 @@ func NewSender(opts SMTPOptions) (*Sender, error) {
 // Domain is that of the sender's address.
 func (s *Sender) Domain() string { return s.from.Address[strings.LastIndex(s.from.Address, "@")+1:] }
 
-// ErrRefused says that an address takes no mail, and won't take any later.
-var ErrRefused = errors.New("the address is refused for good")
+// What sending can fail with. All else has to do with the one mail, and may pass.
+var (
+	// ErrRefused says that an address takes no mail, and won't take any later.
+	ErrRefused = errors.New("the address is refused for good")
+	// ErrUnavailable says that the mail server would take no other mail either: it is
+	// out of reach, or does not let us in.
+	ErrUnavailable = errors.New("the mail server takes no mails")
+)
 
-// Send hands a letter to the mail server. It returns an error that wraps ErrRefused
-// if there is no use in trying again. No error holds a password, the recipient's
-// address, or anything that the letter says.
+// Send hands a letter to the mail server. It returns errors that wrap ErrRefused and
+// ErrUnavailable. None holds a password, the recipient's address, or anything that the
+// letter says. After an error it may happen that the letter was sent nevertheless: if
+// the connection was lost before the server could say so.
 func (s *Sender) Send(ctx context.Context, to string, l Letter) error {
 	if !Valid(to) {
 		return fmt.Errorf("%w: it is none", ErrRefused)
@@ -130,7 +137,7 @@ func (s *Sender) Send(ctx context.Context, to string, l Letter) error {
 	m := s.message(to, l)
 	client, hangUp, err := s.client(ctx, isASCII(s.from.Address+to))
 	if err != nil {
-		return fmt.Errorf("mail server %s: %w", s.opts.Host, err)
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	defer hangUp()
 	conn, err := client.DialToSMTPClientWithContext(ctx)
@@ -216,7 +223,7 @@ func (s *Sender) explainDial(ctx context.Context, err error) error {
 	default:
 		err = fmt.Errorf("connect: %w", err)
 	}
-	return fmt.Errorf("mail server %s: %w", s.address(), err)
+	return fmt.Errorf("%w: %s: %w", ErrUnavailable, s.address(), err)
 }
 
 // explainSend tells what kept a mail from being sent. What the server said is left
@@ -225,22 +232,23 @@ func (s *Sender) explainSend(ctx context.Context, err error) error {
 	var failure *gomail.SendError
 	switch {
 	case ctx.Err() != nil:
-		err = fmt.Errorf("send: %w", ctx.Err())
+		return fmt.Errorf("%w: %s: send: %w", ErrUnavailable, s.address(), ctx.Err())
 	case !errors.As(err, &failure):
-		err = errors.New("the mail was not sent")
+		return fmt.Errorf("%w: %s: the mail was not sent", ErrUnavailable, s.address())
 	case failure.ErrorCode() == 0:
-		err = fmt.Errorf("%s: the connection was lost", failure.Reason)
-	default:
-		said := strings.TrimSpace(strconv.Itoa(failure.ErrorCode()) + " " + failure.EnhancedStatusCode())
-		if failure.Reason == gomail.ErrSMTPMailFrom {
-			said = oneLine(failure.Error())
-		}
-		err = fmt.Errorf("%s: it answers %s", failure.Reason, said)
-		if forGood(failure) {
-			err = fmt.Errorf("%w: %w", ErrRefused, err)
-		}
+		return fmt.Errorf("%w: %s: %s: the connection was lost", ErrUnavailable, s.address(), failure.Reason)
+	case failure.Reason == gomail.ErrSMTPMailFrom: // it does not like the sender, which all mails have
+		return fmt.Errorf("%w: %s: %s", ErrUnavailable, s.address(), oneLine(failure.Error()))
 	}
-	return fmt.Errorf("mail server %s: %w", s.address(), err)
+	said := strings.TrimSpace(strconv.Itoa(failure.ErrorCode()) + " " + failure.EnhancedStatusCode())
+	err = fmt.Errorf("mail server %s: %s: it answers %s", s.address(), failure.Reason, said)
+	switch {
+	case forGood(failure):
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	case failure.ErrorCode() == 421: // it is about to end
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
 }
 
 func (s *Sender) address() string { return net.JoinHostPort(s.opts.Host, strconv.Itoa(s.opts.Port)) }
@@ -257,7 +265,7 @@ func forGood(e *gomail.SendError) bool {
 		subject, detail, _ := strings.Cut(subject, ".")
 		sender := subject == "1" && (detail == "7" || detail == "8")
 		full := subject == "2" && detail == "2"
-		return e.Reason != gomail.ErrSMTPMailFrom && !sender && !full && (subject == "1" || subject == "2")
+		return !sender && !full && (subject == "1" || subject == "2")
 	default:
 		// RFC 5321, and RFC 7504.
 		return e.Reason == gomail.ErrSMTPRcptTo && slices.Contains([]int{501, 550, 551, 553, 556}, e.ErrorCode())

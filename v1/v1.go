@@ -70,6 +70,9 @@ func New(opts Options) (*API, error) {
 	}
 	a.huma = newHuma(a)
 	a.registerAuth()
+	a.registerPassword()
+	a.registerEmail()
+	a.registerPages()
 	a.registerUsers()
 	a.registerBlocks()
 	a.registerChats()

@@ -11,11 +11,14 @@ import (
 	"time"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/store"
 )
 
 // Options are what a site decides about its accounts.
 type Options struct {
+	// Limits bound how often one tries; nil does not.
+	Limits *limit.Limiter
 	// Cookies carry the sessions of browsers.
 	Cookies *Cookies
 	// BasicAuth takes a username and password with each request, too.

@@ -535,7 +535,7 @@ func TestPostgresPlans(t *testing.T) {
 		{"ListSessionsOf", func(tx *store.Tx) error {
 			_, err := tx.ListSessionsOf(one, "", time.UnixMicro(0), 10, 0)
 			return err
-		}, 1, 10},
+		}, 2, 10}, // with its owner
 		{"DeleteSession", func(tx *store.Tx) error { return tx.DeleteSession(one, one) }, 1, 10},
 		{"CreateAuditEntry", func(tx *store.Tx) error {
 			return tx.CreateAuditEntry(&store.AuditEntry{Action: "user.signed_in", ActorID: one, UserID: one, CreatedAt: noon})

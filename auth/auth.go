@@ -83,6 +83,9 @@ func (s *Service) Register(ctx context.Context, username, password string) (chat
 	if err := s.checkNewPassword(password, username); err != nil {
 		return chat.User{}, err
 	}
+	if _, err := s.take(ctx, addressAsk(ctx, limit.RegistrationAddress)); err != nil {
+		return chat.User{}, err
+	}
 	hash, err := s.hasher.Hash(ctx, password)
 	if err != nil {
 		return chat.User{}, err
@@ -115,18 +118,22 @@ func (s *Service) Login(ctx context.Context, username, password string, previous
 }
 
 // verify finds the user who has a username and a password. Every way to sign in with a
-// password comes by here. It returns BadCredentials, and what [Hasher.Verify] does.
+// password comes by here. It returns BadCredentials, TooMany after too many tries that
+// failed, and what [Hasher.Verify] does.
 func (s *Service) verify(ctx context.Context, username, password string) (chat.User, error) {
-	var user chat.User
-	err := s.store.ViewOne(ctx, func(tx *store.Tx) (err error) {
-		user, err = tx.FindUserByKey(chat.UsernameKey(username))
-		return err
-	})
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	user, from, err := s.findSigner(ctx, username)
+	if err != nil {
+		return chat.User{}, err
+	}
+	taken, err := s.admit(ctx, username, from)
+	if err != nil {
 		return chat.User{}, err
 	}
 	// An unknown user has the empty hash, which takes as long to refuse.
 	ok, err := s.hasher.Verify(ctx, user.PasswordHash, password)
+	if ok || chat.AsError(err) != nil { // which says that it was not tried
+		s.giveBack(ctx, taken)
+	}
 	if err != nil {
 		return chat.User{}, err
 	}

@@ -101,11 +101,11 @@ func (s *site) known(tb testing.TB, ctx context.Context, username string) (devic
 
 func TestPlacesAreKnownAfterASignIn(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		s.register(t, "alice", "password")
-		s.register(t, "bob", "password")
+		s.register(t, "alice", "open sesame")
+		s.register(t, "bob", "open sesame")
 		login := func(ctx context.Context, username string) []byte {
 			t.Helper()
-			session, err := s.Login(ctx, username, "password", nil)
+			session, err := s.Login(ctx, username, "open sesame", nil)
 			require.NoError(t, err)
 			require.Len(t, session.Device, deviceLength)
 			return session.Device
@@ -117,7 +117,7 @@ func TestPlacesAreKnownAfterASignIn(t *testing.T) {
 			require.Equal(t, []bool{device, network, any}, []bool{gotDevice, gotNetwork, gotAny})
 		}
 		requireKnown(home(nil), "alice", false, false, false)
-		_, err := s.Login(home(nil), "alice", "passwort", nil)
+		_, err := s.Login(home(nil), "alice", "wrong sesame", nil)
 		requireRefusal(t, badCredentials, err)
 		requireKnown(home(nil), "alice", false, false, false) // who fails makes nothing known
 
@@ -160,10 +160,10 @@ func (s *site) places(tb testing.TB, username string) (found []store.Place) {
 
 func TestPlacesAreBounded(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		s.register(t, "alice", "password")
+		s.register(t, "alice", "open sesame")
 		for range maxPlaces {
 			s.clock = s.clock.Add(time.Minute)
-			_, err := s.Login(from("192.0.2.7", nil), "alice", "password", nil)
+			_, err := s.Login(from("192.0.2.7", nil), "alice", "open sesame", nil)
 			require.NoError(t, err)
 		}
 		require.Len(t, s.places(t, "alice"), maxPlaces)

@@ -142,6 +142,7 @@ func crowd(tb testing.TB, db *sql.DB) {
 			SELECT sha256(n::text::bytea), n, 0, n FROM generate_series(1, %[4]d) n;
 		INSERT INTO known_places (user_id, place_hash, created_at, used_at)
 			SELECT n, sha256(n::text::bytea), 0, n FROM generate_series(1, %[4]d) n;
+		INSERT INTO rate_limits (key, full_at) SELECT sha256(n::text::bytea), n FROM generate_series(1, %[4]d) n;
 		INSERT INTO chats (kind, title, last_seq, created_at)
 			SELECT 'group', 'a group', %[2]d, n FROM generate_series(1, %[1]d) n;
 		INSERT INTO chats (kind, direct_low, direct_high, created_at)
@@ -483,6 +484,16 @@ func TestPostgresPlans(t *testing.T) {
 		{"DeleteExpiredSessions, none", func(tx *store.Tx) error {
 			return tx.DeleteExpiredSessions(time.UnixMicro(0), 10)
 		}, 1, 10},
+		{"TakeRate", func(tx *store.Tx) error {
+			_, _, err := tx.TakeRate(store.RateTaking{Key: []byte("key"), Cost: time.Second, Room: time.Second}, noon)
+			return err
+		}, 1, 20},
+		{"ReturnRate", func(tx *store.Tx) error {
+			return tx.ReturnRate(store.RateTaking{Key: []byte("key"), Cost: time.Second}, noon)
+		}, 1, 10},
+		{"DeleteFullRates", func(tx *store.Tx) error {
+			return tx.DeleteFullRates(noon, 4)
+		}, 20, 60},
 		{"CreateReaction", func(tx *store.Tx) error {
 			return tx.CreateReaction(store.Reaction{MessageID: 1, UserID: one, Emoji: "👎", CreatedAt: noon})
 		}, 1, 60},
@@ -526,7 +537,7 @@ func TestPostgresPlans(t *testing.T) {
 		{"ListSessionsOf", func(tx *store.Tx) error {
 			_, err := tx.ListSessionsOf(one, "", time.UnixMicro(0), 10, 0)
 			return err
-		}, 2, 10}, // with a look at the user
+		}, 2, 10}, // with its owner
 		{"ListPlacesOf", func(tx *store.Tx) error {
 			found, err := tx.ListPlacesOf(one, time.UnixMicro(0))
 			return counted(1, len(found), err)

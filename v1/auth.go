@@ -40,12 +40,12 @@ func (a *API) registerAuth() {
 		return op
 	}
 	signUp := tag(a.operation(http.MethodPost, "/v1/auth/register", "register",
-		"Make an account", 400, 403, 413))
+		"Make an account", 400, 403, 413, 429))
 	signUp.Description = "It takes no idempotency key: a key is one's own, and nobody is signed in. Again, the username is taken."
 	register(a, signUp, a.registerUser)
 
 	login := tag(a.operation(http.MethodPost, "/v1/auth/login", "login",
-		"Sign in; the answer sets the session cookie", 400, 413))
+		"Sign in; the answer sets the session cookie", 400, 413, 429))
 	login.Middlewares = huma.Middlewares{a.noteSession, a.noteDevice}
 	register(a, login, a.login)
 
@@ -69,11 +69,11 @@ func (a *API) login(ctx context.Context, in *credentialsInput) (*loginOutput, er
 		return nil, err
 	}
 	secure := auth.RequestOf(ctx).Secure
-	cookie, err := a.cookies.Set(session.Token, session.Lifetime, secure)
+	cookie, err := a.auth.Cookies().Set(session.Token, session.Lifetime, secure)
 	if err != nil {
 		return nil, err
 	}
-	device, err := a.cookies.SetDevice(session.Device, secure)
+	device, err := a.auth.Cookies().SetDevice(session.Device, secure)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (a *API) logout(ctx context.Context, _ *struct{}) (*logoutOutput, error) {
 	if err := a.auth.Logout(ctx, tokenOf(ctx)); err != nil {
 		return nil, err
 	}
-	return &logoutOutput{SetCookie: *a.cookies.Clear(auth.RequestOf(ctx).Secure)}, nil
+	return &logoutOutput{SetCookie: *a.auth.Cookies().Clear(auth.RequestOf(ctx).Secure)}, nil
 }
 
 type tokenKey struct{}
@@ -93,7 +93,7 @@ type tokenKey struct{}
 // controllers that end this session.
 func (a *API) noteSession(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
-	token, _ := a.cookies.Token(r, auth.RequestOf(r.Context()).Secure)
+	token, _ := a.auth.Cookies().Token(r, auth.RequestOf(r.Context()).Secure)
 	next(huma.WithValue(ctx, tokenKey{}, token))
 }
 
@@ -101,7 +101,7 @@ func (a *API) noteSession(ctx huma.Context, next func(huma.Context)) {
 func (a *API) noteDevice(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
 	request := auth.RequestOf(r.Context())
-	request.Device = a.cookies.Device(r, request.Secure)
+	request.Device = a.auth.Cookies().Device(r, request.Secure)
 	next(huma.WithContext(ctx, auth.WithRequest(ctx.Context(), request)))
 }
 

@@ -30,6 +30,7 @@ func conformance(t *testing.T, open opener) {
 	}{
 		{"users", users},
 		{"changes of users", userChanges},
+		{"what is left of deleted users", erasedTrails},
 		{"filters", filters},
 		{"blocks", blocks},
 		{"sessions", sessions},
@@ -1061,7 +1062,9 @@ func writes(t *testing.T, open opener) {
 		"CreateSession": func(tx *store.Tx) error {
 			return tx.CreateSession(&store.Session{TokenHash: hash("written"), UserID: ada.ID, CreatedAt: noon, ExpiresAt: noon})
 		},
-		"TouchSession": func(tx *store.Tx) error { return tx.TouchSession(store.Session{ID: session.ID, ExpiresAt: noon.Add(time.Hour)}) },
+		"TouchSession": func(tx *store.Tx) error {
+			return tx.TouchSession(store.Session{ID: session.ID, ExpiresAt: noon.Add(time.Hour)})
+		},
 		"DeleteSessionByTokenHash": func(tx *store.Tx) error {
 			_, _, err := tx.DeleteSessionByTokenHash(hash("token"))
 			return err

@@ -623,6 +623,27 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.LockTextsOfUsers(0, 10)
 			return err
 		}, want: []string{"SEARCH u USING INTEGER PRIMARY KEY (rowid>?)"}},
+		{name: "FindErasing", fn: func(tx *store.Tx) error {
+			if _, err := tx.FindErasing(); !errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("found: %w", err)
+			}
+			return nil
+		}, want: []string{"SEARCH users USING COVERING INDEX users_erasing (id>?)"}},
+		{name: "EraseTrail", fn: func(tx *store.Tx) error {
+			_, err := tx.EraseTrail(ada.ID, "{}", 10)
+			return err
+		}, want: []string{
+			"SEARCH known_places USING", "(user_id=?)", "SEARCH one_time_tokens USING", "(user_id=?)", "SEARCH mails USING", "mails_user (user_id=?)",
+			"SEARCH invitations USING", "invitations_creator (creator_id=?)", "SEARCH answers USING", "(user_id=?)",
+			"SEARCH hidden_messages USING", "SEARCH hidden_messages USING PRIMARY KEY (user_id=?)",
+			"SEARCH past_participants USING", "SEARCH past_participants USING PRIMARY KEY (user_id=?)",
+			"SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH messages USING COVERING INDEX messages_client (sender_id=?",
+			"SEARCH events USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH events USING INDEX events_user (user_id=?",
+			"SEARCH audit_log USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH audit_log USING INDEX audit_log_actor (actor_id=?)",
+			"SEARCH audit_log USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH audit_log USING INDEX audit_log_user (user_id=?)",
+			"SEARCH events USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH events USING INDEX events_profile (user_id=?)",
+			"SEARCH users USING INTEGER PRIMARY KEY (rowid=?)",
+		}},
 		{name: "LockTextsOfGroups", fn: func(tx *store.Tx) error {
 			_, err := tx.LockTextsOfGroups(0, 10)
 			return err

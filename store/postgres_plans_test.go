@@ -674,6 +674,16 @@ func TestPostgresPlans(t *testing.T) {
 			found, err := tx.LockTextsOfUsers(1000, 20)
 			return counted(20, len(found), err)
 		}, 40, 100},
+		{"FindErasing", func(tx *store.Tx) error {
+			if _, err := tx.FindErasing(); !errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("found: %w", err)
+			}
+			return nil
+		}, 0, 5},
+		{"EraseTrail", func(tx *store.Tx) error {
+			_, err := tx.EraseTrail(one, "{}", 10)
+			return err
+		}, 30, 300},
 		{"LockTextsOfGroups", func(tx *store.Tx) error {
 			found, err := tx.LockTextsOfGroups(1000, 20)
 			return counted(20, len(found), err)

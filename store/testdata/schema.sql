@@ -52,6 +52,7 @@ CREATE TABLE events (
 , data TEXT, audience INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX events_chat ON events (chat_id, id)
 	WHERE audience <> 1 AND type NOT IN ('message.hidden', 'chat.settings', 'chat.deleted');
+CREATE INDEX events_profile ON events (user_id, id) WHERE type = 'user.updated';
 CREATE INDEX events_user ON events (user_id, id) WHERE audience > 0 AND type <> 'session.ended';
 CREATE TABLE feed (
 	epoch  TEXT    NOT NULL, -- another one, if the log has been put back to what it was
@@ -63,6 +64,18 @@ CREATE TABLE hidden_messages (
 	PRIMARY KEY (user_id, message_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX hidden_messages_message ON hidden_messages (message_id);
+CREATE TABLE invitations (
+	id         INTEGER PRIMARY KEY AUTOINCREMENT,
+	token_hash BLOB    NOT NULL UNIQUE, -- SHA-256; the token itself is only with those invited
+	creator_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	note       TEXT    NOT NULL,
+	created_at INTEGER NOT NULL,
+	expires_at INTEGER,
+	max_uses   INTEGER,
+	uses       INTEGER NOT NULL DEFAULT 0,
+	revoked_at INTEGER
+) STRICT;
+CREATE INDEX invitations_creator ON invitations (creator_id);
 CREATE TABLE invites (
 	id         INTEGER PRIMARY KEY AUTOINCREMENT,
 	chat_id    INTEGER NOT NULL REFERENCES chats (id) ON DELETE CASCADE,
@@ -75,6 +88,29 @@ CREATE TABLE invites (
 	revoked_at INTEGER
 ) STRICT;
 CREATE INDEX invites_chat ON invites (chat_id);
+CREATE TABLE known_places (
+	id         INTEGER PRIMARY KEY AUTOINCREMENT,
+	user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	place_hash BLOB    NOT NULL, -- SHA-256
+	created_at INTEGER NOT NULL,
+	used_at    INTEGER NOT NULL,
+	UNIQUE (user_id, place_hash)
+) STRICT;
+CREATE TABLE mails (
+	id              INTEGER PRIMARY KEY AUTOINCREMENT,
+	kind            TEXT    NOT NULL,
+	user_id         INTEGER REFERENCES users (id) ON DELETE CASCADE,
+	registration_id INTEGER REFERENCES registrations (id) ON DELETE CASCADE,
+	address         TEXT    NOT NULL,
+	locale          TEXT    NOT NULL, -- BCP 47; may be empty
+	data            TEXT    NOT NULL, -- JSON
+	created_at      INTEGER NOT NULL,
+	due_at          INTEGER NOT NULL, -- when it is to be tried next
+	attempts        INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX mails_due ON mails (due_at);
+CREATE INDEX mails_registration ON mails (registration_id) WHERE registration_id IS NOT NULL;
+CREATE INDEX mails_user ON mails (user_id) WHERE user_id IS NOT NULL;
 CREATE TABLE message_edits (
 	message_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
 	version    INTEGER NOT NULL, -- 1, 2, 3…
@@ -94,6 +130,20 @@ CREATE TABLE messages (
 CREATE INDEX messages_chat ON messages (chat_id, id);
 CREATE UNIQUE INDEX messages_client ON messages (sender_id, client_id) WHERE client_id IS NOT NULL;
 CREATE INDEX messages_thread ON messages (thread_id, id) WHERE thread_id IS NOT NULL;
+CREATE TABLE one_time_tokens (
+	id              INTEGER PRIMARY KEY AUTOINCREMENT,
+	token_hash      BLOB    NOT NULL UNIQUE, -- SHA-256; the token itself is only in the mail
+	purpose         TEXT    NOT NULL CHECK (purpose IN ('reset_password', 'verify_email', 'register')),
+	user_id         INTEGER REFERENCES users (id) ON DELETE CASCADE,
+	registration_id INTEGER REFERENCES registrations (id) ON DELETE CASCADE,
+	email           TEXT    NOT NULL, -- that it was sent to
+	created_at      INTEGER NOT NULL,
+	expires_at      INTEGER NOT NULL,
+	UNIQUE (user_id, purpose),
+	UNIQUE (registration_id),
+	CHECK ((user_id IS NULL) <> (registration_id IS NULL))
+) STRICT;
+CREATE INDEX one_time_tokens_expiry ON one_time_tokens (expires_at);
 CREATE TABLE participants (
 	chat_id   INTEGER NOT NULL REFERENCES chats (id) ON DELETE CASCADE,
 	user_id   INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -101,6 +151,12 @@ CREATE TABLE participants (
 	PRIMARY KEY (chat_id, user_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX participants_user ON participants (user_id);
+CREATE TABLE past_participants (
+	user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	chat_id INTEGER NOT NULL REFERENCES chats (id) ON DELETE CASCADE,
+	PRIMARY KEY (user_id, chat_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX past_participants_chat ON past_participants (chat_id);
 CREATE TABLE poll_votes (
 	message_id INTEGER NOT NULL REFERENCES polls (message_id) ON DELETE CASCADE,
 	choice     INTEGER NOT NULL, -- which of the options, from 0
@@ -115,6 +171,11 @@ CREATE TABLE polls (
 	anonymous  INTEGER NOT NULL,
 	closes_at  INTEGER
 ) STRICT;
+CREATE TABLE rate_limits (
+	key     BLOB    PRIMARY KEY, -- SHA-256
+	full_at INTEGER NOT NULL     -- when all of it can be had again
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rate_limits_full ON rate_limits (full_at);
 CREATE TABLE reactions (
 	id         INTEGER PRIMARY KEY AUTOINCREMENT,
 	message_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
@@ -123,6 +184,15 @@ CREATE TABLE reactions (
 	created_at INTEGER NOT NULL,
 	UNIQUE (message_id, emoji, user_id)
 ) STRICT;
+CREATE TABLE registrations (
+	id            INTEGER PRIMARY KEY AUTOINCREMENT,
+	username      TEXT    NOT NULL,
+	password_hash TEXT    NOT NULL,
+	email         TEXT    NOT NULL,
+	created_at    INTEGER NOT NULL,
+	expires_at    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX registrations_expiry ON registrations (expires_at);
 CREATE TABLE search_state (
 	position   INTEGER NOT NULL,
 	backfilled INTEGER NOT NULL,
@@ -140,8 +210,9 @@ CREATE TABLE sessions (
 	user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
 	created_at INTEGER NOT NULL,
 	expires_at INTEGER NOT NULL
-) STRICT;
+, kind             TEXT    NOT NULL DEFAULT 'cookie' CHECK (kind IN ('cookie', 'token', 'key', 'basic')), name             TEXT    NOT NULL DEFAULT '', scopes           TEXT    NOT NULL DEFAULT '', user_agent       TEXT    NOT NULL DEFAULT '', address          TEXT    NOT NULL DEFAULT '', used_at          INTEGER NOT NULL DEFAULT 0, token_expires_at INTEGER, family_hash      BLOB, refresh_hash     BLOB) STRICT;
 CREATE INDEX sessions_expiry ON sessions (expires_at);
+CREATE UNIQUE INDEX sessions_family ON sessions (family_hash) WHERE family_hash IS NOT NULL;
 CREATE INDEX sessions_user ON sessions (user_id);
 CREATE TABLE users (
 	id            INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -149,5 +220,7 @@ CREATE TABLE users (
 	username_key  TEXT    NOT NULL UNIQUE, -- folded: what makes two names the same
 	password_hash TEXT    NOT NULL,
 	created_at    INTEGER NOT NULL
-, display_name TEXT NOT NULL DEFAULT '', email        TEXT NOT NULL DEFAULT '', locale       TEXT NOT NULL DEFAULT '', about        TEXT NOT NULL DEFAULT '', deleted_at   INTEGER, admin          INTEGER NOT NULL DEFAULT 0, deactivated_at INTEGER, presence_hidden INTEGER NOT NULL DEFAULT 0, last_seen_at    INTEGER) STRICT;
+, display_name TEXT NOT NULL DEFAULT '', email        TEXT NOT NULL DEFAULT '', locale       TEXT NOT NULL DEFAULT '', about        TEXT NOT NULL DEFAULT '', deleted_at   INTEGER, admin          INTEGER NOT NULL DEFAULT 0, deactivated_at INTEGER, presence_hidden INTEGER NOT NULL DEFAULT 0, last_seen_at    INTEGER, email_key         TEXT NOT NULL DEFAULT '', email_verified_at INTEGER, pending_email     TEXT NOT NULL DEFAULT '', erasing INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX users_admin ON users (id) WHERE admin = 1;
+CREATE INDEX users_email ON users (email_key) WHERE email_key <> '';
+CREATE INDEX users_erasing ON users (id) WHERE erasing = 1;

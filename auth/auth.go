@@ -26,6 +26,9 @@ type Options struct {
 	PasswordMinLength int
 	// RegistrationClosed refuses new accounts.
 	RegistrationClosed bool
+	// AllowCommonPasswords takes the most common passwords too, and that which is the
+	// username: for the APIs of other systems, which know no such rule.
+	AllowCommonPasswords bool
 }
 
 // Service answers who is calling, for one site.
@@ -42,6 +45,9 @@ type Service struct {
 func New(s *store.Store, c *chat.Service, h *Hasher, opts Options, log *slog.Logger) *Service {
 	return &Service{store: s, chat: c, hasher: h, opts: opts, log: log, now: time.Now}
 }
+
+// Cookies are what the sessions of browsers are carried by.
+func (s *Service) Cookies() *Cookies { return s.opts.Cookies }
 
 // Session is a session as its owner holds it.
 type Session struct {
@@ -69,7 +75,7 @@ func (s *Service) Register(ctx context.Context, username, password string) (chat
 	if _, _, err := chat.PrepareUsername(username); err != nil {
 		return chat.User{}, err
 	}
-	if err := s.checkNewPassword(password); err != nil {
+	if err := s.checkNewPassword(password, username); err != nil {
 		return chat.User{}, err
 	}
 	hash, err := s.hasher.Hash(ctx, password)
@@ -283,7 +289,9 @@ func hashToken(token []byte) []byte {
 	return sum[:]
 }
 
-func (s *Service) checkNewPassword(password string) error {
+// checkNewPassword tells what is wrong with a password that somebody wants for the
+// account of that name.
+func (s *Service) checkNewPassword(password, username string) error {
 	refuse := func(code, message string) error {
 		return &chat.Error{Kind: chat.Invalid, Code: code, Field: "password", Message: message}
 	}
@@ -296,6 +304,12 @@ func (s *Service) checkNewPassword(password string) error {
 	case len(password) > MaxPasswordLength:
 		return refuse("password_too_long",
 			"A password has at most "+strconv.Itoa(MaxPasswordLength)+" bytes.")
+	case s.opts.AllowCommonPasswords:
+		return nil
+	case isCommon(password):
+		return refuse("password_too_common", "This password is one of those that are guessed first.")
+	case isUsername(password, username):
+		return refuse("password_too_common", "The password is the username.")
 	}
 	return nil
 }

@@ -263,7 +263,7 @@ http://127.0.0.1:{$PORT} {
 
 		load(map[string]any{"database": database, "registration": "closed"}).Want(http.StatusOK)
 		bob.HTTP.CloseIdleConnections()
-		closed := bob.Post("/v1/auth/register", `{"username":"carol","password":"password"}`).Want(http.StatusForbidden)
+		closed := bob.Post("/v1/auth/register", `{"username":"carol","password":"open sesame"}`).Want(http.StatusForbidden)
 		require.Equal(t, "registration_closed", closed.Field("code"))
 
 		for name, handler := range map[string]map[string]any{

@@ -293,7 +293,7 @@ func (h *Handler) open() (*v1.API, error) {
 		RegistrationClosed: h.Registration == "closed",
 	}, log)
 	return v1.New(v1.Options{
-		Chat: rules, Auth: accounts, Cookies: cookies, Log: log, Hub: h.backend.hub,
+		Chat: rules, Auth: accounts, Log: log, Hub: h.backend.hub,
 		// Below 0 is no limit.
 		Limits: live.Limits{PerUser: max(0, h.ConnectionsPerUser), PerAddress: max(0, h.ConnectionsPerAddress)},
 	})

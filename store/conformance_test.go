@@ -79,6 +79,8 @@ func conformance(t *testing.T, open opener) {
 		{"events that were missed, of many chats", missedByMany},
 		{"old events", prunedEvents},
 		{"presence", presence},
+		{"rate limits", rateLimits},
+		{"rate limits at once", rateLimitsAtOnce},
 		{"Close", closing},
 	} {
 		t.Run(part.name, func(t *testing.T) {

@@ -68,7 +68,7 @@ func (a *API) login(ctx context.Context, in *credentialsInput) (*loginOutput, er
 	if err != nil {
 		return nil, err
 	}
-	cookie, err := a.cookies.Set(session.Token, session.Lifetime, auth.RequestOf(ctx).Secure)
+	cookie, err := a.auth.Cookies().Set(session.Token, session.Lifetime, auth.RequestOf(ctx).Secure)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (a *API) logout(ctx context.Context, _ *struct{}) (*logoutOutput, error) {
 	if err := a.auth.Logout(ctx, tokenOf(ctx)); err != nil {
 		return nil, err
 	}
-	return &logoutOutput{SetCookie: *a.cookies.Clear(auth.RequestOf(ctx).Secure)}, nil
+	return &logoutOutput{SetCookie: *a.auth.Cookies().Clear(auth.RequestOf(ctx).Secure)}, nil
 }
 
 type tokenKey struct{}
@@ -88,7 +88,7 @@ type tokenKey struct{}
 // controllers that end this session.
 func (a *API) noteSession(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
-	token, _ := a.cookies.Token(r, auth.RequestOf(r.Context()).Secure)
+	token, _ := a.auth.Cookies().Token(r, auth.RequestOf(r.Context()).Secure)
 	next(huma.WithValue(ctx, tokenKey{}, token))
 }
 

@@ -31,9 +31,8 @@ const maxBodyBytes = 64 << 10
 // API serves /v1.
 type API struct {
 	shared
-	auth    *auth.Service
-	cookies *auth.Cookies
-	limits  live.Limits
+	auth   *auth.Service
+	limits live.Limits
 
 	mux *http.ServeMux
 	// ofMessage has the routes below a message. In one mux with the classic
@@ -54,9 +53,8 @@ type shared struct {
 
 // Options are what an API is made of.
 type Options struct {
-	Chat    *chat.Service
-	Auth    *auth.Service
-	Cookies *auth.Cookies
+	Chat *chat.Service
+	Auth *auth.Service
 	// Hub has the open connections, which Limits bound.
 	Hub    *live.Hub
 	Limits live.Limits
@@ -67,7 +65,7 @@ type Options struct {
 func New(opts Options) (*API, error) {
 	a := &API{
 		shared: shared{chat: opts.Chat, hub: opts.Hub, problems: problems{log: opts.Log}},
-		auth:   opts.Auth, cookies: opts.Cookies, limits: opts.Limits,
+		auth:   opts.Auth, limits: opts.Limits,
 		mux: http.NewServeMux(), ofMessage: http.NewServeMux(),
 	}
 	a.huma = newHuma(a)

@@ -638,6 +638,46 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.LockTextsOfUsers(0, 10)
 			return err
 		}, want: []string{"SEARCH u USING INTEGER PRIMARY KEY (rowid>?)"}},
+		{name: "ListChatsEver", fn: func(tx *store.Tx) error {
+			_, err := tx.ListChatsEver(ada.ID, 0, 10)
+			return err
+		}, want: []string{
+			"SEARCH participants USING COVERING INDEX participants_user (user_id=? AND chat_id>?)",
+			"SEARCH past USING PRIMARY KEY (user_id=? AND chat_id>?)", "SEARCH there USING INTEGER PRIMARY KEY (rowid=?)",
+			"SEARCH c USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)",
+			"SEARCH p USING PRIMARY KEY (chat_id=? AND user_id=?)", "SEARCH o USING INTEGER PRIMARY KEY (rowid=?)",
+		}, may: []string{"SCAN own"}, gather: true},
+		{name: "FindPartOfChat", fn: func(tx *store.Tx) error {
+			_, err := tx.FindPartOfChat(group.ID, 0, 10)
+			return err
+		}, want: []string{"SEARCH messages USING COVERING INDEX messages_chat (chat_id=? AND id>?)"}, may: []string{"SCAN part"}},
+		{name: "ListMessagesBySender", fn: func(tx *store.Tx) error {
+			_, err := tx.ListMessagesBySender(ada.ID, group.ID, span)
+			return err
+		}, want: []string{"SEARCH m USING INDEX messages_chat (chat_id=? AND id>? AND id<?)"}},
+		{name: "ListReactionsBy", fn: func(tx *store.Tx) error {
+			_, err := tx.ListReactionsBy(ada.ID, group.ID, span)
+			return err
+		}, want: []string{"SEARCH m USING INDEX messages_chat (chat_id=? AND id>? AND id<?)", "SEARCH r USING"}, gather: true},
+		{name: "ListVotesBy", fn: func(tx *store.Tx) error {
+			_, err := tx.ListVotesBy(ada.ID, group.ID, span)
+			return err
+		}, want: []string{
+			"SEARCH m USING INDEX messages_chat (chat_id=? AND id>? AND id<?)", "SEARCH o USING INTEGER PRIMARY KEY (rowid=?)",
+			"SEARCH v USING PRIMARY KEY (message_id=?)",
+		}},
+		{name: "ListMentionsOf", fn: func(tx *store.Tx) error {
+			_, err := tx.ListMentionsOf(ada.ID, group.ID, span)
+			return err
+		}, want: []string{"SEARCH m USING INDEX messages_chat (chat_id=? AND id>? AND id<?)"}},
+		{name: "ListHidden", fn: func(tx *store.Tx) error {
+			_, err := tx.ListHidden(ada.ID, 0, 10)
+			return err
+		}, want: []string{"SEARCH hidden_messages USING PRIMARY KEY (user_id=? AND message_id>?)"}},
+		{name: "ListInvitesBy", fn: func(tx *store.Tx) error {
+			_, err := tx.ListInvitesBy(ada.ID, club.ID)
+			return err
+		}, want: []string{"SEARCH i USING INDEX invites_chat (chat_id=?)"}},
 		{name: "FindErasing", fn: func(tx *store.Tx) error {
 			if _, err := tx.FindErasing(); !errors.Is(err, store.ErrNotFound) {
 				return fmt.Errorf("found: %w", err)

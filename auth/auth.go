@@ -58,6 +58,8 @@ type Session struct {
 	// Lifetime is how long it lives from now on.
 	Lifetime time.Duration
 	User     chat.User
+	// Device is for the device cookie of the browser.
+	Device []byte
 }
 
 // tokenLength is in bytes; 256 bits can't be guessed.
@@ -98,6 +100,7 @@ func (s *Service) Register(ctx context.Context, username, password string) (chat
 // hash that was made at another cost takes another time.) It returns Forbidden to
 // whoever knows the password of an account that was deactivated.
 func (s *Service) Login(ctx context.Context, username, password string, previous []byte) (Session, error) {
+	ctx = withDevice(ctx)
 	user, err := s.verify(ctx, username, password)
 	if err != nil {
 		return Session{}, err
@@ -108,18 +111,14 @@ func (s *Service) Login(ctx context.Context, username, password string, previous
 	if err != nil {
 		return Session{}, err
 	}
-	return Session{Token: token, Lifetime: s.opts.SessionLifetime, User: user}, nil
+	return Session{Token: token, Lifetime: s.opts.SessionLifetime, User: user, Device: RequestOf(ctx).Device}, nil
 }
 
 // verify finds the user who has a username and a password. Every way to sign in with a
 // password comes by here. It returns BadCredentials, and what [Hasher.Verify] does.
 func (s *Service) verify(ctx context.Context, username, password string) (chat.User, error) {
-	var user chat.User
-	err := s.store.ViewOne(ctx, func(tx *store.Tx) (err error) {
-		user, err = tx.FindUserByKey(chat.UsernameKey(username))
-		return err
-	})
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	user, _, err := s.findSigner(ctx, username)
+	if err != nil {
 		return chat.User{}, err
 	}
 	// An unknown user has the empty hash, which takes as long to refuse.
@@ -187,6 +186,9 @@ func (s *Service) open(ctx context.Context, user chat.User, session store.Sessio
 		session.UserID, session.CreatedAt, session.ExpiresAt = user.ID, now, now.Add(s.opts.SessionLifetime)
 		session.UserAgent, session.Address = userAgentOf(ctx), addressOf(ctx)
 		if err := tx.CreateSession(&session); err != nil {
+			return err
+		}
+		if err := s.arrive(ctx, tx, current, session); err != nil {
 			return err
 		}
 		caller := chat.Caller{UserID: user.ID, Address: addressOf(ctx)}

@@ -107,6 +107,8 @@ func TestSQLitePlans(t *testing.T) {
 				('chats', 'sqlite_autoindex_chats_1', '100 2 1'),
 				('users', 'sqlite_autoindex_users_1', '10000 1'),
 				('sessions', 'sessions_expiry', '10000 1'),
+				('known_places', 'sqlite_autoindex_known_places_1', '100000 20 1'),
+				('known_places', 'known_places_use', '100000 1'),
 				('reactions', 'sqlite_autoindex_reactions_1', '1000000 10 5 1'),
 				('polls', NULL, '10000'),
 				('poll_votes', 'poll_votes', '100000 10 5 1'),
@@ -479,6 +481,19 @@ func plans(t *testing.T, prepare string) {
 		{name: "DeleteExpiredSessions", fn: func(tx *store.Tx) error {
 			return tx.DeleteExpiredSessions(noon, 10)
 		}, want: []string{"USING COVERING INDEX sessions_expiry (expires_at<?)"}},
+		{name: "ListPlacesOf", fn: func(tx *store.Tx) error {
+			_, err := tx.ListPlacesOf(ada.ID, noon)
+			return err
+		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=?)"}, sort: true},
+		{name: "NotePlace", fn: func(tx *store.Tx) error {
+			return tx.NotePlace(ada.ID, hash("place"), noon, 50)
+		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=?)"}, sort: true},
+		{name: "DeletePlacesOf", fn: func(tx *store.Tx) error {
+			return tx.DeletePlacesOf(ada.ID)
+		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=?)"}},
+		{name: "DeleteOldPlaces", fn: func(tx *store.Tx) error {
+			return tx.DeleteOldPlaces(noon, 10)
+		}, want: []string{"USING COVERING INDEX known_places_use (used_at<?)"}},
 		{name: "TakeRate", fn: func(tx *store.Tx) error {
 			_, _, err := tx.TakeRate(store.RateTaking{Key: []byte("key"), Cost: time.Second, Room: time.Second}, noon)
 			return err
@@ -509,7 +524,7 @@ func plans(t *testing.T, prepare string) {
 		{name: "ListSessionsOf", fn: func(tx *store.Tx) error {
 			_, err := tx.ListSessionsOf(ada.ID, "", noon, 10, 0)
 			return err
-		}, want: []string{"SEARCH sessions USING INDEX sessions_user (user_id=?)"}},
+		}, want: []string{"SEARCH u USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH s USING INDEX sessions_user (user_id=?)"}},
 		{name: "DeleteSession", fn: func(tx *store.Tx) error {
 			if err := tx.DeleteSession(ada.ID, session.ID+1); !errors.Is(err, store.ErrNotFound) {
 				return err

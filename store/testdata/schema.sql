@@ -96,6 +96,7 @@ CREATE TABLE known_places (
 	used_at    INTEGER NOT NULL,
 	UNIQUE (user_id, place_hash)
 ) STRICT;
+CREATE INDEX known_places_use ON known_places (used_at);
 CREATE TABLE mails (
 	id              INTEGER PRIMARY KEY AUTOINCREMENT,
 	kind            TEXT    NOT NULL,

@@ -278,6 +278,7 @@ CREATE INDEX events_user ON events USING btree (user_id, id) WHERE ((audience > 
 CREATE INDEX hidden_messages_message ON hidden_messages USING btree (message_id);
 CREATE INDEX invitations_creator ON invitations USING btree (creator_id);
 CREATE INDEX invites_chat ON invites USING btree (chat_id);
+CREATE INDEX known_places_use ON known_places USING btree (used_at);
 CREATE INDEX mails_due ON mails USING btree (due_at);
 CREATE INDEX mails_registration ON mails USING btree (registration_id) WHERE (registration_id IS NOT NULL);
 CREATE INDEX mails_user ON mails USING btree (user_id) WHERE (user_id IS NOT NULL);

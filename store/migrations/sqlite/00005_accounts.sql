@@ -26,6 +26,7 @@ CREATE TABLE known_places (
 	used_at    INTEGER NOT NULL,
 	UNIQUE (user_id, place_hash)
 ) STRICT;
+CREATE INDEX known_places_use ON known_places (used_at);
 
 -- Whom an administrator lets make an account.
 CREATE TABLE invitations (

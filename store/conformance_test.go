@@ -30,6 +30,7 @@ func conformance(t *testing.T, open opener) {
 	}{
 		{"users", users},
 		{"changes of users", userChanges},
+		{"what is left of deleted users", erasedTrails},
 		{"filters", filters},
 		{"blocks", blocks},
 		{"sessions", sessions},

@@ -74,6 +74,7 @@ func New(opts Options) (*API, error) {
 	a.registerEmail()
 	a.registerPages()
 	a.registerUsers()
+	a.registerExport()
 	a.registerBlocks()
 	a.registerChats()
 	a.registerReading()

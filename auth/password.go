@@ -266,8 +266,6 @@ func errNoMail() *chat.Error {
 // takeMail counts a mail that somebody has sent to an address of their choice: for the
 // address, whether it is an account's or not, and for where they come from.
 func (s *Service) takeMail(ctx context.Context, email string) error {
-	_, err := s.opts.Limits.Take(ctx,
-		limit.Ask{Limit: limit.Reset, Key: strings.ToLower(email)},
-		limit.Ask{Limit: limit.ResetAddress, Key: limit.Network(addressOf(ctx))})
-	return chat.Limited(err)
+	_, err := s.take(ctx, limit.Ask{Limit: limit.Reset, Key: strings.ToLower(email)}, addressAsk(ctx, limit.ResetAddress))
+	return err
 }

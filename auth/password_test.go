@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/mail"
 	"github.com/caddymsg/messaging/store"
 )
@@ -422,5 +423,38 @@ func TestWithoutMail(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, me.Email)
 		require.NoError(t, s.ChangePassword(t.Context(), caller, "open sesame", "another password"))
+	})
+}
+
+// Mails to an address are counted whether it is an account's or not, in upper and lower
+// case, and for where they were asked for; however they are had.
+func TestMailsAreLimited(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		p := newPostOffice(s)
+		p.opts.Limits = limit.New(p.store, nil)
+		p.opts.Limits.Configure(map[limit.Name]limit.Rate{
+			limit.Reset:        {Events: 2, Per: time.Hour, Burst: 2},
+			limit.ResetAddress: {Events: 5, Per: time.Hour, Burst: 5},
+		})
+		p.give(t, p.register(t, "alice", "open sesame"), "alice@example.com")
+		caller := p.caller(t, p.login(t, "alice", "open sesame", nil).Token)
+		tooMany := refusal{chat.TooMany, "too_many_attempts", ""}
+		here := WithRequest(t.Context(), Request{ClientIP: netip.MustParseAddr("192.0.2.7")})
+		there := WithRequest(t.Context(), Request{ClientIP: netip.MustParseAddr("192.0.2.8")})
+		for _, address := range []string{"alice", "nobody"} {
+			require.NoError(t, p.ForgotPassword(here, address+"@example.com"))
+			require.NoError(t, p.ForgotPassword(here, strings.ToUpper(address)+"@EXAMPLE.com"))
+			requireRefusal(t, tooMany, p.ForgotPassword(here, address+"@example.com"))
+			requireRefusal(t, tooMany, p.ForgotPassword(there, address+"@example.com"))
+		}
+		_, err := p.ChangeEmail(here, caller, "new@example.com", "open barley")
+		requireRefusal(t, wrongPassword, err) // which sends no mail
+		_, err = p.ChangeEmail(here, caller, "new@example.com", "open sesame")
+		require.NoError(t, err)
+		requireRefusal(t, tooMany, p.SendVerification(here, caller))
+		require.NoError(t, p.SendVerification(there, caller))
+		requireRefusal(t, tooMany, p.SendVerification(there, caller))
+		_, err = p.ChangeEmail(there, caller, "nobody@example.com", "open sesame")
+		requireRefusal(t, tooMany, err)
 	})
 }

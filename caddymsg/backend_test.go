@@ -141,7 +141,7 @@ func TestPoolReferences(t *testing.T) {
 			}
 		}
 		for name, handlers := range map[string][]Handler{
-			"provision": {{Database: one}, {Database: two}, {Database: one, SessionSecret: "{env.NOT_SET_ANYWHERE.}{nothing}"}},
+			"provision": {{Database: one}, {Database: two}, {Database: one, SessionSecret: Secrets{"{env.NOT_SET_ANYWHERE.}{nothing}"}}},
 			"validate":  {{Database: one}, {Database: three}, {Database: two, API: "v9"}},
 			"start":     {{Database: one}, {Database: garbage}},
 		} {

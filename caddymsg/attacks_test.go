@@ -20,9 +20,6 @@ import (
 
 // What somebody tries who means harm, one test an attack. docs/security.md names them.
 
-// attackPassword is that of everybody here.
-const attackPassword = "password"
-
 // htmlPages are all pages that there are.
 var htmlPages = []string{"/v1/docs"}
 
@@ -72,7 +69,7 @@ func TestAttackSessionFixation(t *testing.T) {
 			})
 		}
 		t.Run("a registration gives no session", func(t *testing.T) {
-			r := frontdoor.NewClient(t, s.URL).Post("/v1/auth/register", credentials(t, "newcomer", attackPassword)).Want(200)
+			r := frontdoor.NewClient(t, s.URL).Post("/v1/auth/register", credentials(t, "newcomer", frontdoor.Password)).Want(200)
 			require.Empty(t, r.Header["Set-Cookie"])
 		})
 		t.Run("an address carries no session", func(t *testing.T) {
@@ -183,7 +180,7 @@ func TestAttackCSRFInABrowser(t *testing.T) {
 	visit := func(address string) { require.NoError(t, chromedp.Do(page, chromedp.Navigate(address))) }
 	visit(s.URL + "/v1/docs")
 	require.Equal(t, 200, browser.Eval[int](t, page, fmt.Sprintf(
-		`fetch("/v1/auth/login", {method: "POST", body: JSON.stringify({username: "victim", password: %q})}).then((r) => r.status)`, attackPassword)))
+		`fetch("/v1/auth/login", {method: "POST", body: JSON.stringify({username: "victim", password: %q})}).then((r) => r.status)`, frontdoor.Password)))
 	require.Equal(t, 200, browser.Eval[int](t, page,
 		`fetch("/v1/messages", {method: "POST", body: JSON.stringify({dest_username: "mallory", message: "by the owner"})}).then((r) => r.status)`))
 
@@ -250,7 +247,7 @@ func TestAttackHostHeaderPoisoning(t *testing.T) {
 		for _, header := range poisons {
 			t.Run(strings.Join(header, " "), func(t *testing.T) {
 				for _, ask := range []string{
-					"POST /v1/auth/login " + credentials(t, "victim", attackPassword), "POST /v1/auth/login {}", "GET /v1/me",
+					"POST /v1/auth/login " + credentials(t, "victim", frontdoor.Password), "POST /v1/auth/login {}", "GET /v1/me",
 					fmt.Sprintf("POST /v1/group_chat/%d/invites {}", group), "GET /v1/docs", "GET /v1/docs/", "GET /v1//me", "GET /v1/nothing",
 					"GET /v1/openapi.json", "DELETE /v1/docs", "GET /v1", "GET /v1/events",
 				} {
@@ -321,7 +318,7 @@ func TestAttackStolenCookieAfterLogout(t *testing.T) {
 			"the account deleted": func(_ *testing.T, victim *frontdoor.Client) { victim.Delete("/v1/me").Want(200) },
 		} {
 			t.Run(what, func(t *testing.T) {
-				frontdoor.NewClient(t, s.URL).Post("/v1/auth/register", credentials(t, "victim", attackPassword)) // it may be there
+				frontdoor.NewClient(t, s.URL).Post("/v1/auth/register", credentials(t, "victim", frontdoor.Password)) // it may be there
 				victim := frontdoor.NewClient(t, s.URL)
 				stolen := login(t, victim, "victim").Value
 				require.Equal(t, 200, knock(t, s.URL, "session="+stolen))

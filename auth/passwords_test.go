@@ -87,6 +87,21 @@ func TestNoPasswordBeyond72Bytes(t *testing.T) {
 	require.Error(t, err)
 }
 
+// bcrypt sees a password again and again, with a NUL in between.
+func TestNoNULInPasswords(t *testing.T) {
+	t.Parallel()
+	h := NewHasher(NewHashQueue(), bcrypt.MinCost)
+	hash, err := h.Hash(t.Context(), "abcdefgh")
+	require.NoError(t, err)
+	const twin = "abcdefgh\x00abcdefgh"
+	require.NoError(t, bcrypt.CompareHashAndPassword([]byte(hash), []byte(twin)), "or else this proves nothing")
+	ok, err := h.Verify(t.Context(), hash, twin)
+	require.NoError(t, err)
+	require.False(t, ok)
+	_, err = h.Hash(t.Context(), twin)
+	require.Error(t, err)
+}
+
 func TestNobodysHash(t *testing.T) {
 	t.Parallel()
 	for _, cost := range []int{bcrypt.MinCost, bcrypt.MinCost + 1, 12, bcrypt.MaxCost} {

@@ -40,12 +40,12 @@ func (a *API) registerAuth() {
 		return op
 	}
 	signUp := tag(a.operation(http.MethodPost, "/v1/auth/register", "register",
-		"Make an account", 400, 403, 413))
+		"Make an account", 400, 403, 413, 429))
 	signUp.Description = "It takes no idempotency key: a key is one's own, and nobody is signed in. Again, the username is taken."
 	register(a, signUp, a.registerUser)
 
 	login := tag(a.operation(http.MethodPost, "/v1/auth/login", "login",
-		"Sign in; the answer sets the session cookie", 400, 413))
+		"Sign in; the answer sets the session cookie", 400, 413, 429))
 	login.Middlewares = huma.Middlewares{a.noteSession}
 	register(a, login, a.login)
 

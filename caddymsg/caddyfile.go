@@ -3,6 +3,8 @@ package caddymsg
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,6 +55,7 @@ var options = map[string]func(h *Handler, value string) error{
 		}
 		return nil
 	},
+	"public_url": func(h *Handler, v string) error { h.PublicURL = v; return nil },
 	"shutdown_delay": func(h *Handler, v string) error {
 		delay, err := caddy.ParseDuration(v)
 		h.ShutdownDelay = new(caddy.Duration(delay))
@@ -72,6 +75,21 @@ var options = map[string]func(h *Handler, value string) error{
 	},
 	"connections_per_user":    func(h *Handler, v string) error { return limit(v, &h.ConnectionsPerUser) },
 	"connections_per_address": func(h *Handler, v string) error { return limit(v, &h.ConnectionsPerAddress) },
+}
+
+// blocks are the options that have options of their own.
+var blocks = map[string]func(h *Handler, d *caddyfile.Dispenser) error{
+	"smtp": readSMTP,
+}
+
+// names lists options for an error.
+func names(options ...iter.Seq[string]) string {
+	var all []string
+	for _, some := range options {
+		all = slices.AppendSeq(all, some)
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
 }
 
 // several are the options that take more than one value, and pairs those that take
@@ -118,6 +136,16 @@ func limit(s string, into *int) error {
 //		bus_credentials         <file>
 //		bus_ca                  <file>
 //		bus_certificate         <certificate file> <key file>
+//		public_url              <url>
+//		smtp {
+//			host     <host>
+//			port     <port>
+//			tls      starttls|tls|off
+//			username <username>
+//			password <placeholder>
+//			from     <address>
+//			ca       <file>
+//		}
 //		shutdown_delay          <duration>
 //		event_retention         <duration>|off
 //		connections_per_user    <number>|off
@@ -134,18 +162,20 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for d.NextBlock(0) {
 		name := d.Val()
 		read, ok := options[name]
-		if !ok {
-			names := make([]string, 0, len(options))
-			for name := range options {
-				names = append(names, name)
-			}
-			slices.Sort(names)
-			return d.Errf("messaging has no option %q; it has: %s", name, strings.Join(names, ", "))
+		readBlock, isBlock := blocks[name]
+		if !ok && !isBlock {
+			return d.Errf("messaging has no option %q; it has: %s", name, names(maps.Keys(options), maps.Keys(blocks)))
 		}
 		if seen[name] {
 			return d.Errf("%s is given twice", name)
 		}
 		seen[name] = true
+		if isBlock {
+			if err := readBlock(h, d); err != nil {
+				return err
+			}
+			continue
+		}
 		var values []string
 		for d.NextArg() {
 			values = append(values, d.Val())

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/internal/frontdoor"
+	"github.com/caddymsg/messaging/internal/smtptest"
 )
 
 // The API at the root of one site, and below a path of another.
@@ -299,7 +300,16 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	frontdoor.SignUp(t, s.URL, "carol")
 	eve := frontdoor.SignUp(t, s.URL, "eve")
 	root := frontdoor.SignUp(t, s.URL, "root")
-	lifeReload(t, s, docsCaddyfile, root, alice, bob, eve) // which makes root an administrator
+	post := smtptest.Start(t, smtptest.Options{Plain: true})
+	// Which makes root an administrator, and has mails sent.
+	lifeReload(t, s, strings.Replace(docsCaddyfile, "admin root", fmt.Sprintf(
+		"admin root\nsmtp {\nhost %s\nport %d\ntls off\nfrom chat@example.com\n}", post.Host, post.Port), 1), root, alice, bob, eve)
+	heidi := frontdoor.SignUp(t, s.URL, "heidi")
+	addEmail(t, heidi, post, "heidi@example.com")
+	heidi.Post("/v1/auth/forgot-password", `{"email":"heidi@example.com"}`).Want(200)
+	resetToken := post.Await(t, "heidi@example.com").Token(t)
+	eve.Do("PUT", "/v1/me/email", `{"email":"eve@example.com","password":"open sesame"}`).Want(200)
+	verifyToken := post.Await(t, "eve@example.com").Token(t)
 	gone := root.Get("/v1/users/carol").Field("id")
 	nobody, other := frontdoor.NewClient(t, s.URL), frontdoor.NewClient(t, s.URL)
 	d := readDocument(t, nobody)
@@ -358,6 +368,12 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		one          = "/v1/messages/{message_id}"
 		edits        = "GET /v1/messages/{message_id}/edits"
 		thread       = "GET /v1/messages/{message_id}/thread"
+		password     = "POST /v1/me/password"
+		forgot       = "POST /v1/auth/forgot-password"
+		resetting    = "POST /v1/auth/reset-password"
+		email        = "PUT /v1/me/email"
+		verification = "POST /v1/me/email/verification"
+		verifying    = "POST /v1/auth/verify-email"
 		users        = "GET /v1/users"
 		user         = "GET /v1/users/{user}"
 		change       = "PATCH /v1/me"
@@ -507,6 +523,33 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{messages, alice, nil, "", fmt.Sprintf(`{"group_chat_id":%d,"message":"hi"}`, others), "", 403},
 		{messages, alice, nil, "", `{"dest_username":"bob","message":"hi"}`, foreign, 403},
 		{messages, alice, nil, "", large, "", 413},
+		{forgot, nobody, nil, "", `{"email":"nobody@example.com"}`, "", 200},
+		{forgot, nobody, nil, "", `{"email":"nobody"}`, "", 400},
+		{forgot, nobody, nil, "", `{"email":"nobody@example.com"}`, foreign, 403},
+		{forgot, nobody, nil, "", large, "", 413},
+		{resetting, nobody, nil, "", `{"token":"` + resetToken + `","password":"another password"}`, foreign, 403},
+		{resetting, nobody, nil, "", `{"token":"` + resetToken + `","password":"another password"}`, "", 200},
+		{resetting, nobody, nil, "", `{"token":"` + resetToken + `","password":"another password"}`, "", 400},
+		{resetting, nobody, nil, "", large, "", 413},
+		{login, heidi, nil, "", `{"username":"heidi","password":"another password"}`, "", 200},
+		{password, heidi, nil, "", `{"current_password":"wrong","password":"open sesame"}`, "", 400},
+		{password, heidi, nil, "", `{"current_password":"another password","password":"open sesame"}`, foreign, 403},
+		{password, heidi, nil, "", `{"current_password":"another password","password":"open sesame"}`, "", 200},
+		{password, nobody, nil, "", `{"current_password":"another password","password":"open sesame"}`, "", 401},
+		{password, heidi, nil, "", large, "", 413},
+		{verifying, nobody, nil, "", `{"token":"` + verifyToken + `"}`, foreign, 403},
+		{verifying, nobody, nil, "", `{"token":"` + verifyToken + `"}`, "", 200},
+		{verifying, nobody, nil, "", `{"token":"` + verifyToken + `"}`, "", 400},
+		{verifying, nobody, nil, "", large, "", 413},
+		{verification, heidi, nil, "", "", "", 400},
+		{email, heidi, nil, "", `{"email":"heidi@example.org","password":"wrong"}`, "", 400},
+		{email, heidi, nil, "", `{"email":"heidi@example.org","password":"open sesame"}`, foreign, 403},
+		{email, heidi, nil, "", `{"email":"heidi@example.org","password":"open sesame"}`, "", 200},
+		{email, nobody, nil, "", `{"email":"heidi@example.org","password":"open sesame"}`, "", 401},
+		{email, heidi, nil, "", large, "", 413},
+		{verification, heidi, nil, "", "", "", 200},
+		{verification, nobody, nil, "", "", "", 401},
+		{verification, heidi, nil, "", "", foreign, 403},
 		{users, alice, nil, "?username=bob", "", "", 200},
 		{users, nobody, nil, "", "", "", 401},
 		{user, alice, []any{"bob"}, "", "", "", 200},
@@ -514,7 +557,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{user, alice, []any{"nobody"}, "", "", "", 404},
 		{"GET /v1/me", alice, nil, "", "", "", 200},
 		{"GET /v1/me", nobody, nil, "", "", "", 401},
-		{change, alice, nil, "", `{"display_name":"Alice","email":"alice@example.com","locale":"en","about":"text","presence":"hidden"}`, "", 200},
+		{change, alice, nil, "", `{"display_name":"Alice","locale":"en","about":"text","presence":"hidden"}`, "", 200},
 		{change, alice, nil, "", `{"email":"nonsense"}`, "", 400},
 		{change, nobody, nil, "", `{}`, "", 401},
 		{change, alice, nil, "", `{}`, foreign, 403},
@@ -789,6 +832,9 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		seen[socket][fmt.Sprint(status)] = true
 	}
 	seen[socket]["501"] = true // see TestWebSocketNeedsHTTP1
+	for _, route := range []string{forgot, resetting, email, verification} {
+		seen[route]["501"] = true // see TestMailNotConfigured
+	}
 	for path, operations := range d.Paths {
 		for method, op := range operations {
 			route := strings.ToUpper(method) + " " + path

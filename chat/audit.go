@@ -19,6 +19,8 @@ type AuditFilter = store.AuditFilter
 const (
 	UserSignedIn         = "user.signed_in"
 	UserSignInFailed     = "user.sign_in_failed" // of no account, if there is none of that name
+	UserTokenReused      = "user.token_reused"   // a refresh token, which ended its session
+	UserKeyCreated       = "user.key_created"    // the detail is its name
 	UserRegistered       = "user.registered"
 	UserBlocked          = "user.blocked"
 	UserUnblocked        = "user.unblocked"
@@ -38,7 +40,7 @@ const (
 // AuditActions are all actions that there are.
 func AuditActions() []string {
 	return []string{
-		UserSignedIn, UserSignInFailed, UserRegistered, UserBlocked, UserUnblocked, MessageBlocked,
+		UserSignedIn, UserSignInFailed, UserTokenReused, UserKeyCreated, UserRegistered, UserBlocked, UserUnblocked, MessageBlocked,
 		AdminUserCreated, AdminUserUpdated, AdminPasswordReset, AdminUserDeactivated, AdminUserReactivated,
 		AdminUserDeleted, AdminSessionsEnded, AdminGroupDeleted, AdminGranted, AdminRevoked,
 	}

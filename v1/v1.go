@@ -65,12 +65,13 @@ type Options struct {
 // New makes the API with all its routes.
 func New(opts Options) (*API, error) {
 	a := &API{
-		shared: shared{chat: opts.Chat, hub: opts.Hub, problems: problems{log: opts.Log}},
+		shared: shared{chat: opts.Chat, hub: opts.Hub, problems: problems{log: opts.Log, basic: opts.Auth.TakesBasic()}},
 		auth:   opts.Auth, cookies: opts.Auth.Cookies(), limits: opts.Limits,
 		mux: http.NewServeMux(), ofMessage: http.NewServeMux(),
 	}
 	a.huma = newHuma(a)
 	a.registerAuth()
+	a.registerTokens()
 	a.registerUsers()
 	a.registerBlocks()
 	a.registerChats()
@@ -185,12 +186,7 @@ func newHuma(a *API) huma.API {
 	cfg.Formats = map[string]huma.Format{"application/json": format, "application/problem+json": format}
 	cfg.DefaultFormat = "application/json"
 	cfg.Transformers = []huma.Transformer{a.explain}
-	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"session": {
-			Type: "apiKey", In: "cookie", Name: "session",
-			Description: "Set by POST /v1/auth/login. Over TLS its name is __Host-session.",
-		},
-	}
+	cfg.Components.SecuritySchemes = securitySchemes
 	return jsonAPI{huma.NewAPI(cfg, adapter{
 		Adapter: humago.NewAdapter(a.mux, ""), ofMessage: humago.NewAdapter(a.ofMessage, ""),
 	})}
@@ -252,33 +248,11 @@ func (a *API) operation(method, path, id, summary string, errors ...int) huma.Op
 	return op
 }
 
-// signedIn makes an operation one that only a signed-in person may ask for.
-func (a *API) signedIn(op huma.Operation) huma.Operation {
-	op.Security = []map[string][]string{{"session": {}}}
-	op.Middlewares = append(huma.Middlewares{a.authenticate}, op.Middlewares...)
-	op.Responses["401"] = a.problemResponse(http.StatusUnauthorized)
-	return op
-}
-
 type callerKey struct{}
 
 // callerOf is who asks for an operation that was made signedIn.
 func callerOf(ctx context.Context) chat.Caller {
 	return ctx.Value(callerKey{}).(chat.Caller)
-}
-
-// authenticate comes before all other checks of a request (contract 0).
-func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
-	r, _ := humago.Unwrap(ctx)
-	caller, cookie, err := a.auth.Identify(r)
-	if err != nil {
-		a.writeHumaError(ctx, err)
-		return
-	}
-	if cookie != nil {
-		ctx.AppendHeader("Set-Cookie", cookie.String())
-	}
-	next(huma.WithValue(ctx, callerKey{}, caller))
 }
 
 // register adds a route whose errors are told as every error of this API is.

@@ -2,8 +2,10 @@ package auth
 
 import (
 	"context"
+	"errors"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/store"
 )
 
 // CreateAccount makes an account on behalf of an admin, also where registration is
@@ -14,12 +16,14 @@ func (s *Service) CreateAccount(ctx context.Context, caller chat.Caller, a chat.
 	if err := chat.RequireAdmin(caller); err != nil {
 		return chat.User{}, err
 	}
+	var username string
 	if a.Username != nil {
-		if _, _, err := chat.PrepareUsername(*a.Username); err != nil {
+		username = *a.Username
+		if _, _, err := chat.PrepareUsername(username); err != nil {
 			return chat.User{}, err
 		}
 	}
-	if err := s.checkNewPassword(password); err != nil {
+	if err := s.checkNewPassword(password, username); err != nil {
 		return chat.User{}, err
 	}
 	hash, err := s.hasher.Hash(ctx, password)
@@ -38,7 +42,11 @@ func (s *Service) UpdateAccount(ctx context.Context, caller chat.Caller, id int6
 		return chat.User{}, err
 	}
 	if password != nil {
-		if err := s.checkNewPassword(*password); err != nil {
+		username, err := s.usernameAfter(ctx, id, c)
+		if err != nil {
+			return chat.User{}, err
+		}
+		if err := s.checkNewPassword(*password, username); err != nil {
 			return chat.User{}, err
 		}
 		hash, err := s.hasher.Hash(ctx, *password)
@@ -48,4 +56,21 @@ func (s *Service) UpdateAccount(ctx context.Context, caller chat.Caller, id int6
 		c.PasswordHash = &hash
 	}
 	return s.chat.UpdateAccount(ctx, caller, id, c)
+}
+
+// usernameAfter is the name that an account has after a change; empty if there is no
+// such account, which the change will tell.
+func (s *Service) usernameAfter(ctx context.Context, id int64, c chat.AccountChange) (string, error) {
+	if c.Username != nil {
+		return *c.Username, nil
+	}
+	var user chat.User
+	err := s.store.ViewOne(ctx, func(tx *store.Tx) (err error) {
+		user, err = tx.FindUserByID(id)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return "", nil
+	}
+	return user.Username, err
 }

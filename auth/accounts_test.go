@@ -43,28 +43,28 @@ func (s *site) audited(tb testing.TB) []chat.AuditEntry {
 
 func TestDeactivatedAccount(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		alice, bob := s.register(t, "alice", "password"), s.register(t, "bob", "password")
-		token, other := s.login(t, "alice", "password", nil).Token, s.login(t, "bob", "password", nil).Token
+		alice, bob := s.register(t, "alice", "open sesame"), s.register(t, "bob", "open sesame")
+		token, other := s.login(t, "alice", "open sesame", nil).Token, s.login(t, "bob", "open sesame", nil).Token
 		yes, no := true, false
 
 		s.change(t, alice, chat.AccountChange{Deactivated: &yes}, nil)
 		s.requireSignedOut(t, token)
 		s.requireSignedIn(t, other, bob)
-		_, err := s.Login(t.Context(), "alice", "password", nil)
+		_, err := s.Login(t.Context(), "alice", "open sesame", nil)
 		requireRefusal(t, deactivated, err)
 		_, err = s.Login(t.Context(), "alice", "passwort", nil)
 		requireRefusal(t, badCredentials, err)
 
 		s.change(t, alice, chat.AccountChange{Deactivated: &no}, nil)
 		s.requireSignedOut(t, token)
-		s.requireSignedIn(t, s.login(t, "alice", "password", nil).Token, alice)
+		s.requireSignedIn(t, s.login(t, "alice", "open sesame", nil).Token, alice)
 	})
 }
 
 func TestPasswordReset(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		alice, bob := s.register(t, "alice", "password"), s.register(t, "bob", "password")
-		token, other := s.login(t, "alice", "password", nil).Token, s.login(t, "bob", "password", nil).Token
+		alice, bob := s.register(t, "alice", "open sesame"), s.register(t, "bob", "open sesame")
+		token, other := s.login(t, "alice", "open sesame", nil).Token, s.login(t, "bob", "open sesame", nil).Token
 
 		for password, code := range map[string]string{
 			"": "password_missing", "7 chars": "password_too_short", strings.Repeat("x", 73): "password_too_long",
@@ -78,7 +78,7 @@ func TestPasswordReset(t *testing.T) {
 		s.change(t, alice, chat.AccountChange{}, &another)
 		s.requireSignedOut(t, token)
 		s.requireSignedIn(t, other, bob)
-		_, err := s.Login(t.Context(), "alice", "password", nil)
+		_, err := s.Login(t.Context(), "alice", "open sesame", nil)
 		requireRefusal(t, badCredentials, err)
 		s.requireSignedIn(t, s.login(t, "alice", another, nil).Token, alice)
 	})
@@ -107,12 +107,12 @@ func TestLoginMeetsAChange(t *testing.T) {
 			}, badCredentials},
 		} {
 			t.Run(name, func(t *testing.T) {
-				user := s.register(t, c.username, "password")
+				user := s.register(t, c.username, "open sesame")
 				release := s.holdWriter(t, func(tx *store.Tx) error { return c.change(tx, user) })
 				defer release()
 				answered := make(chan error, 1)
 				go func() {
-					_, err := s.Login(context.Background(), c.username, "password", nil)
+					_, err := s.Login(context.Background(), c.username, "open sesame", nil)
 					answered <- err
 				}()
 				require.Eventually(t, func() bool { return s.store.Stats().Waiting == 1 }, 10*time.Second, time.Millisecond)
@@ -127,21 +127,21 @@ func TestCreateAccount(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
 		s.opts.RegistrationClosed = true
 		username := func(s string) chat.NewAccount { return chat.NewAccount{Profile: chat.Profile{Username: &s}} }
-		_, err := s.CreateAccount(t.Context(), chat.Caller{UserID: 1, Username: "eve"}, username("mallory"), "password", "")
+		_, err := s.CreateAccount(t.Context(), chat.Caller{UserID: 1, Username: "eve"}, username("mallory"), "open sesame", "")
 		requireRefusal(t, adminRequired, err)
-		_, err = s.CreateAccount(t.Context(), operator, username("a b"), "password", "")
+		_, err = s.CreateAccount(t.Context(), operator, username("a b"), "open sesame", "")
 		requireRefusal(t, refusal{chat.Invalid, "username_invalid", "username"}, err)
-		_, err = s.CreateAccount(t.Context(), operator, chat.NewAccount{}, "password", "")
+		_, err = s.CreateAccount(t.Context(), operator, chat.NewAccount{}, "open sesame", "")
 		requireRefusal(t, refusal{chat.Invalid, "username_missing", "username"}, err)
 		_, err = s.CreateAccount(t.Context(), operator, username("alice"), "7 chars", "")
 		requireRefusal(t, refusal{chat.Invalid, "password_too_short", "password"}, err)
 
 		alice := username("alice")
 		alice.Admin = true
-		user, err := s.CreateAccount(t.Context(), operator, alice, "password", "")
+		user, err := s.CreateAccount(t.Context(), operator, alice, "open sesame", "")
 		require.NoError(t, err)
 		require.True(t, user.Admin)
-		token := s.login(t, "alice", "password", nil).Token
+		token := s.login(t, "alice", "open sesame", nil).Token
 		ctx := WithRequest(t.Context(), Request{ClientIP: netip.MustParseAddr("192.0.2.7")})
 		caller, _, err := s.Authenticate(ctx, token)
 		require.NoError(t, err)
@@ -149,7 +149,7 @@ func TestCreateAccount(t *testing.T) {
 
 		other := username("other") // there has to be one
 		other.Admin = true
-		_, err = s.CreateAccount(t.Context(), operator, other, "password", "")
+		_, err = s.CreateAccount(t.Context(), operator, other, "open sesame", "")
 		require.NoError(t, err)
 		no := false
 		s.change(t, user, chat.AccountChange{Admin: &no}, nil)
@@ -160,9 +160,9 @@ func TestCreateAccount(t *testing.T) {
 // Only an admin has passwords hashed without a name and a password that will do.
 func TestAccountsCheckBeforeHashing(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		alice := s.register(t, "alice", "password")
+		alice := s.register(t, "alice", "open sesame")
 		defer takeAll(t, s.hasher.queue)()
-		short, good, bad := "short", "password", "a b"
+		short, good, bad := "short", "open sesame", "a b"
 		nobody := chat.Caller{UserID: alice.ID, Username: "alice"}
 		for _, c := range []struct {
 			caller   chat.Caller
@@ -192,7 +192,7 @@ func TestSignInsAreAudited(t *testing.T) {
 		requireRefusal(t, badCredentials, err)
 		_, err = s.Login(ctx, "third-secret", "x", nil) // typed into the wrong field
 		requireRefusal(t, badCredentials, err)
-		_, err = s.Register(ctx, "ALICE", "password")
+		_, err = s.Register(ctx, "ALICE", "open sesame")
 		requireRefusal(t, refusal{chat.Conflict, "username_taken", "username"}, err)
 		_, err = s.Login(t.Context(), "alice", "first-secret", nil)
 		require.NoError(t, err)
@@ -210,7 +210,7 @@ func TestSignInsAreAudited(t *testing.T) {
 // A failed login is answered as one also where it can't be noted.
 func TestFailedLoginWithoutAWriter(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		s.register(t, "alice", "password")
+		s.register(t, "alice", "open sesame")
 		release := s.holdWriter(t, nothing)
 		defer release()
 		queued := make(chan error, 1)

@@ -28,6 +28,11 @@ type Options struct {
 	PasswordMinLength int
 	// RegistrationClosed refuses new accounts.
 	RegistrationClosed bool
+	// AllowCommonPasswords takes the most common passwords too, and that which is the
+	// username: for the APIs of other systems, which know no such rule.
+	AllowCommonPasswords bool
+	// WakeMailing is called when a mail has been queued; nil if the site can send none.
+	WakeMailing func()
 }
 
 // Service answers who is calling, for one site.
@@ -77,7 +82,7 @@ func (s *Service) Register(ctx context.Context, username, password string) (chat
 	if _, _, err := chat.PrepareUsername(username); err != nil {
 		return chat.User{}, err
 	}
-	if err := s.checkNewPassword(password); err != nil {
+	if err := s.checkNewPassword(password, username); err != nil {
 		return chat.User{}, err
 	}
 	hash, err := s.hasher.Hash(ctx, password)
@@ -311,7 +316,9 @@ func hashToken(token []byte) []byte {
 	return sum[:]
 }
 
-func (s *Service) checkNewPassword(password string) error {
+// checkNewPassword tells what is wrong with a password that somebody wants for the
+// account of that name.
+func (s *Service) checkNewPassword(password, username string) error {
 	refuse := func(code, message string) error {
 		return &chat.Error{Kind: chat.Invalid, Code: code, Field: "password", Message: message}
 	}
@@ -324,6 +331,12 @@ func (s *Service) checkNewPassword(password string) error {
 	case len(password) > MaxPasswordLength:
 		return refuse("password_too_long",
 			"A password has at most "+strconv.Itoa(MaxPasswordLength)+" bytes.")
+	case s.opts.AllowCommonPasswords:
+		return nil
+	case isCommon(password):
+		return refuse("password_too_common", "This password is one of those that are guessed first.")
+	case isUsername(password, username):
+		return refuse("password_too_common", "The password is the username.")
 	}
 	return nil
 }

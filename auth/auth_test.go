@@ -203,29 +203,29 @@ var (
 
 func TestRegister(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		s.register(t, "Taken", "password")
+		s.register(t, "Taken", "open sesame")
 
 		invalid := func(field, code string) *refusal { return &refusal{chat.Invalid, code, field} }
 		for name, c := range map[string]struct {
 			username, password string
 			want               *refusal
 		}{
-			"plain":                         {"alice", "password", nil},
+			"plain":                         {"alice", "open sesame", nil},
 			"8 letters of two bytes":        {"zoë", "ßßßßßßßß", nil},
 			"72 bytes":                      {"max", strings.Repeat("x", 72), nil},
 			"72 bytes in 18 letters":        {"moritz", strings.Repeat("😀", 18), nil},
 			"a password of spaces":          {"space", strings.Repeat(" ", 8), nil},
-			"no username":                   {"", "password", invalid("username", "username_missing")},
-			"a username with a space":       {"a b", "password", invalid("username", "username_invalid")},
-			"a username too long":           {strings.Repeat("a", 65), "password", invalid("username", "username_too_long")},
+			"no username":                   {"", "open sesame", invalid("username", "username_missing")},
+			"a username with a space":       {"a b", "open sesame", invalid("username", "username_invalid")},
+			"a username too long":           {strings.Repeat("a", 65), "open sesame", invalid("username", "username_too_long")},
 			"the username is checked first": {"", "", invalid("username", "username_missing")},
 			"no password":                   {"bob", "", invalid("password", "password_missing")},
 			"7 letters":                     {"bob", "passwor", invalid("password", "password_too_short")},
 			"7 letters of 14 bytes":         {"bob", "ßßßßßßß", invalid("password", "password_too_short")},
 			"73 bytes":                      {"bob", strings.Repeat("x", 73), invalid("password", "password_too_long")},
 			"73 bytes in 37 letters":        {"bob", strings.Repeat("ß", 36) + "x", invalid("password", "password_too_long")},
-			"taken":                         {"Taken", "password", &refusal{chat.Conflict, "username_taken", "username"}},
-			"taken, in another case":        {"tAKEN", "password", &refusal{chat.Conflict, "username_taken", "username"}},
+			"taken":                         {"Taken", "open sesame", &refusal{chat.Conflict, "username_taken", "username"}},
+			"taken, in another case":        {"tAKEN", "open sesame", &refusal{chat.Conflict, "username_taken", "username"}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				user, err := s.Register(t.Context(), c.username, c.password)
@@ -241,21 +241,21 @@ func TestRegister(t *testing.T) {
 				require.Equal(t, user, session.User)
 			})
 		}
-		require.NotContains(t, s.log.String(), "password")
+		require.NotContains(t, s.log.String(), "sesame")
 	})
 }
 
 func TestRegisterClosed(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		alice := s.register(t, "alice", "password")
+		alice := s.register(t, "alice", "open sesame")
 		s.opts.RegistrationClosed = true
 		for _, username := range []string{"bob", "alice", ""} {
-			for _, password := range []string{"password", ""} {
+			for _, password := range []string{"open sesame", ""} {
 				_, err := s.Register(t.Context(), username, password)
 				requireRefusal(t, closed, err)
 			}
 		}
-		require.Equal(t, alice, s.login(t, "alice", "password", nil).User, "who has an account signs in")
+		require.Equal(t, alice, s.login(t, "alice", "open sesame", nil).User, "who has an account signs in")
 	})
 }
 
@@ -265,11 +265,11 @@ func TestRegisterChecksBeforeHashing(t *testing.T) {
 		defer takeAll(t, s.hasher.queue)()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err := s.Register(ctx, "a b", "password")
+		_, err := s.Register(ctx, "a b", "open sesame")
 		requireRefusal(t, refusal{chat.Invalid, "username_invalid", "username"}, err)
 		_, err = s.Register(ctx, "alice", "short")
 		requireRefusal(t, refusal{chat.Invalid, "password_too_short", "password"}, err)
-		_, err = s.Register(ctx, "alice", "password")
+		_, err = s.Register(ctx, "alice", "open sesame")
 		require.ErrorIs(t, err, context.Canceled)
 	})
 }
@@ -280,7 +280,7 @@ func TestRegisterConcurrently(t *testing.T) {
 		for _, username := range []string{"alice", "Alice", "ALICE", "ａｌｉｃｅ", "aLiCe", "alicE"} {
 			done.Go(func() {
 				// The one slot of the queue lets them to the store one by one.
-				_, err := s.Register(t.Context(), username, "password")
+				_, err := s.Register(t.Context(), username, "open sesame")
 				if err == nil {
 					made.Add(1)
 					return
@@ -297,7 +297,7 @@ func TestRegisterConcurrently(t *testing.T) {
 
 func TestLogin(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		alice := s.register(t, "Alice", "password")
+		alice := s.register(t, "Alice", "open sesame")
 		longest := strings.Repeat("x", 72)
 		s.register(t, "max", longest)
 
@@ -305,20 +305,20 @@ func TestLogin(t *testing.T) {
 			username, password string
 			ok                 bool
 		}{
-			"as registered":              {"Alice", "password", true},
-			"username in another case":   {"ALICE", "password", true},
-			"wide username":              {"ａｌｉｃｅ", "password", true},
+			"as registered":              {"Alice", "open sesame", true},
+			"username in another case":   {"ALICE", "open sesame", true},
+			"wide username":              {"ａｌｉｃｅ", "open sesame", true},
 			"the longest password":       {"max", longest, true},
 			"wrong password":             {"Alice", "passwort", false},
-			"password in another case":   {"Alice", "Password", false},
-			"password and more":          {"Alice", "password ", false},
+			"password in another case":   {"Alice", "Open Sesame", false},
+			"password and more":          {"Alice", "open sesame ", false},
 			"no password":                {"Alice", "", false},
 			"beyond 72 bytes":            {"max", longest + "x", false},
-			"unknown user":               {"nobody", "password", false},
-			"no username":                {"", "password", false},
+			"unknown user":               {"nobody", "open sesame", false},
+			"no username":                {"", "open sesame", false},
 			"nothing":                    {"", "", false},
-			"no possible username":       {"a b", "password", false},
-			"an id is no username here":  {"1", "password", false},
+			"no possible username":       {"a b", "open sesame", false},
+			"an id is no username here":  {"1", "open sesame", false},
 			"the hash is not a password": {"Alice", alice.PasswordHash, false},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -336,16 +336,17 @@ func TestLogin(t *testing.T) {
 		}
 		require.NotContains(t, s.log.String(), "nobody", "what was typed as the username may have been a password")
 		require.NotContains(t, s.log.String(), "passwor")
+		require.NotContains(t, s.log.String(), "sesame")
 	})
 }
 
 // The same words for both: nobody learns which usernames there are.
 func TestLoginRefusalsAreTheSame(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		s.register(t, "alice", "password")
+		s.register(t, "alice", "open sesame")
 		_, wrong := s.Login(t.Context(), "alice", "passwort", nil)
-		_, unknown := s.Login(t.Context(), "nobody", "password", nil)
-		_, impossible := s.Login(t.Context(), "a b", "password", nil)
+		_, unknown := s.Login(t.Context(), "nobody", "open sesame", nil)
+		_, impossible := s.Login(t.Context(), "a b", "open sesame", nil)
 		require.Equal(t, wrong, unknown)
 		require.Equal(t, wrong, impossible)
 	})
@@ -355,17 +356,17 @@ func TestLoginRefusalsAreTheSame(t *testing.T) {
 // nothing, and a flood of unknown names is bounded as well.
 func TestEveryLoginWaitsForHashing(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		s.register(t, "alice", "password")
+		s.register(t, "alice", "open sesame")
 		q := s.hasher.queue
 		defer takeAll(t, q)()
 
 		for name, c := range map[string]struct{ username, password string }{
-			"right":                {"alice", "password"},
+			"right":                {"alice", "open sesame"},
 			"wrong password":       {"alice", "passwort"},
 			"password too long":    {"alice", strings.Repeat("x", 73)},
 			"no password":          {"alice", ""},
-			"unknown user":         {"nobody", "password"},
-			"no possible username": {"a b", "password"},
+			"unknown user":         {"nobody", "open sesame"},
+			"no possible username": {"a b", "open sesame"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
@@ -386,7 +387,7 @@ func TestEveryLoginWaitsForHashing(t *testing.T) {
 
 func TestTooManyLogins(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		s.register(t, "alice", "password")
+		s.register(t, "alice", "open sesame")
 		q := s.hasher.queue
 		giveBack := takeAll(t, q)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -394,7 +395,7 @@ func TestTooManyLogins(t *testing.T) {
 		var waiting sync.WaitGroup
 		for range waitingPerSlot {
 			waiting.Go(func() {
-				if _, err := s.Login(ctx, "alice", "password", nil); err == nil {
+				if _, err := s.Login(ctx, "alice", "open sesame", nil); err == nil {
 					t.Error("signed in without a slot")
 				}
 			})
@@ -403,30 +404,30 @@ func TestTooManyLogins(t *testing.T) {
 
 		soon, stop := context.WithTimeout(t.Context(), 10*time.Second)
 		defer stop()
-		_, err := s.Login(soon, "alice", "password", nil)
+		_, err := s.Login(soon, "alice", "open sesame", nil)
 		requireRefusal(t, tooManyLogins, err)
-		_, err = s.Login(soon, "nobody", "password", nil)
+		_, err = s.Login(soon, "nobody", "open sesame", nil)
 		requireRefusal(t, tooManyLogins, err)
-		_, err = s.Register(soon, "bob", "password")
+		_, err = s.Register(soon, "bob", "open sesame")
 		requireRefusal(t, tooManyLogins, err)
 
 		cancel()
 		waiting.Wait()
 		giveBack()
-		s.login(t, "alice", "password", nil)
+		s.login(t, "alice", "open sesame", nil)
 	})
 }
 
 func TestLoginReplacesTheSession(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		alice, bob := s.register(t, "alice", "password"), s.register(t, "bob", "password")
-		elsewhere := s.login(t, "alice", "password", nil)
-		first := s.login(t, "alice", "password", nil)
+		alice, bob := s.register(t, "alice", "open sesame"), s.register(t, "bob", "open sesame")
+		elsewhere := s.login(t, "alice", "open sesame", nil)
+		first := s.login(t, "alice", "open sesame", nil)
 		require.NotEqual(t, elsewhere.Token, first.Token)
 
 		firstID := s.sessionID(t, first.Token)
 		require.Empty(t, s.told())
-		second := s.login(t, "alice", "password", first.Token)
+		second := s.login(t, "alice", "open sesame", first.Token)
 		require.Equal(t, []string{ended(firstID, alice)}, s.told())
 		s.requireSignedIn(t, second.Token, alice)
 		s.requireSignedOut(t, first.Token)
@@ -434,7 +435,7 @@ func TestLoginReplacesTheSession(t *testing.T) {
 
 		// Somebody else at the same browser.
 		secondID := s.sessionID(t, second.Token)
-		third := s.login(t, "bob", "password", second.Token)
+		third := s.login(t, "bob", "open sesame", second.Token)
 		require.Equal(t, []string{ended(secondID, alice)}, s.told())
 		s.requireSignedIn(t, third.Token, bob)
 		s.requireSignedOut(t, second.Token)
@@ -445,15 +446,15 @@ func TestLoginReplacesTheSession(t *testing.T) {
 		s.requireSignedIn(t, third.Token, bob)
 
 		// A token that is none is no obstacle.
-		s.login(t, "alice", "password", []byte("no such session"))
+		s.login(t, "alice", "open sesame", []byte("no such session"))
 		require.Empty(t, s.told())
 	})
 }
 
 func TestLogout(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		alice := s.register(t, "alice", "password")
-		here, elsewhere := s.login(t, "alice", "password", nil), s.login(t, "alice", "password", nil)
+		alice := s.register(t, "alice", "open sesame")
+		here, elsewhere := s.login(t, "alice", "open sesame", nil), s.login(t, "alice", "open sesame", nil)
 		id := s.sessionID(t, here.Token)
 		caller := chat.Caller{UserID: alice.ID, SessionID: id}
 		byCookie, err := s.Logout(t.Context(), caller)
@@ -473,8 +474,8 @@ func TestLogout(t *testing.T) {
 
 func TestAuthenticateRefusals(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		s.register(t, "alice", "password")
-		token := s.login(t, "alice", "password", nil).Token
+		s.register(t, "alice", "open sesame")
+		token := s.login(t, "alice", "open sesame", nil).Token
 		for name, forged := range map[string][]byte{
 			"none":                 nil,
 			"empty":                {},
@@ -502,8 +503,8 @@ func TestSessionExpires(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			onEachEngine(t, func(t *testing.T, s *site) {
-				alice := s.register(t, "alice", "password")
-				token := s.login(t, "alice", "password", nil).Token
+				alice := s.register(t, "alice", "open sesame")
+				token := s.login(t, "alice", "open sesame", nil).Token
 				s.clock = s.clock.Add(c.after)
 				if c.ok {
 					s.requireSignedIn(t, token, alice)
@@ -518,8 +519,8 @@ func TestSessionExpires(t *testing.T) {
 // Use extends a session, with a write only once in a hundredth of its lifetime.
 func TestSessionSlides(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		alice := s.register(t, "alice", "password")
-		token := s.login(t, "alice", "password", nil).Token
+		alice := s.register(t, "alice", "open sesame")
+		token := s.login(t, "alice", "open sesame", nil).Token
 		caller, _, err := s.Authenticate(t.Context(), token)
 		require.NoError(t, err)
 		require.Equal(t, alice.ID, caller.UserID)
@@ -561,8 +562,8 @@ func TestSessionSlides(t *testing.T) {
 // The writer is busy and its queue is full: who is signed in stays so.
 func TestUnavailableStoreDoesNotSignOut(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		alice := s.register(t, "alice", "password")
-		token := s.login(t, "alice", "password", nil).Token
+		alice := s.register(t, "alice", "open sesame")
+		token := s.login(t, "alice", "open sesame", nil).Token
 		s.clock = s.clock.Add(lifetime / 2)
 
 		release := s.holdWriter(t, nothing)
@@ -588,17 +589,17 @@ func TestUnavailableStoreDoesNotSignOut(t *testing.T) {
 // A session that can't be looked up is no proof that there is none.
 func TestClosedStoreIsUnavailable(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		s.register(t, "alice", "password")
-		token := s.login(t, "alice", "password", nil).Token
+		s.register(t, "alice", "open sesame")
+		token := s.login(t, "alice", "open sesame", nil).Token
 		require.NoError(t, s.store.Close())
 		unavailable := refusal{chat.Unavailable, "database_unavailable", ""}
 		_, err := s.Logout(t.Context(), chat.Caller{UserID: 1, SessionID: 1})
 		requireRefusal(t, unavailable, err)
 		_, _, err = s.Authenticate(t.Context(), token)
 		requireRefusal(t, unavailable, err)
-		_, err = s.Login(t.Context(), "alice", "password", nil)
+		_, err = s.Login(t.Context(), "alice", "open sesame", nil)
 		requireRefusal(t, unavailable, err)
-		_, err = s.Register(t.Context(), "bob", "password")
+		_, err = s.Register(t.Context(), "bob", "open sesame")
 		requireRefusal(t, unavailable, err)
 	})
 }
@@ -606,8 +607,8 @@ func TestClosedStoreIsUnavailable(t *testing.T) {
 // Somebody signs out elsewhere between the look-up and the extension.
 func TestSessionEndedWhileExtended(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		s.register(t, "alice", "password")
-		token := s.login(t, "alice", "password", nil).Token
+		s.register(t, "alice", "open sesame")
+		token := s.login(t, "alice", "open sesame", nil).Token
 		s.clock = s.clock.Add(lifetime / 2)
 
 		release := s.holdWriter(t, func(tx *store.Tx) error {
@@ -630,13 +631,13 @@ func TestSessionEndedWhileExtended(t *testing.T) {
 // Sessions that have ended are removed as new ones are made.
 func TestExpiredSessionsAreRemoved(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		alice := s.register(t, "alice", "password")
+		alice := s.register(t, "alice", "open sesame")
 		var old [][]byte
 		for range 12 {
-			old = append(old, s.login(t, "alice", "password", nil).Token)
+			old = append(old, s.login(t, "alice", "open sesame", nil).Token)
 		}
 		s.clock = s.clock.Add(time.Hour)
-		alive := s.login(t, "alice", "password", nil)
+		alive := s.login(t, "alice", "open sesame", nil)
 		s.clock = s.clock.Add(lifetime - time.Hour)
 
 		left := func() (n int) {
@@ -648,9 +649,9 @@ func TestExpiredSessionsAreRemoved(t *testing.T) {
 			return n
 		}
 		require.Equal(t, 12, left())
-		s.login(t, "alice", "password", nil)
+		s.login(t, "alice", "open sesame", nil)
 		require.Equal(t, 2, left(), "a few a time")
-		s.login(t, "alice", "password", nil)
+		s.login(t, "alice", "open sesame", nil)
 		require.Zero(t, left())
 		s.requireSignedIn(t, alive.Token, alice)
 	})

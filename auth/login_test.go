@@ -18,20 +18,20 @@ import (
 // one hash, no more and no less, and where there is none it is nobody's.
 func TestLoginHashesOnce(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		s.register(t, "alice", "password")
+		s.register(t, "alice", "open sesame")
 		_, err := s.chat.Register(t.Context(), chat.Caller{}, "ghost", "")
 		require.NoError(t, err)
 		for name, c := range map[string]struct {
 			username, password string
 			nobodys            bool
 		}{
-			"right":                {"alice", "password", false},
+			"right":                {"alice", "open sesame", false},
 			"wrong password":       {"alice", "passwort", false},
 			"password too long":    {"alice", strings.Repeat("x", MaxPasswordLength+1), true},
-			"unknown user":         {"nobody", "password", true},
-			"no possible username": {"a b", "password", true},
+			"unknown user":         {"nobody", "open sesame", true},
+			"no possible username": {"a b", "open sesame", true},
 			"nothing":              {"", "", true},
-			"user without a hash":  {"ghost", "password", true},
+			"user without a hash":  {"ghost", "open sesame", true},
 		} {
 			t.Run(name, func(t *testing.T) {
 				answered := make(chan error, 1)

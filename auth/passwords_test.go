@@ -105,10 +105,10 @@ func TestNobodysHash(t *testing.T) {
 // The cost is of new hashes: what was hashed at another is still good.
 func TestVerifyHashOfAnotherCost(t *testing.T) {
 	t.Parallel()
-	hash, err := NewHasher(NewHashQueue(), bcrypt.MinCost+1).Hash(t.Context(), "password")
+	hash, err := NewHasher(NewHashQueue(), bcrypt.MinCost+1).Hash(t.Context(), "open sesame")
 	require.NoError(t, err)
 	h := NewHasher(NewHashQueue(), bcrypt.MinCost)
-	ok, err := h.Verify(t.Context(), hash, "password")
+	ok, err := h.Verify(t.Context(), hash, "open sesame")
 	require.NoError(t, err)
 	require.True(t, ok)
 	ok, err = h.Verify(t.Context(), hash, "passwort")
@@ -121,7 +121,7 @@ func TestVerifyDamagedHash(t *testing.T) {
 	t.Parallel()
 	h := NewHasher(NewHashQueue(), bcrypt.MinCost)
 	for _, hash := range []string{"x", "$2a$04$short", "$9z$04$" + strings.Repeat(".", 53), strings.Repeat("x", 60)} {
-		ok, err := h.Verify(t.Context(), hash, "password")
+		ok, err := h.Verify(t.Context(), hash, "open sesame")
 		require.Error(t, err, hash)
 		require.Nil(t, chat.AsError(err))
 		require.False(t, ok)
@@ -148,13 +148,13 @@ func TestHashQueueIsBounded(t *testing.T) {
 	hashed := make(chan error, bound)
 	for range bound - 1 {
 		go func() {
-			_, err := h.Hash(t.Context(), "password")
+			_, err := h.Hash(t.Context(), "open sesame")
 			hashed <- err
 		}()
 	}
 	verified := make(chan error, 1)
 	go func() {
-		_, err := h.Verify(ctx, "", "password")
+		_, err := h.Verify(ctx, "", "open sesame")
 		verified <- err
 	}()
 	awaitWaiting(t, q, bound)
@@ -162,9 +162,9 @@ func TestHashQueueIsBounded(t *testing.T) {
 	// One more is one too many, to hash and to verify.
 	soon, stop := context.WithTimeout(t.Context(), 10*time.Second)
 	defer stop()
-	_, err := h.Hash(soon, "password")
+	_, err := h.Hash(soon, "open sesame")
 	requireRefusal(t, tooManyLogins, err)
-	_, err = h.Verify(soon, "", "password")
+	_, err = h.Verify(soon, "", "open sesame")
 	requireRefusal(t, tooManyLogins, err)
 	require.Equal(t, bound, q.Waiting(), "who was refused does not wait")
 
@@ -173,7 +173,7 @@ func TestHashQueueIsBounded(t *testing.T) {
 	require.ErrorIs(t, <-verified, context.Canceled)
 	awaitWaiting(t, q, bound-1)
 	go func() {
-		_, err := h.Hash(t.Context(), "password")
+		_, err := h.Hash(t.Context(), "open sesame")
 		hashed <- err
 	}()
 	awaitWaiting(t, q, bound)

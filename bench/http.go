@@ -53,7 +53,7 @@ type person struct {
 // signUp makes an account and signs in.
 func signUp(ctx context.Context, url, username string) (*person, error) {
 	p := &person{url: url}
-	credentials := fmt.Sprintf(`{"username":%q,"password":"password"}`, username)
+	credentials := fmt.Sprintf(`{"username":%q,"password":"open sesame"}`, username)
 	if _, err := p.do(ctx, http.MethodPost, "/v1/auth/register", credentials); err != nil {
 		return nil, err
 	}

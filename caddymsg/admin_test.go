@@ -72,11 +72,11 @@ func TestAdmin(t *testing.T) {
 
 		rootID, aliceID := root.Get("/v1/me").Field("id"), alice.Get("/v1/me").Field("id")
 		created := root.Do("POST", "/v1/admin/users",
-			`{"username":"bob","password":"password","display_name":"Bob","email":"bob@example.com","locale":"en-GB","about":"text"}`, "Idempotency-Key", "key").Want(200)
-		again := root.Do("POST", "/v1/admin/users", `{"username":"bob","password":"password"}`, "Idempotency-Key", "key").Want(200)
+			`{"username":"bob","password":"open sesame","display_name":"Bob","email":"bob@example.com","locale":"en-GB","about":"text"}`, "Idempotency-Key", "key").Want(200)
+		again := root.Do("POST", "/v1/admin/users", `{"username":"bob","password":"open sesame"}`, "Idempotency-Key", "key").Want(200)
 		require.JSONEq(t, created.Text, again.Text)
 		bob := frontdoor.NewClient(t, s.URL)
-		bob.Post("/v1/auth/login", credentials(t, "bob", "password")).Want(200)
+		bob.Post("/v1/auth/login", credentials(t, "bob", "open sesame")).Want(200)
 		account := decode[accountAnswer](root.Get(fmt.Sprintf("/v1/admin/users/%v", created.Field("id"))))
 		require.Equal(t, accountAnswer{userAnswer: userAnswer{
 			ID: account.ID, Username: "bob", DisplayName: "Bob", Email: "bob@example.com", Locale: "en-GB", About: "text",
@@ -95,7 +95,7 @@ func TestAdmin(t *testing.T) {
 				{"no such id", root, "GET /v1/admin/users/9999", "", 404, "user_not_found", ""},
 				{"no id of a session", root, "DELETE " + bobs + "/sessions/x", "", 404, "no_such_path", ""},
 				{"password too short", root, "POST /v1/admin/users", `{"username":"eve","password":"short"}`, 400, "password_too_short", "password"},
-				{"no language", root, "POST /v1/admin/users", `{"username":"eve","password":"password","locale":"?"}`, 400, "locale_invalid", "locale"},
+				{"no language", root, "POST /v1/admin/users", `{"username":"eve","password":"open sesame","locale":"?"}`, 400, "locale_invalid", "locale"},
 				{"no password", root, "POST /v1/admin/users", `{"username":"eve"}`, 400, "malformed_request", "password"},
 				{"username taken", root, "PATCH " + bobs, `{"username":"ALICE"}`, 400, "username_taken", "username"},
 				{"my own role", root, "PATCH " + one, `{"admin":false}`, 400, "cannot_change_self", "admin"},
@@ -129,14 +129,14 @@ func TestAdmin(t *testing.T) {
 		t.Run("passwords and deactivation", func(t *testing.T) {
 			root.Do("PATCH", bobs, `{"password":"another password"}`).Want(200)
 			requireAnswer(t, bob.Get("/v1/me"), 401, "unauthenticated", "")
-			requireAnswer(t, bob.Post("/v1/auth/login", credentials(t, "bob", "password")), 400, "bad_credentials", "")
+			requireAnswer(t, bob.Post("/v1/auth/login", credentials(t, "bob", "open sesame")), 400, "bad_credentials", "")
 			bob.Post("/v1/auth/login", credentials(t, "bob", "another password")).Want(200)
 			require.NotEmpty(t, decode[accountAnswer](root.Do("PATCH", bobs, `{"deactivated":true}`)).DeactivatedAt)
 			require.Equal(t, []string{"bob"}, accountNames(t, root, "?deactivated=true"))
 			check(t, []row{
 				{"signed out", bob, "GET /v1/me", "", 401, "unauthenticated", ""},
 				{"no way in", bob, "POST /v1/auth/login", credentials(t, "bob", "another password"), 403, "account_deactivated", ""},
-				{"nothing for who does not know the password", bob, "POST /v1/auth/login", credentials(t, "bob", "password"), 400, "bad_credentials", ""},
+				{"nothing for who does not know the password", bob, "POST /v1/auth/login", credentials(t, "bob", "open sesame"), 400, "bad_credentials", ""},
 			})
 			// Nobody finds who is deactivated in a list, and who knows them does.
 			ordinary := func(path string) string { return alice.Get(path).Want(200).Text }

@@ -75,7 +75,7 @@ var (
 // of the same operation apart.
 var authorisation = map[string]access{
 	//                                          anonymous, stranger, member, admin, owner, blocked, system, deactivated
-	"register": {ask: `/v1/auth/register {"username":"zoe","password":"password"}`, want: anybody},
+	"register": {ask: `/v1/auth/register {"username":"zoe","password":"open sesame"}`, want: anybody},
 	"login": {
 		ask:         `/v1/auth/login {"username":"alice","password":"correct horse battery"}`,
 		want:        answers{yes, yes, yes, yes, yes, yes, yes, shut},
@@ -240,7 +240,7 @@ var authorisation = map[string]access{
 	},
 
 	"admin-list-users":    {ask: "/v1/admin/users", want: systemAdmin},
-	"admin-create-user":   {ask: `/v1/admin/users {"username":"zoe","password":"password"}`, want: systemAdmin},
+	"admin-create-user":   {ask: `/v1/admin/users {"username":"zoe","password":"open sesame"}`, want: systemAdmin},
 	"admin-get-user":      {ask: "/v1/admin/users/2", want: systemAdmin},
 	"admin-update-user":   {ask: `/v1/admin/users/2 {"about":"text"}`, want: systemAdmin},
 	"admin-delete-user":   {ask: "/v1/admin/users/2", want: systemAdmin},

@@ -29,7 +29,7 @@ var options = map[string]func(h *Handler, value string) error{
 	"database":         func(h *Handler, v string) error { h.Database = v; return nil },
 	"database_readers": func(h *Handler, v string) error { return number(v, &h.DatabaseReaders) },
 	"database_writers": func(h *Handler, v string) error { return number(v, &h.DatabaseWriters) },
-	"session_secret":   func(h *Handler, v string) error { h.SessionSecret = v; return nil },
+	"session_secret":   func(h *Handler, v string) error { h.SessionSecret = append(h.SessionSecret, v); return nil },
 	"session_lifetime": func(h *Handler, v string) error {
 		lifetime, err := caddy.ParseDuration(v)
 		if err == nil && lifetime == 0 {
@@ -78,7 +78,7 @@ var options = map[string]func(h *Handler, value string) error{
 // several are the options that take more than one value, and pairs those that take
 // two. They are read once for each.
 var (
-	several = []string{"admin", "bus"}
+	several = []string{"admin", "bus", "session_secret"}
 	pairs   = []string{"bus_certificate"}
 )
 
@@ -109,7 +109,7 @@ func limit(s string, into *int) error {
 //		database                <path>|<postgres address>
 //		database_readers        <connections>
 //		database_writers        <connections>
-//		session_secret          <secret>
+//		session_secret          <secret> [<old secret>...]
 //		session_lifetime        <duration>
 //		password_min_length     <characters>
 //		bcrypt_cost             <4-31>

@@ -98,7 +98,7 @@ func TestGoClient(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	client := exec.CommandContext(ctx, program, wire.url, "bob")
-	client.Env = append(os.Environ(), "PASSWORD=password")
+	client.Env = append(os.Environ(), "PASSWORD=open sesame")
 	printed, err := client.StdoutPipe()
 	require.NoError(t, err)
 	var told strings.Builder
@@ -138,7 +138,7 @@ func TestGoClient(t *testing.T) {
 		next("meanwhile")
 	}
 	bob.Post("/v1/auth/logout", "").Want(200) // another session
-	bob.Post("/v1/auth/login", `{"username":"bob","password":"password"}`).Want(200)
+	bob.Post("/v1/auth/login", `{"username":"bob","password":"open sesame"}`).Want(200)
 	bob.Delete("/v1/me").Want(200)
 	for line := range lines { // what is told of the account
 		require.NotContains(t, line, `"message.created"`)
@@ -172,7 +172,7 @@ http://127.0.0.1:{$PORT} {
 	wire := newCable(t, s.URL)
 	require.NoError(t, chromedp.Do(page, chromedp.Navigate(wire.url+"/page")))
 	require.Equal(t, 200, browser.Eval[int](t, page, `fetch("/v1/auth/login", {
-		method: "POST", body: JSON.stringify({username: "bob", password: "password"}),
+		method: "POST", body: JSON.stringify({username: "bob", password: "open sesame"}),
 	}).then((r) => r.status)`))
 	browser.Eval[bool](t, page, `import("/browser.js").then(({follow}) => {
 		window.told = []; window.resyncs = []; window.ends = [];

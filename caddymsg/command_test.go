@@ -108,7 +108,7 @@ func TestCopyCommand(t *testing.T) {
 	// Life goes on in the last copy, with ids that nothing had.
 	s = frontdoor.Start(t, frontdoor.Options{Dir: dir, Caddyfile: lifeSite("{$PORT}", "database {$DIR}/back.db", "bcrypt_cost 4")})
 	fresh := frontdoor.NewClient(t, s.URL)
-	fresh.Post("/v1/auth/login", `{"username":"alice","password":"password"}`).Want(http.StatusOK)
+	fresh.Post("/v1/auth/login", `{"username":"alice","password":"open sesame"}`).Want(http.StatusOK)
 	frontdoor.SignUp(t, s.URL, "carol")
 	fresh.Post("/v1/messages", `{"group_chat_id":1,"message":"after"}`).Want(http.StatusOK)
 	group := lifeMessages(fresh, "/v1/messages/group/1")

@@ -25,9 +25,9 @@ import (
 )
 
 const passwordHelp = `
-The password has at least 8 characters, and at most 72 bytes. It is asked for on a
-terminal; else it is the first line of the standard input, or of --password-file.
-No argument takes it: a command line can be read by others.
+The password has at least 8 characters, and at most 72 bytes, and is neither one of
+the most common ones nor the username. It is asked for on a terminal; else it is the
+first line of the standard input, or of --password-file. No argument takes it: a command line can be read by others.
 `
 
 const besideServerHelp = `

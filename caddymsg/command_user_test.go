@@ -102,6 +102,8 @@ http://127.0.0.1:{$PORT} {
 			"taken, for an admin":     {"long pa55", []string{"create", "--username", "bob", "--admin"}, "admin bob"},
 			"too short":               {"pa55", []string{"create", "--username", "eve"}, "at least 8"},
 			"too long":                {strings.Repeat("pa55", 5000), []string{"create", "--username", "eve"}, "at most 72"},
+			"too common":              {"trustno1", []string{"create", "--username", "eve"}, "guessed first"},
+			"the name":                {"eve-or-adam", []string{"create", "--username", "eve-or-adam"}, "is the username"},
 			"no password":             {"", []string{"create", "--username", "eve"}, "required"},
 			"no such password file":   {"", []string{"create", "--username", "eve", "--password-file", file + "x"}, "--password-file"},
 			"no username":             {"long pa55", []string{"create"}, "username"},

@@ -214,8 +214,8 @@ func wireFacts(t *testing.T, s *frontdoor.Server) {
 		}
 	})
 	check(t, []row{
-		{"extra body keys are ignored: register", nobody, "POST /v1/auth/register", `{"username":"extra","password":"password","admin":true}`, 200, "", ""},
-		{"extra body keys are ignored: login", frontdoor.NewClient(t, s.URL), "POST /v1/auth/login", `{"username":"extra","password":"password","x":{}}`, 200, "", ""},
+		{"extra body keys are ignored: register", nobody, "POST /v1/auth/register", `{"username":"extra","password":"open sesame","admin":true}`, 200, "", ""},
+		{"extra body keys are ignored: login", frontdoor.NewClient(t, s.URL), "POST /v1/auth/login", `{"username":"extra","password":"open sesame","x":{}}`, 200, "", ""},
 		{"extra body keys are ignored: group_chat", alice, "POST /v1/group_chat", `{"members":["bob"]}`, 200, "", ""},
 		{"extra body keys are ignored: participants", alice, "POST " + participants, `{"username":"bob","role":1}`, 200, "", ""},
 		{"extra body keys are ignored: messages", alice, "POST /v1/messages", `{"dest_username":"bob","message":"hi","x":null}`, 200, "", ""},
@@ -226,7 +226,7 @@ func wireFacts(t *testing.T, s *frontdoor.Server) {
 	}
 	for path, as := range bodyReaders {
 		for _, body := range []string{
-			"", "{", "nonsense", "[]", `"text"`, "1", "true", "null", `{} {}`, "{\"username\":\"\xff\",\"password\":\"password\",\"message\":\"\xff\"}",
+			"", "{", "nonsense", "[]", `"text"`, "1", "true", "null", `{} {}`, "{\"username\":\"\xff\",\"password\":\"open sesame\",\"message\":\"\xff\"}",
 		} {
 			t.Run(fmt.Sprintf("400 malformed: POST %s %q", path, body), func(t *testing.T) {
 				requireAnswer(t, as.Post(path, body), 400, "malformed_request", "")
@@ -309,25 +309,27 @@ func register(t *testing.T, s *frontdoor.Server) {
 	const call = "POST /v1/auth/register"
 	closed := frontdoor.NewClient(t, s.URL2)
 	check(t, []row{
-		{"200 on success", c, call, `{"username":"reggie","password":"password"}`, 200, "", ""},
+		{"200 on success", c, call, `{"username":"reggie","password":"open sesame"}`, 200, "", ""},
 		{"400 username already in use", c, call, `{"username":"reggie","password":"another password"}`, 400, "username_taken", "username"},
 		{"400 a key missing: password", c, call, `{"username":"regine"}`, 400, "malformed_request", "password"},
-		{"400 a key missing: username", c, call, `{"password":"password"}`, 400, "malformed_request", "username"},
-		{"400 integer username", c, call, `{"username":1,"password":"password"}`, 400, "malformed_request", "username"},
-		{"400 null username", c, call, `{"username":null,"password":"password"}`, 400, "malformed_request", "username"},
-		{"400 list for a username", c, call, `{"username":["regine"],"password":"password"}`, 400, "malformed_request", "username"},
+		{"400 a key missing: username", c, call, `{"password":"open sesame"}`, 400, "malformed_request", "username"},
+		{"400 integer username", c, call, `{"username":1,"password":"open sesame"}`, 400, "malformed_request", "username"},
+		{"400 null username", c, call, `{"username":null,"password":"open sesame"}`, 400, "malformed_request", "username"},
+		{"400 list for a username", c, call, `{"username":["regine"],"password":"open sesame"}`, 400, "malformed_request", "username"},
 		{"400 integer password", c, call, `{"username":"regine","password":12345678}`, 400, "malformed_request", "password"},
 		{"400 null password", c, call, `{"username":"regine","password":null}`, 400, "malformed_request", "password"},
-		{"400 empty username", c, call, `{"username":"","password":"password"}`, 400, "username_missing", "username"},
+		{"400 empty username", c, call, `{"username":"","password":"open sesame"}`, 400, "username_missing", "username"},
 		{"400 empty password", c, call, `{"username":"regine","password":""}`, 400, "password_missing", "password"},
 		{"400 password of 7 characters", c, call, `{"username":"regine","password":"ñññññññ"}`, 400, "password_too_short", "password"},
 		{"200 password of 8 characters", c, call, `{"username":"regine","password":"ññññññññ"}`, 200, "", ""},
-		{"403 registration closed", closed, call, `{"username":"reggie","password":"password"}`, 403, "registration_closed", ""},
+		{"400 common password", c, call, `{"username":"regine","password":"PassWord1"}`, 400, "password_too_common", "password"},
+		{"400 the username as the password", c, call, `{"username":"regine-of-rye","password":"Regine-of-Rye"}`, 400, "password_too_common", "password"},
+		{"403 registration closed", closed, call, `{"username":"reggie","password":"open sesame"}`, 403, "registration_closed", ""},
 		{"400 malformed, though closed", closed, call, `{`, 400, "malformed_request", ""},
 	})
 
 	t.Run("the answer", func(t *testing.T) {
-		r := c.Post("/v1/auth/register", `{"username":"Regula","password":"password"}`).Want(200)
+		r := c.Post("/v1/auth/register", `{"username":"Regula","password":"open sesame"}`).Want(200)
 		user := decode[map[string]any](r)
 		require.Equal(t, []string{"created_at", "id", "username"}, slices.Sorted(maps.Keys(user)))
 		require.Equal(t, "Regula", user["username"])
@@ -344,7 +346,7 @@ func register(t *testing.T, s *frontdoor.Server) {
 		statuses := make([]int, 8)
 		for i := range statuses {
 			wg.Go(func() {
-				r, err := c.Try(t.Context(), "POST", "/v1/auth/register", `{"username":"rush","password":"password"}`)
+				r, err := c.Try(t.Context(), "POST", "/v1/auth/register", `{"username":"rush","password":"open sesame"}`)
 				if err != nil {
 					t.Error(err)
 					return
@@ -392,7 +394,7 @@ func usernames(t *testing.T, s *frontdoor.Server) {
 		".": "username_invalid", "..": "username_invalid", "．": "username_invalid", "．．": "username_invalid",
 	} {
 		t.Run(fmt.Sprintf("refused: %q", name), func(t *testing.T) {
-			requireAnswer(t, c.Post("/v1/auth/register", credentials(t, name, "password")), 400, code, "username")
+			requireAnswer(t, c.Post("/v1/auth/register", credentials(t, name, "open sesame")), 400, code, "username")
 		})
 	}
 
@@ -405,9 +407,9 @@ func usernames(t *testing.T, s *frontdoor.Server) {
 		who := frontdoor.SignUp(t, s.URL, first)
 		for _, name := range same {
 			t.Run(first+" and "+name+" are one", func(t *testing.T) {
-				requireAnswer(t, c.Post("/v1/auth/register", credentials(t, name, "password")), 400, "username_taken", "username")
+				requireAnswer(t, c.Post("/v1/auth/register", credentials(t, name, "open sesame")), 400, "username_taken", "username")
 				in := frontdoor.NewClient(t, s.URL)
-				require.Equal(t, first, in.Post("/v1/auth/login", credentials(t, name, "password")).Want(200).Field("username"))
+				require.Equal(t, first, in.Post("/v1/auth/login", credentials(t, name, "open sesame")).Want(200).Field("username"))
 
 				sent := send(t, reader, name, "to "+name)
 				require.Contains(t, idsOf(list(who, "/v1/messages/p2p/reader")), sent.ID)
@@ -424,19 +426,19 @@ func usernames(t *testing.T, s *frontdoor.Server) {
 func loginAndLogout(t *testing.T, s *frontdoor.Server) {
 	const call = "POST /v1/auth/login"
 	c := frontdoor.NewClient(t, s.URL)
-	c.Post("/v1/auth/register", credentials(t, "Lois", "password")).Want(200)
+	c.Post("/v1/auth/register", credentials(t, "Lois", "open sesame")).Want(200)
 	check(t, []row{
 		{"400 a key missing: password", c, call, `{"username":"Lois"}`, 400, "malformed_request", "password"},
-		{"400 a key missing: username", c, call, `{"password":"password"}`, 400, "malformed_request", "username"},
+		{"400 a key missing: username", c, call, `{"password":"open sesame"}`, 400, "malformed_request", "username"},
 		{"400 integer password", c, call, `{"username":"Lois","password":1}`, 400, "malformed_request", "password"},
-		{"400 wrong password", c, call, `{"username":"Lois","password":"passwordx"}`, 400, "bad_credentials", ""},
-		{"400 wrong case of the password", c, call, `{"username":"Lois","password":"Password"}`, 400, "bad_credentials", ""},
+		{"400 wrong password", c, call, `{"username":"Lois","password":"open sesame!"}`, 400, "bad_credentials", ""},
+		{"400 wrong case of the password", c, call, `{"username":"Lois","password":"Open sesame"}`, 400, "bad_credentials", ""},
 		{"400 empty password", c, call, `{"username":"Lois","password":""}`, 400, "bad_credentials", ""},
-		{"400 unknown user", c, call, `{"username":"nobody","password":"password"}`, 400, "bad_credentials", ""},
-		{"400 empty username", c, call, `{"username":"","password":"password"}`, 400, "bad_credentials", ""},
-		{"400 no username at all", c, call, `{"username":"a/b","password":"password"}`, 400, "bad_credentials", ""},
+		{"400 unknown user", c, call, `{"username":"nobody","password":"open sesame"}`, 400, "bad_credentials", ""},
+		{"400 empty username", c, call, `{"username":"","password":"open sesame"}`, 400, "bad_credentials", ""},
+		{"400 no username at all", c, call, `{"username":"a/b","password":"open sesame"}`, 400, "bad_credentials", ""},
 		{"still anonymous", c, "GET /v1/messages", "", 401, "unauthenticated", ""},
-		{"200 on success", c, call, `{"username":"Lois","password":"password"}`, 200, "", ""},
+		{"200 on success", c, call, `{"username":"Lois","password":"open sesame"}`, 200, "", ""},
 		{"the session is saved", c, "GET /v1/messages", "", 200, "", ""},
 		{"logout: 200", c, "POST /v1/auth/logout", "", 200, "", ""},
 		{"the session is cleared", c, "GET /v1/messages", "", 401, "unauthenticated", ""},
@@ -445,7 +447,7 @@ func loginAndLogout(t *testing.T, s *frontdoor.Server) {
 	t.Run("other sessions stay after a logout elsewhere", func(t *testing.T) {
 		phone, desk := frontdoor.NewClient(t, s.URL), frontdoor.NewClient(t, s.URL)
 		for _, c := range []*frontdoor.Client{phone, desk} {
-			c.Post("/v1/auth/login", credentials(t, "lois", "password")).Want(200)
+			c.Post("/v1/auth/login", credentials(t, "lois", "open sesame")).Want(200)
 		}
 		phone.Post("/v1/auth/logout", "").Want(200)
 		phone.Get("/v1/messages").Want(401)
@@ -564,7 +566,7 @@ func removeParticipant(t *testing.T, s *frontdoor.Server) {
 
 func usersByID(t *testing.T, s *frontdoor.Server) {
 	uma := frontdoor.SignUp(t, s.URL, "uma")
-	umaID := fmt.Sprint(uma.Post("/v1/auth/login", credentials(t, "uma", "password")).Want(200).Field("id"))
+	umaID := fmt.Sprint(uma.Post("/v1/auth/login", credentials(t, "uma", "open sesame")).Want(200).Field("id"))
 	ulf := frontdoor.SignUp(t, s.URL, "ulf")
 	group := newGroup(ulf)
 	participants := fmt.Sprintf("/v1/group_chat/%d/participants", group)
@@ -827,8 +829,8 @@ func bodies(t *testing.T, s *frontdoor.Server) {
 	group := newGroup(lou)
 	const most = 64 << 10
 	for path, body := range map[string]string{
-		"/v1/auth/register": `{"username":"large","password":"password"`,
-		"/v1/auth/login":    `{"username":"lou","password":"password"`,
+		"/v1/auth/register": `{"username":"large","password":"open sesame"`,
+		"/v1/auth/login":    `{"username":"lou","password":"open sesame"`,
 		"/v1/group_chat":    `{"title":"large"`,
 		"/v1/messages":      `{"dest_username":"lou","message":"large"`,
 		fmt.Sprintf("/v1/group_chat/%d/participants", group): `{"username":"lars"`,

@@ -449,7 +449,7 @@ func (l *listener) ended(code string) {
 func eventsOfSessions(t *testing.T, s *frontdoor.Server) {
 	ann := frontdoor.SignUp(t, s.URL, "session-a")
 	other := frontdoor.NewClient(t, s.URL)
-	other.Post("/v1/auth/login", `{"username":"session-a","password":"password"}`).Want(200)
+	other.Post("/v1/auth/login", `{"username":"session-a","password":"open sesame"}`).Want(200)
 	here, there := listen(t, ann, ""), listen(t, other, "")
 	jar := ann.HTTP.Jar
 	site, err := url.Parse(s.URL)
@@ -562,8 +562,8 @@ https://127.0.0.1:{$PORT2} {
 		_, err := ben.Try(t.Context(), http.MethodGet, "/v1/openapi.json", "")
 		return err == nil
 	})
-	ben.Post("/v1/auth/register", `{"username":"ben","password":"password"}`).Want(200)
-	r := ben.Post("/v1/auth/login", `{"username":"ben","password":"password"}`).Want(200)
+	ben.Post("/v1/auth/register", `{"username":"ben","password":"open sesame"}`).Want(200)
+	r := ben.Post("/v1/auth/login", `{"username":"ben","password":"open sesame"}`).Want(200)
 	require.Equal(t, 2, r.ProtoMajor)
 	ann.Post("/v1/chats", `{"username":"ben"}`).Want(200)
 	compressed, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/v1/events", http.NoBody)

@@ -37,7 +37,7 @@ func TestClientGone(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		left := make(chan error, 1)
 		go func() {
-			_, err := frontdoor.NewClient(t, s.URL).Try(ctx, http.MethodPost, "/v1/auth/login", `{"username":"alice","password":"password"}`)
+			_, err := frontdoor.NewClient(t, s.URL).Try(ctx, http.MethodPost, "/v1/auth/login", `{"username":"alice","password":"open sesame"}`)
 			left <- err
 		}()
 		lifeAwaitOpen(t, s, 1)

@@ -538,7 +538,7 @@ func lifeFloodLogins(t *testing.T, s *frontdoor.Server) {
 	for range 20 {
 		c := frontdoor.NewClient(t, s.URL)
 		go func() {
-			_, _ = c.Try(context.WithoutCancel(t.Context()), http.MethodPost, "/v1/auth/login", `{"username":"nobody","password":"password"}`)
+			_, _ = c.Try(context.WithoutCancel(t.Context()), http.MethodPost, "/v1/auth/login", `{"username":"nobody","password":"open sesame"}`)
 		}()
 	}
 }
@@ -563,7 +563,7 @@ func TestSitesAndDatabases(t *testing.T) {
 		frontdoor.SignUp(t, s.URL, "bob")
 
 		bob2 := frontdoor.NewClient(t, s.URL2)
-		bob2.Post("/v1/auth/login", `{"username":"bob","password":"password"}`).Want(http.StatusOK)
+		bob2.Post("/v1/auth/login", `{"username":"bob","password":"open sesame"}`).Want(http.StatusOK)
 		alice.Post("/v1/messages", `{"dest_username":"bob","message":"over one"}`).Want(http.StatusOK)
 		bob2.Post("/v1/messages", `{"dest_username":"alice","message":"over two"}`).Want(http.StatusOK)
 		for _, c := range []*frontdoor.Client{alice, bob2, lifeAgain(t, alice, s.URL2)} {
@@ -572,14 +572,14 @@ func TestSitesAndDatabases(t *testing.T) {
 			require.Equal(t, messages[0].ChatID, messages[1].ChatID)
 		}
 		// What is not the database's is a site's own.
-		bob2.Post("/v1/auth/register", `{"username":"carol","password":"password"}`).Want(http.StatusForbidden)
+		bob2.Post("/v1/auth/register", `{"username":"carol","password":"open sesame"}`).Want(http.StatusForbidden)
 		frontdoor.SignUp(t, s.URL, "carol")
 		require.Len(t, lifeMetrics(t, s).labels("messaging_open_connections", "database"), 1, "they have a backend each")
 
 		lifeReload(t, s, lifeSite("{$PORT}", "bcrypt_cost 4", "database {env.DATABASE}")+
 			lifeSite("{$PORT2}", "bcrypt_cost 4", "database {env.TWO}"), alice, bob2)
 		bob2.Get("/v1/messages").Want(http.StatusUnauthorized)
-		bob2.Post("/v1/auth/login", `{"username":"bob","password":"password"}`).Want(http.StatusBadRequest)
+		bob2.Post("/v1/auth/login", `{"username":"bob","password":"open sesame"}`).Want(http.StatusBadRequest)
 		stranger := frontdoor.SignUp(t, s.URL2, "alice")
 		require.Empty(t, lifeMessages(stranger, "/v1/messages"))
 		stranger.Post("/v1/messages", `{"dest_username":"bob","message":"hi"}`).Want(http.StatusBadRequest)

@@ -746,7 +746,7 @@ func (p *livePair) say(t *testing.T, c *frontdoor.Client, base string, group int
 func (p *livePair) sessionEnds(t *testing.T) {
 	alice := frontdoor.SignUp(t, p.one, "alice")
 	again := frontdoor.NewClient(t, p.two)
-	again.Post("/v1/auth/login", `{"username":"alice","password":"password"}`).Want(http.StatusOK)
+	again.Post("/v1/auth/login", `{"username":"alice","password":"open sesame"}`).Want(http.StatusOK)
 	ending, staying := liveConnect(t, alice, p.two, ""), liveConnect(t, again, p.two, "")
 	alice.Post("/v1/auth/logout", "").Want(http.StatusOK)
 	for _, l := range ending {

@@ -53,9 +53,11 @@ type Handler struct {
 
 	// The secret that session cookies are encrypted with, of at least 32
 	// bytes. Use a placeholder, `{env.NAME}` or `{file./path}`, to keep it out
-	// of the configuration. Default: one that is made once and kept in Caddy's
-	// storage, which is also used where the environment variable is empty.
-	SessionSecret string `json:"session_secret,omitempty"`
+	// of the configuration. Several, in a list, are a new one and those that it
+	// replaces: cookies are made with the first, and those made with another are
+	// still good. An environment variable that is empty counts as no secret.
+	// Default: one that is made once and kept in Caddy's storage.
+	SessionSecret Secrets `json:"session_secret,omitempty"`
 
 	// How long a session lives after it was last used. Default: 30 days.
 	SessionLifetime caddy.Duration `json:"session_lifetime,omitempty"`
@@ -125,7 +127,7 @@ type Handler struct {
 	database store.Options   // resolved: it holds the password
 	identity string          // of the database
 	bus      bus.NATSOptions // resolved: it may hold a password, too
-	secret   string          // resolved; "" is to be found in the storage
+	secrets  []string        // resolved; without any, it is to be found in the storage
 	backend  *backend
 	app      *App
 
@@ -229,13 +231,8 @@ func (h *Handler) resolve() error {
 	if err := h.resolveBus(); err != nil {
 		return err
 	}
-	if h.secret, err = caddy.NewReplacer().ReplaceOrErr(h.SessionSecret, false, true); err != nil {
-		return fmt.Errorf("session_secret: %w", err)
-	}
-	if h.secret == "" && strings.Contains(h.SessionSecret, "{file.") {
-		return errors.New("session_secret: the file is empty or can't be read")
-	}
-	return nil
+	h.secrets, err = h.SessionSecret.resolve()
+	return err
 }
 
 // Validate checks what the configuration says.
@@ -243,9 +240,11 @@ func (h *Handler) Validate() error {
 	if h.API != "v1" {
 		return fmt.Errorf("api: %q is unknown; there is: v1", h.API)
 	}
-	if h.secret != "" && len(h.secret) < auth.MinSecretLength {
-		return fmt.Errorf("session_secret: it has %d bytes, and needs at least %d; make one with: openssl rand -base64 32",
-			len(h.secret), auth.MinSecretLength)
+	for _, secret := range h.secrets {
+		if len(secret) < auth.MinSecretLength {
+			return fmt.Errorf("session_secret: one has %d bytes, and needs at least %d; make one with: openssl rand -base64 32",
+				len(secret), auth.MinSecretLength)
+		}
 	}
 	if h.SessionLifetime < caddy.Duration(time.Minute) {
 		return fmt.Errorf("session_lifetime: %s is shorter than a minute", time.Duration(h.SessionLifetime))
@@ -285,13 +284,15 @@ func (h *Handler) open() (*v1.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret := h.secret
-	if secret == "" {
-		if secret, err = storedSecret(h.ctx, h.ctx.Storage()); err != nil {
+	secrets := h.secrets
+	if len(secrets) == 0 {
+		secret, err := storedSecret(h.ctx, h.ctx.Storage())
+		if err != nil {
 			return nil, fmt.Errorf("session secret: %w", err)
 		}
+		secrets = []string{secret}
 	}
-	cookies, err := auth.NewCookies(secret)
+	cookies, err := auth.NewCookies(secrets...)
 	if err != nil {
 		return nil, err
 	}

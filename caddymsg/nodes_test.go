@@ -141,7 +141,7 @@ func TestNodes(t *testing.T) {
 			frontdoor.SignUp(t, node.URL, name)
 			for _, other := range nodes {
 				c := frontdoor.NewClient(t, other.URL)
-				c.Post("/v1/auth/login", frontdoor.JSON(t, map[string]string{"username": name, "password": "password"})).Want(200)
+				c.Post("/v1/auth/login", frontdoor.JSON(t, map[string]string{"username": name, "password": "open sesame"})).Want(200)
 				c.Get("/v1/messages").Want(200)
 			}
 		}
@@ -256,7 +256,7 @@ func TestNodes(t *testing.T) {
 			names := []string{fmt.Sprint("highlander", round), fmt.Sprint("Highlander", round), fmt.Sprint("HIGHLANDER", round)}
 			statuses := make([]int, len(nodes))
 			nodesAtOnce(len(nodes), func(i int) {
-				credentials := frontdoor.JSON(t, map[string]string{"username": names[i], "password": fmt.Sprint("password", i)})
+				credentials := frontdoor.JSON(t, map[string]string{"username": names[i], "password": fmt.Sprint("sesame number ", i)})
 				r, err := frontdoor.NewClient(t, nodes[i].URL).Try(t.Context(), "POST", "/v1/auth/register", credentials)
 				if err != nil {
 					t.Error(err)
@@ -271,7 +271,7 @@ func TestNodes(t *testing.T) {
 			// The account is that of the one who was answered with 200.
 			for i, status := range statuses {
 				c := frontdoor.NewClient(t, nodes[(i+1)%len(nodes)].URL)
-				c.Post("/v1/auth/login", frontdoor.JSON(t, map[string]string{"username": names[0], "password": fmt.Sprint("password", i)})).Want(status)
+				c.Post("/v1/auth/login", frontdoor.JSON(t, map[string]string{"username": names[0], "password": fmt.Sprint("sesame number ", i)})).Want(status)
 			}
 		}
 	})

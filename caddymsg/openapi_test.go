@@ -372,7 +372,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		read         = "POST /v1/chats/{chat_id}/read"
 		delivered    = "POST /v1/chats/{chat_id}/delivered"
 		readers      = "GET /v1/messages/{message_id}/readers"
-		ok           = `{"username":"dave","password":"password"}`
+		ok           = `{"username":"dave","password":"open sesame"}`
 
 		accounts      = "GET /v1/admin/users"
 		newAccount    = "POST /v1/admin/users"
@@ -385,7 +385,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		allGroups     = "GET /v1/admin/group_chat"
 		deleteGroup   = "DELETE /v1/admin/group_chat/{id}"
 		auditLog      = "GET /v1/admin/audit_log"
-		frank         = `{"username":"frank","password":"password","display_name":"Frank","email":"frank@example.com"}`
+		frank         = `{"username":"frank","password":"open sesame","display_name":"Frank","email":"frank@example.com"}`
 	)
 	rows := []asked{
 		{register, nobody, nil, "", ok, "", 200},
@@ -393,7 +393,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{register, nobody, nil, "", `{`, "", 400},
 		{register, nobody, nil, "", ok, foreign, 403},
 		{register, nobody, nil, "", large, "", 413},
-		{login, other, nil, "", `{"username":"dave","password":"passwordx"}`, "", 400},
+		{login, other, nil, "", `{"username":"dave","password":"open sesame!"}`, "", 400},
 		{login, other, nil, "", ok, foreign, 403},
 		{login, other, nil, "", large, "", 413},
 		{login, other, nil, "", ok, "", 200},

@@ -144,7 +144,7 @@ func TestDatabasePassword(t *testing.T) {
 	server.Crash(t)
 	for _, r := range []*frontdoor.Response{
 		alice.Post("/v1/messages", body), alice.Get("/v1/messages"),
-		alice.Post("/v1/auth/login", credentials(t, "alice", "password")),
+		alice.Post("/v1/auth/login", credentials(t, "alice", "open sesame")),
 	} {
 		lifeWantUnavailable(t, r)
 		requireNoPassword(t, r.Text, "an answer")

@@ -70,17 +70,17 @@ func sessionCookie(t *testing.T, r *frontdoor.Response) *http.Cookie {
 	return cookies[0]
 }
 
-// login signs in with the password "password" and returns the cookie.
+// login signs in with the usual password and returns the cookie.
 func login(t *testing.T, c *frontdoor.Client, username string) *http.Cookie {
 	t.Helper()
-	return sessionCookie(t, c.Post("/v1/auth/login", credentials(t, username, "password")).Want(http.StatusOK))
+	return sessionCookie(t, c.Post("/v1/auth/login", credentials(t, username, "open sesame")).Want(http.StatusOK))
 }
 
 // signUp makes an account and signs in.
 func signUp(t *testing.T, base, username string) (*frontdoor.Client, *http.Cookie) {
 	t.Helper()
 	c := frontdoor.NewClient(t, base)
-	c.Post("/v1/auth/register", credentials(t, username, "password")).Want(http.StatusOK)
+	c.Post("/v1/auth/register", credentials(t, username, "open sesame")).Want(http.StatusOK)
 	return c, login(t, c, username)
 }
 
@@ -101,7 +101,7 @@ func plainCookie(t *testing.T, s *frontdoor.Server) {
 	requireSessionCookie(t, cleared, "session", -1, false)
 
 	t.Run("a client can't claim to come over TLS", func(t *testing.T) {
-		r := c.Do("POST", "/v1/auth/login", credentials(t, "petra", "password"), "X-Forwarded-Proto", "https")
+		r := c.Do("POST", "/v1/auth/login", credentials(t, "petra", "open sesame"), "X-Forwarded-Proto", "https")
 		requireSessionCookie(t, sessionCookie(t, r.Want(200)), "session", monthSeconds, false)
 	})
 }
@@ -146,7 +146,7 @@ https://127.0.0.1:{$PORT}, http://127.0.0.1:{$PORT2} {
 			return err == nil
 		}, 30*time.Second, 10*time.Millisecond)
 
-		c.Post("/v1/auth/register", credentials(t, "tina", "password")).Want(200)
+		c.Post("/v1/auth/register", credentials(t, "tina", "open sesame")).Want(200)
 		cookie := login(t, c, "tina")
 		requireSessionCookie(t, cookie, "__Host-session", 2*60*60, true)
 		c.Get("/v1/messages").Want(200)
@@ -167,7 +167,7 @@ https://127.0.0.1:{$PORT}, http://127.0.0.1:{$PORT2} {
 			require.Equal(t, 401, r.StatusCode)
 		})
 		t.Run("a trusted proxy says that the client came over TLS", func(t *testing.T) {
-			r := frontdoor.NewClient(t, s.URL2).Do("POST", "/v1/auth/login", credentials(t, "tina", "password"), "X-Forwarded-Proto", "https")
+			r := frontdoor.NewClient(t, s.URL2).Do("POST", "/v1/auth/login", credentials(t, "tina", "open sesame"), "X-Forwarded-Proto", "https")
 			requireSessionCookie(t, sessionCookie(t, r.Want(200)), "__Host-session", 2*60*60, true)
 		})
 	})
@@ -175,7 +175,7 @@ https://127.0.0.1:{$PORT}, http://127.0.0.1:{$PORT2} {
 
 func silentLogin(t *testing.T, s *frontdoor.Server) {
 	c := frontdoor.NewClient(t, s.URL)
-	c.Post("/v1/auth/register", credentials(t, "sila", "password")).Want(200)
+	c.Post("/v1/auth/register", credentials(t, "sila", "open sesame")).Want(200)
 	told := func(username, password string) map[string]any {
 		r := c.Post("/v1/auth/login", credentials(t, username, password))
 		require.Empty(t, r.Header["Set-Cookie"])
@@ -184,10 +184,10 @@ func silentLogin(t *testing.T, s *frontdoor.Server) {
 		delete(p, "request_id")
 		return p
 	}
-	wrongPassword := told("sila", "passwordx")
+	wrongPassword := told("sila", "open sesame!")
 	for _, other := range []map[string]any{
-		told("nobody", "password"), told("sila", ""), told("sila", strings.Repeat("x", 73)), told("", "password"),
-		told("a/b", "password"), told(strings.Repeat("x", 65), "password"), told("nobody", strings.Repeat("x", 73)),
+		told("nobody", "open sesame"), told("sila", ""), told("sila", strings.Repeat("x", 73)), told("", "open sesame"),
+		told("a/b", "open sesame"), told(strings.Repeat("x", 65), "open sesame"), told("nobody", strings.Repeat("x", 73)),
 	} {
 		require.Equal(t, wrongPassword, other)
 	}
@@ -195,9 +195,9 @@ func silentLogin(t *testing.T, s *frontdoor.Server) {
 
 func replacedSession(t *testing.T, s *frontdoor.Server) {
 	c, first := signUp(t, s.URL, "rosa")
-	frontdoor.NewClient(t, s.URL).Post("/v1/auth/register", credentials(t, "rolf", "password")).Want(200)
+	frontdoor.NewClient(t, s.URL).Post("/v1/auth/register", credentials(t, "rolf", "open sesame")).Want(200)
 
-	c.Post("/v1/auth/login", credentials(t, "rosa", "passwordx")).Want(400)
+	c.Post("/v1/auth/login", credentials(t, "rosa", "open sesame!")).Want(400)
 	require.Equal(t, 200, knock(t, s.URL, "session="+first.Value), "a login that failed replaces nothing")
 
 	second := login(t, c, "rosa")
@@ -235,7 +235,7 @@ func forgedCookie(t *testing.T, s *frontdoor.Server) {
 	require.NoError(t, err)
 	others, err := auth.NewCookies(strings.Repeat("another secret", 3))
 	require.NoError(t, err)
-	token := ours.Token(&http.Request{Header: http.Header{"Cookie": {"session=" + good}}}, false)
+	token, _ := ours.Token(&http.Request{Header: http.Header{"Cookie": {"session=" + good}}}, false)
 	require.NotEmpty(t, token)
 	made := func(by *auth.Cookies, token []byte, secure bool) string {
 		cookie, err := by.Set(token, time.Hour, secure)
@@ -426,7 +426,7 @@ func crossSite(t *testing.T, s *frontdoor.Server) {
 				fmt.Sprintf("DELETE /v1/group_chat/%d/participants/cora", group),
 			} {
 				method, path, _ := strings.Cut(call, " ")
-				body := fmt.Sprintf(`{"group_chat_id":%d,"message":"theirs","username":"cora","password":"password"}`, group)
+				body := fmt.Sprintf(`{"group_chat_id":%d,"message":"theirs","username":"cora","password":"open sesame"}`, group)
 				r := c.Do(method, path, body, header...)
 				requireAnswer(t, r, 403, "cross_site", "")
 				require.Empty(t, r.Header["Set-Cookie"])
@@ -508,7 +508,7 @@ func nothingInClear(t *testing.T, s *frontdoor.Server) {
 
 	cookies, err := auth.NewCookies(sessionSecret)
 	require.NoError(t, err)
-	token := cookies.Token(&http.Request{Header: http.Header{"Cookie": {"session=" + cookie.Value}}}, false)
+	token, _ := cookies.Token(&http.Request{Header: http.Header{"Cookie": {"session=" + cookie.Value}}}, false)
 	require.NotEmpty(t, token)
 
 	kept := everythingIn(t, s.Database)

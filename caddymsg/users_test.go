@@ -160,8 +160,8 @@ func profiles(t *testing.T, s *frontdoor.Server) {
 	require.Equal(t, me, patch(`{"about": "", "locale": null}`), "what is not given stays")
 	me.Username = "Nía"
 	require.Equal(t, me, patch(`{"username": "Nía"}`))
-	frontdoor.NewClient(t, s.URL).Post("/v1/auth/login", `{"username": "nía", "password": "password"}`).Want(http.StatusOK)
-	requireAnswer(t, frontdoor.NewClient(t, s.URL).Post("/v1/auth/login", `{"username": "nia", "password": "password"}`), 400, "bad_credentials", "")
+	frontdoor.NewClient(t, s.URL).Post("/v1/auth/login", `{"username": "nía", "password": "open sesame"}`).Want(http.StatusOK)
+	requireAnswer(t, frontdoor.NewClient(t, s.URL).Post("/v1/auth/login", `{"username": "nia", "password": "open sesame"}`), 400, "bad_credentials", "")
 	frontdoor.SignUp(t, s.URL, "nia") // it is free again
 
 	long := strings.Repeat("ä", 65)
@@ -185,7 +185,7 @@ func profiles(t *testing.T, s *frontdoor.Server) {
 func deletion(t *testing.T, s *frontdoor.Server) {
 	pia, quin := frontdoor.SignUp(t, s.URL, "pia"), frontdoor.SignUp(t, s.URL, "quin")
 	elsewhere := frontdoor.NewClient(t, s.URL)
-	credentials := `{"username": "pia", "password": "password"}`
+	credentials := `{"username": "pia", "password": "open sesame"}`
 	elsewhere.Post("/v1/auth/login", credentials).Want(http.StatusOK)
 	id := pia.Get("/v1/me").Want(http.StatusOK).Field("id")
 	group := quin.Post("/v1/group_chat", "").Want(http.StatusOK).Field("chat_id")

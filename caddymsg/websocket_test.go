@@ -505,7 +505,7 @@ https://127.0.0.1:{$PORT} {
 		_, err := c.Try(t.Context(), "GET", "/v1/openapi.json", "")
 		return err == nil
 	}, 30*time.Second, 10*time.Millisecond)
-	c.Post("/v1/auth/register", credentials(t, "tess", "password")).Want(200)
+	c.Post("/v1/auth/register", credentials(t, "tess", "open sesame")).Want(200)
 	login(t, c, "tess")
 
 	r := c.Get("/v1/ws").Want(501)

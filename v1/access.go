@@ -61,7 +61,7 @@ func (a *API) signedIn(op huma.Operation) huma.Operation {
 		op.Security = append(op.Security, map[string][]string{"basic": {}})
 	}
 	op.Middlewares = append(huma.Middlewares{a.authenticate(scope)}, op.Middlewares...)
-	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests} {
 		op.Responses[strconv.Itoa(status)] = a.problemResponse(status)
 	}
 	return op

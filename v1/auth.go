@@ -40,12 +40,12 @@ func (a *API) registerAuth() {
 		return op
 	}
 	signUp := tag(a.operation(http.MethodPost, "/v1/auth/register", "register",
-		"Make an account", 400, 403, 413))
+		"Make an account", 400, 403, 413, 429))
 	signUp.Description = "It takes no idempotency key: a key is one's own, and nobody is signed in. Again, the username is taken."
 	register(a, signUp, a.registerUser)
 
 	login := tag(a.operation(http.MethodPost, "/v1/auth/login", "login",
-		"Sign in; the answer sets the session cookie", 400, 413))
+		"Sign in; the answer sets the session cookie", 400, 413, 429))
 	login.Middlewares = huma.Middlewares{a.noteSession}
 	register(a, login, a.login)
 
@@ -67,7 +67,7 @@ func (a *API) login(ctx context.Context, in *credentialsInput) (*loginOutput, er
 	if err != nil {
 		return nil, err
 	}
-	cookie, err := a.cookies.Set(session.Token, session.Lifetime, auth.RequestOf(ctx).Secure)
+	cookie, err := a.auth.Cookies().Set(session.Token, session.Lifetime, auth.RequestOf(ctx).Secure)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (a *API) logout(ctx context.Context, _ *struct{}) (*logoutOutput, error) {
 	out := &logoutOutput{}
 	// Who signs out by a token leaves the browser's session, if there is one, alone.
 	if byCookie {
-		out.SetCookie = []http.Cookie{*a.cookies.Clear(auth.RequestOf(ctx).Secure)}
+		out.SetCookie = []http.Cookie{*a.auth.Cookies().Clear(auth.RequestOf(ctx).Secure)}
 	}
 	return out, nil
 }
@@ -93,7 +93,8 @@ type tokenKey struct{}
 // anew, which ends that session.
 func (a *API) noteSession(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
-	next(huma.WithValue(ctx, tokenKey{}, a.cookies.Token(r, auth.RequestOf(r.Context()).Secure)))
+	token, _ := a.auth.Cookies().Token(r, auth.RequestOf(r.Context()).Secure)
+	next(huma.WithValue(ctx, tokenKey{}, token))
 }
 
 func tokenOf(ctx context.Context) []byte {

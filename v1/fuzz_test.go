@@ -48,9 +48,9 @@ func newServer(tb testing.TB) *server {
 
 	srv := &server{api: api, rules: rules}
 	for _, name := range []string{"alice", "bob"} {
-		srv.want200(tb, "POST", "/v1/auth/register", fmt.Sprintf(`{"username":%q,"password":"password"}`, name))
+		srv.want200(tb, "POST", "/v1/auth/register", fmt.Sprintf(`{"username":%q,"password":"open sesame"}`, name))
 	}
-	login := srv.want200(tb, "POST", "/v1/auth/login", `{"username":"alice","password":"password"}`)
+	login := srv.want200(tb, "POST", "/v1/auth/login", `{"username":"alice","password":"open sesame"}`)
 	srv.cookie = strings.SplitN(login.Header().Get("Set-Cookie"), ";", 2)[0]
 	id := func(answer *httptest.ResponseRecorder) int64 {
 		var body struct {
@@ -135,7 +135,7 @@ func addBodies(f *testing.F, templates ...string) {
 }
 
 func FuzzRegister(f *testing.F) {
-	addBodies(f, `{"username":?,"password":"password"}`, `{"username":"new","password":?}`, `{"username":?}`, `{"USERNAME":?,"password":"password"}`)
+	addBodies(f, `{"username":?,"password":"open sesame"}`, `{"username":"new","password":?}`, `{"username":?}`, `{"USERNAME":?,"password":"open sesame"}`)
 	s := newServer(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s.ask(t, request("POST", "/v1/auth/register", "", body))
@@ -143,8 +143,8 @@ func FuzzRegister(f *testing.F) {
 }
 
 func FuzzLogin(f *testing.F) {
-	addBodies(f, `{"username":?,"password":"password"}`, `{"username":"alice","password":?}`)
-	f.Add([]byte(`{"username":"bob","password":"password"}`))
+	addBodies(f, `{"username":?,"password":"open sesame"}`, `{"username":"alice","password":?}`)
+	f.Add([]byte(`{"username":"bob","password":"open sesame"}`))
 	s := newServer(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		r := request("POST", "/v1/auth/login", "", body)
@@ -602,7 +602,7 @@ func FuzzCookie(f *testing.F) {
 			r.Header["Cookie"] = []string{cookie}
 			s.ask(t, r)
 		}
-		r := request("POST", "/v1/auth/login", "", []byte(`{"username":"alice","password":"passwordx"}`))
+		r := request("POST", "/v1/auth/login", "", []byte(`{"username":"alice","password":"open sesame!"}`))
 		r.Header["Cookie"] = []string{cookie}
 		require.Equal(t, http.StatusBadRequest, s.ask(t, r).Code)
 	})

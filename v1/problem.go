@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +30,8 @@ type Problem struct {
 	Field     string `json:"field,omitempty" example:"username" doc:"The input that is at fault."`
 	RequestID string `json:"request_id,omitempty" doc:"Names the request in the server's log."`
 
+	RetryAfter int64 `json:"retry_after,omitempty" example:"2" doc:"How many seconds to wait before asking again, if that is known: the same as the header Retry-After."`
+
 	challenges []string // of a 401
 }
 
@@ -47,7 +50,11 @@ func (p *Problem) GetHeaders() http.Header {
 	case http.StatusUnauthorized:
 		return http.Header{"Www-Authenticate": p.challenges}
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		return http.Header{"Retry-After": {"2"}}
+		wait := p.RetryAfter
+		if wait == 0 {
+			wait = 2
+		}
+		return http.Header{"Retry-After": {strconv.FormatInt(wait, 10)}}
 	case http.StatusUpgradeRequired:
 		return http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}}
 	}
@@ -84,6 +91,8 @@ func status(refusal *chat.Error) int {
 		return http.StatusServiceUnavailable
 	case chat.TooMany:
 		return http.StatusTooManyRequests
+	case chat.Unsupported:
+		return http.StatusNotImplemented
 	}
 	return http.StatusInternalServerError
 }
@@ -100,7 +109,7 @@ func (to problems) problem(ctx context.Context, err error) *Problem {
 	id := auth.RequestOf(ctx).ID
 	p := Problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "Something went wrong. The server's log knows more."}
 	if refusal := chat.AsError(err); refusal != nil {
-		p = Problem{Status: status(refusal), Code: refusal.Code, Detail: refusal.Message, Field: refusal.Field}
+		p = Problem{Status: status(refusal), Code: refusal.Code, Detail: refusal.Message, Field: refusal.Field, RetryAfter: seconds(refusal.RetryAfter)}
 	} else if told := (*Problem)(nil); errors.As(err, &told) {
 		p = *told
 	}
@@ -110,7 +119,7 @@ func (to problems) problem(ctx context.Context, err error) *Problem {
 		p.Status = statusClientGone
 	case p.Status == http.StatusInternalServerError:
 		to.log.ErrorContext(ctx, "request failed", "request_id", id, "error", err)
-	case p.Status == http.StatusServiceUnavailable:
+	case p.Status == http.StatusServiceUnavailable, p.Status == http.StatusNotImplemented:
 		to.log.WarnContext(ctx, "request refused", "request_id", id, "error", err)
 	}
 	if p.Status == http.StatusUnauthorized && p.challenges == nil {

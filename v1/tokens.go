@@ -70,13 +70,13 @@ type keyOutput struct {
 
 func (a *API) registerTokens() {
 	issue := a.operation(http.MethodPost, "/v1/auth/token", "issue-token",
-		"Sign in for tokens, or refresh them", 400, 401, 403, 413)
+		"Sign in for tokens, or refresh them", 400, 401, 403, 413, 429)
 	issue.Tags = []string{"auth"}
 	issue.Description = "A refresh token is good for one answer, whose refresh token is the next. One that is shown again, after its answer or at the same time, has been stolen, as far as anybody can tell: the session ends, with all its tokens. An idempotency key tells a lost answer from that."
 	register(a, issue, a.issueToken)
 
 	byBasic := a.operation(http.MethodGet, "/v1/auth/token", "issue-token-by-basic",
-		"Sign in for tokens with a username and password in the header Authorization", 401, 403)
+		"Sign in for tokens with a username and password in the header Authorization", 401, 403, 429)
 	byBasic.Tags = []string{"auth"}
 	byBasic.Security = []map[string][]string{{"basic": {}}}
 	byBasic.Middlewares = huma.Middlewares{a.fromOwnSite, noteRequest}

@@ -122,7 +122,7 @@ func (a *API) registerUsers() {
 }
 
 func (a *API) listUsers(ctx context.Context, in *listUsersInput) (*usersOutput, error) {
-	users, err := a.chat.Users(ctx, in.filter)
+	users, err := a.chat.Users(ctx, callerOf(ctx), in.filter)
 	if err != nil {
 		return nil, err
 	}
@@ -165,5 +165,5 @@ func (a *API) deleteMe(ctx context.Context, _ *struct{}) (*deleteMeOutput, error
 	if err := a.chat.DeleteMe(ctx, callerOf(ctx)); err != nil {
 		return nil, err
 	}
-	return &deleteMeOutput{SetCookie: *a.cookies.Clear(auth.RequestOf(ctx).Secure)}, nil
+	return &deleteMeOutput{SetCookie: *a.auth.Cookies().Clear(auth.RequestOf(ctx).Secure)}, nil
 }

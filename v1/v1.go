@@ -31,9 +31,8 @@ const maxBodyBytes = 64 << 10
 // API serves /v1.
 type API struct {
 	shared
-	auth    *auth.Service
-	cookies *auth.Cookies
-	limits  live.Limits
+	auth   *auth.Service
+	limits live.Limits
 
 	mux *http.ServeMux
 	// ofMessage has the routes below a message. In one mux with the classic
@@ -66,7 +65,7 @@ type Options struct {
 func New(opts Options) (*API, error) {
 	a := &API{
 		shared: shared{chat: opts.Chat, hub: opts.Hub, problems: problems{log: opts.Log, basic: opts.Auth.TakesBasic()}},
-		auth:   opts.Auth, cookies: opts.Auth.Cookies(), limits: opts.Limits,
+		auth:   opts.Auth, limits: opts.Limits,
 		mux: http.NewServeMux(), ofMessage: http.NewServeMux(),
 	}
 	a.huma = newHuma(a)
@@ -118,9 +117,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		a.writeError(w, r, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 	}()
+	answered := r.WithContext(withLimits(r.Context(), w.Header()))
+	defer func() { r.Pattern = answered.Pattern }() // which the mux has found, for the metrics
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	a.handler.ServeHTTP(w, r)
+	a.handler.ServeHTTP(w, answered)
 }
 
 // route is the muxes, the first that knows the path, but for their plain text

@@ -59,12 +59,15 @@ func NewClient(tb testing.TB, base string) *Client {
 	return &Client{HTTP: &http.Client{Jar: jar, Transport: transport}, base: base, tb: tb}
 }
 
-// SignUp makes an account with the password "password", signs in, and returns
+// Password is what everybody has, of whom a test does not say otherwise.
+const Password = "open sesame"
+
+// SignUp makes an account with the [Password], signs in, and returns
 // the client of its owner.
 func SignUp(tb testing.TB, base, username string) *Client {
 	tb.Helper()
 	c := NewClient(tb, base)
-	credentials := JSON(tb, map[string]string{"username": username, "password": "password"})
+	credentials := JSON(tb, map[string]string{"username": username, "password": Password})
 	c.Post("/v1/auth/register", credentials).Want(http.StatusOK)
 	c.Post("/v1/auth/login", credentials).Want(http.StatusOK)
 	return c

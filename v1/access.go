@@ -57,7 +57,7 @@ func (a *API) signedIn(op huma.Operation) huma.Operation {
 		names = []string{accountScope}
 	}
 	op.Security = []map[string][]string{{"session": {}}, {"bearer": names}, {"key": names}}
-	if a.auth.TakesBasic() {
+	if a.basic {
 		op.Security = append(op.Security, map[string][]string{"basic": {}})
 	}
 	op.Middlewares = append(huma.Middlewares{a.authenticate(scope)}, op.Middlewares...)

@@ -19,7 +19,7 @@ type credentialInput struct {
 		_            struct{} `additionalProperties:"true"`
 		Username     string   `json:"username,omitempty" example:"alice" doc:"With password, to sign in."`
 		Password     string   `json:"password,omitempty" example:"correct horse battery"`
-		RefreshToken string   `json:"refresh_token,omitempty" doc:"Alone, in place of them."`
+		RefreshToken string   `json:"refresh_token,omitempty" example:"cmsg_rt_…" doc:"Alone, in place of them."`
 	}
 }
 
@@ -39,8 +39,8 @@ type tokensOutput struct {
 
 func newTokens(t auth.Tokens) *tokensOutput {
 	return &tokensOutput{Body: Tokens{
-		AccessToken: t.Access, TokenType: "Bearer", ExpiresIn: int64(t.ExpiresIn / time.Second),
-		RefreshToken: t.Refresh, RefreshExpiresIn: int64(t.RefreshExpiresIn / time.Second), SessionID: t.SessionID,
+		AccessToken: t.Access, TokenType: "Bearer", ExpiresIn: int64(t.ExpiresIn.Round(time.Second) / time.Second),
+		RefreshToken: t.Refresh, RefreshExpiresIn: int64(t.RefreshExpiresIn.Round(time.Second) / time.Second), SessionID: t.SessionID,
 	}}
 }
 

@@ -64,10 +64,11 @@ type Options struct {
 // New makes the API with all its routes.
 func New(opts Options) (*API, error) {
 	a := &API{
-		shared: shared{chat: opts.Chat, hub: opts.Hub, problems: problems{log: opts.Log, basic: opts.Auth.TakesBasic()}},
+		shared: shared{chat: opts.Chat, hub: opts.Hub, problems: problems{log: opts.Log}},
 		auth:   opts.Auth, limits: opts.Limits,
 		mux: http.NewServeMux(), ofMessage: http.NewServeMux(),
 	}
+	a.basic = a.auth != nil && a.auth.TakesBasic() // the document alone needs no accounts
 	a.huma = newHuma(a)
 	a.registerAuth()
 	a.registerTokens()

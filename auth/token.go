@@ -14,6 +14,8 @@ const (
 	accessPrefix  = "cmsg_at_"
 	refreshPrefix = "cmsg_rt_"
 	keyPrefix     = "cmsg_key_"
+
+	invitationPrefix = "cmsg_inv_"
 )
 
 const (

@@ -33,6 +33,9 @@ const (
 	AdminGroupDeleted    = "admin.group_deleted"
 	AdminGranted         = "admin.granted"
 	AdminRevoked         = "admin.revoked"
+	// The detail names the invitation, here and where somebody has registered by one.
+	AdminInvitationCreated = "admin.invitation_created"
+	AdminInvitationRevoked = "admin.invitation_revoked"
 )
 
 // AuditActions are all actions that there are.
@@ -41,6 +44,7 @@ func AuditActions() []string {
 		UserSignedIn, UserSignInFailed, UserRegistered, UserBlocked, UserUnblocked, MessageBlocked,
 		AdminUserCreated, AdminUserUpdated, AdminPasswordReset, AdminUserDeactivated, AdminUserReactivated,
 		AdminUserDeleted, AdminSessionsEnded, AdminGroupDeleted, AdminGranted, AdminRevoked,
+		AdminInvitationCreated, AdminInvitationRevoked,
 	}
 }
 

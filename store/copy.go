@@ -124,7 +124,7 @@ func copyTables() []copyTable {
 		{"known_places", 1, []string{"id", "user_id", "place_hash", "created_at", "used_at"}},
 		{"invitations", 1, []string{"id", "token_hash", "creator_id", "note", "created_at",
 			"expires_at", "max_uses", "uses", "revoked_at"}},
-		{"registrations", 1, []string{"id", "username", "password_hash", "email", "created_at", "expires_at"}},
+		{"registrations", 1, []string{"id", "username", "password_hash", "email", "email_key", "created_at", "expires_at"}},
 		{"one_time_tokens", 1, []string{"id", "token_hash", "purpose", "user_id", "registration_id", "email", "created_at", "expires_at"}},
 		{"mails", 1, []string{"id", "kind", "user_id", "registration_id", "address", "locale", "data", "created_at", "due_at", "attempts"}},
 		{"chats", 1, []string{"id", "kind", "title", "direct_low", "direct_high", "last_seq", "created_at",

@@ -47,10 +47,12 @@ CREATE TABLE registrations (
 	username      TEXT COLLATE "C" NOT NULL,
 	password_hash TEXT COLLATE "C" NOT NULL,
 	email         TEXT COLLATE "C" NOT NULL,
+	email_key     TEXT COLLATE "C" NOT NULL, -- folded
 	created_at    BIGINT NOT NULL,
 	expires_at    BIGINT NOT NULL
 );
 CREATE INDEX registrations_expiry ON registrations (expires_at);
+CREATE INDEX registrations_email ON registrations (email_key);
 
 -- What is sent by mail to show that one reads it: to be used once.
 CREATE TABLE one_time_tokens (

@@ -47,10 +47,12 @@ CREATE TABLE registrations (
 	username      TEXT    NOT NULL,
 	password_hash TEXT    NOT NULL,
 	email         TEXT    NOT NULL,
+	email_key     TEXT    NOT NULL, -- folded
 	created_at    INTEGER NOT NULL,
 	expires_at    INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX registrations_expiry ON registrations (expires_at);
+CREATE INDEX registrations_email ON registrations (email_key);
 
 -- What is sent by mail to show that one reads it: to be used once.
 CREATE TABLE one_time_tokens (

@@ -31,6 +31,8 @@ type Options struct {
 	// AllowCommonPasswords takes the most common passwords too, and that which is the
 	// username: for the APIs of other systems, which know no such rule.
 	AllowCommonPasswords bool
+	// WakeMailing is called when a mail has been queued; nil if the site can send none.
+	WakeMailing func()
 }
 
 // Service answers who is calling, for one site.

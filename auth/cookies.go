@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -15,11 +16,29 @@ import (
 const MinSecretLength = 32
 
 // Cookies carry session tokens, authenticated and encrypted.
-type Cookies struct{ codec *securecookie.SecureCookie }
+type Cookies struct {
+	codecs []*securecookie.SecureCookie // the first makes them, all read them
+}
 
-// NewCookies derives the keys from a secret of at least [MinSecretLength]
-// bytes.
-func NewCookies(secret string) (*Cookies, error) {
+// NewCookies derives the keys from secrets of at least [MinSecretLength] bytes
+// each. The first is what cookies are made with; those made with one of the others
+// are still good.
+func NewCookies(secrets ...string) (*Cookies, error) {
+	if len(secrets) == 0 {
+		return nil, errors.New("there is no session secret")
+	}
+	c := &Cookies{}
+	for _, secret := range secrets {
+		codec, err := newCodec(secret)
+		if err != nil {
+			return nil, err
+		}
+		c.codecs = append(c.codecs, codec)
+	}
+	return c, nil
+}
+
+func newCodec(secret string) (*securecookie.SecureCookie, error) {
 	if len(secret) < MinSecretLength {
 		return nil, fmt.Errorf("the session secret has %d bytes, and needs at least %d", len(secret), MinSecretLength)
 	}
@@ -32,7 +51,7 @@ func NewCookies(secret string) (*Cookies, error) {
 	// The session's row knows when it ends; a date in the cookie would end a
 	// session that has been extended.
 	codec.MaxAge(0)
-	return &Cookies{codec: codec}, nil
+	return codec, nil
 }
 
 // cookieName is of a cookie that, over TLS, no other host and no plain page
@@ -45,23 +64,31 @@ func cookieName(secure bool) string {
 }
 
 // Token reads the session token of a request, or nil. secure says whether the
-// client came over TLS.
-func (c *Cookies) Token(r *http.Request, secure bool) []byte {
+// client came over TLS. A stale cookie was made with an old secret, and is to be
+// [Cookies.Set] anew.
+func (c *Cookies) Token(r *http.Request, secure bool) (token []byte, stale bool) {
+	return c.read(r, cookieName(secure))
+}
+
+// read reads the value of a cookie of a request, or nil.
+func (c *Cookies) read(r *http.Request, name string) (value []byte, stale bool) {
 	// There may be several: without TLS, a page on another host of the domain can add
 	// one, and must not sign anybody out by that.
-	for _, cookie := range r.CookiesNamed(cookieName(secure)) {
-		var token []byte
-		if err := c.codec.Decode(cookie.Name, cookie.Value, &token); err == nil {
-			return token
-		} // forged, or made with another secret
+	for _, cookie := range r.CookiesNamed(name) {
+		for i, codec := range c.codecs {
+			var value []byte
+			if err := codec.Decode(cookie.Name, cookie.Value, &value); err == nil {
+				return value, i > 0
+			} // forged, or made with another secret
+		}
 	}
-	return nil
+	return nil, false
 }
 
 // Set makes the cookie that carries a token.
 func (c *Cookies) Set(token []byte, lifetime time.Duration, secure bool) (*http.Cookie, error) {
 	name := cookieName(secure)
-	value, err := c.codec.Encode(name, bytes.Clone(token)) // it encrypts in place
+	value, err := c.codecs[0].Encode(name, bytes.Clone(token)) // it encrypts in place
 	if err != nil {
 		return nil, fmt.Errorf("encode session cookie: %w", err)
 	}

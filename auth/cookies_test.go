@@ -14,9 +14,9 @@ import (
 
 const secret = "a secret that is long enough, say"
 
-func newCookies(tb testing.TB, secret string) *Cookies {
+func newCookies(tb testing.TB, secrets ...string) *Cookies {
 	tb.Helper()
-	c, err := NewCookies(secret)
+	c, err := NewCookies(secrets...)
 	require.NoError(tb, err)
 	return c
 }
@@ -38,6 +38,10 @@ func TestSecretLength(t *testing.T) {
 			require.NotContains(t, err.Error(), strings.Repeat("x", 2), "a secret is in no log")
 		}
 	}
+	_, err := NewCookies()
+	require.Error(t, err, "no secret at all")
+	_, err = NewCookies(secret, strings.Repeat("x", MinSecretLength-1))
+	require.Error(t, err, "the second is too short")
 	newCookies(t, strings.Repeat("x", MinSecretLength))
 	newCookies(t, strings.Repeat("é", MinSecretLength/2))
 }
@@ -115,8 +119,48 @@ func TestCookieToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := newCookies(t, secret).Token(requestWith(c.cookies...), c.overTLS)
+			got, stale := newCookies(t, secret).Token(requestWith(c.cookies...), c.overTLS)
+			require.False(t, stale)
 			if c.wantSignedIn {
+				require.Equal(t, token, got)
+			} else {
+				require.Nil(t, got)
+			}
+		})
+	}
+}
+
+// Secrets are rotated: what any of them made is good, and what an old one made is to
+// be made anew.
+func TestCookieOfAnOldSecret(t *testing.T) {
+	t.Parallel()
+	const newer, oldest = "a newer secret, which is long enough", "the oldest secret is long enough, too"
+	token := bytes.Repeat([]byte{7}, tokenLength)
+	made := func(secrets ...string) *http.Cookie {
+		cookie, err := newCookies(t, secrets...).Set(token, time.Hour, true)
+		require.NoError(t, err)
+		return cookie
+	}
+	for name, test := range map[string]struct {
+		secrets             []string
+		cookies             []*http.Cookie
+		wantGood, wantStale bool
+	}{
+		"of the first":                {[]string{newer, secret}, []*http.Cookie{made(newer)}, true, false},
+		"of the second":               {[]string{newer, secret}, []*http.Cookie{made(secret)}, true, true},
+		"of the third":                {[]string{newer, secret, oldest}, []*http.Cookie{made(oldest)}, true, true},
+		"made anew":                   {[]string{newer, secret}, []*http.Cookie{made(newer, secret)}, true, false},
+		"made anew, the old one gone": {[]string{newer}, []*http.Cookie{made(newer, secret)}, true, false},
+		"of one that is gone":         {[]string{newer, secret}, []*http.Cookie{made(oldest)}, false, false},
+		"of the same secret twice":    {[]string{secret, secret}, []*http.Cookie{made(secret)}, true, false},
+		"behind a forged one":         {[]string{newer, secret}, []*http.Cookie{made(oldest), made(secret)}, true, true},
+		"made before a step back":     {[]string{secret, newer}, []*http.Cookie{made(newer, secret)}, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, stale := newCookies(t, test.secrets...).Token(requestWith(test.cookies...), true)
+			require.Equal(t, test.wantStale, stale)
+			if test.wantGood {
 				require.Equal(t, token, got)
 			} else {
 				require.Nil(t, got)
@@ -137,9 +181,10 @@ func TestCookieTampered(t *testing.T) {
 		for _, bit := range []byte{1, 2, 0x80} {
 			forged := bytes.Clone(value)
 			forged[i] ^= bit
-			require.Nil(t, c.Token(requestWith(&http.Cookie{
+			got, _ := c.Token(requestWith(&http.Cookie{
 				Name: cookie.Name, Value: base64.URLEncoding.EncodeToString(forged),
-			}), true), "byte %d", i)
+			}), true)
+			require.Nil(t, got, "byte %d", i)
 		}
 	}
 }
@@ -150,7 +195,8 @@ func TestCookieOfTheEmptyToken(t *testing.T) {
 	c := newCookies(t, secret)
 	cookie, err := c.Set(nil, time.Hour, true)
 	require.NoError(t, err)
-	require.Empty(t, c.Token(requestWith(cookie), true))
+	token, _ := c.Token(requestWith(cookie), true)
+	require.Empty(t, token)
 }
 
 func FuzzCookieToken(f *testing.F) {
@@ -165,7 +211,7 @@ func FuzzCookieToken(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string) {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header["Cookie"] = []string{"__Host-session=" + value}
-		if got := c.Token(r, true); got != nil {
+		if got, _ := c.Token(r, true); got != nil {
 			require.Equal(t, token, got, "a forged cookie was accepted")
 		}
 	})

@@ -12,7 +12,7 @@ import (
 // takes that, a username and password in the header Authorization, a token in
 // X-API-Key, or the session cookie. The first of these that is there counts, good or
 // not. If Identify returns a cookie, the answer should set it: the session has been
-// extended. The errors are those of [Service.Authenticate] and, for a password, those
+// extended, or its cookie was made with an old secret. The errors are those of [Service.Authenticate] and, for a password, those
 // of [Service.Login].
 func (s *Service) Identify(r *http.Request) (chat.Caller, *http.Cookie, error) {
 	ctx := r.Context()
@@ -33,8 +33,11 @@ func (s *Service) Identify(r *http.Request) (chat.Caller, *http.Cookie, error) {
 		return caller, nil, err
 	}
 	secure := RequestOf(ctx).Secure
-	token := s.opts.Cookies.Token(r, secure)
+	token, stale := s.opts.Cookies.Token(r, secure)
 	caller, extended, err := s.Authenticate(ctx, token)
+	if stale && extended == 0 {
+		extended = s.opts.SessionLifetime // almost: it has been extended lately
+	}
 	if err != nil || extended == 0 {
 		return caller, nil, err
 	}

@@ -38,6 +38,7 @@ func (s *Service) CreateInvitation(ctx context.Context, caller chat.Caller, n Ne
 		return Invitation{}, err
 	}
 	now := s.now()
+	n.ExpiresAt = n.ExpiresAt.UTC().Truncate(time.Microsecond) // as it is stored
 	note, err := chat.PrepareLine("note", n.Note, MaxInvitationNote)
 	switch {
 	case err != nil:

@@ -14,6 +14,8 @@ const (
 	accessPrefix  = "cmsg_at_"
 	refreshPrefix = "cmsg_rt_"
 	keyPrefix     = "cmsg_key_"
+	resetPrefix   = "cmsg_reset_"
+	verifyPrefix  = "cmsg_mail_"
 
 	invitationPrefix = "cmsg_inv_"
 )

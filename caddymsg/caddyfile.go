@@ -29,7 +29,7 @@ var options = map[string]func(h *Handler, value string) error{
 	"database":         func(h *Handler, v string) error { h.Database = v; return nil },
 	"database_readers": func(h *Handler, v string) error { return number(v, &h.DatabaseReaders) },
 	"database_writers": func(h *Handler, v string) error { return number(v, &h.DatabaseWriters) },
-	"session_secret":   func(h *Handler, v string) error { h.SessionSecret = v; return nil },
+	"session_secret":   func(h *Handler, v string) error { h.SessionSecret = append(h.SessionSecret, v); return nil },
 	"session_lifetime": func(h *Handler, v string) error {
 		lifetime, err := caddy.ParseDuration(v)
 		if err == nil && lifetime == 0 {
@@ -40,11 +40,18 @@ var options = map[string]func(h *Handler, value string) error{
 	},
 	"password_min_length": func(h *Handler, v string) error { return number(v, &h.PasswordMinLength) },
 	"bcrypt_cost":         func(h *Handler, v string) error { return number(v, &h.BcryptCost) },
-	"registration":        func(h *Handler, v string) error { h.Registration = v; return nil },
-	"admin":               func(h *Handler, v string) error { h.Admin = append(h.Admin, v); return nil },
-	"bus":                 func(h *Handler, v string) error { h.Bus = append(h.Bus, v); return nil },
-	"bus_credentials":     func(h *Handler, v string) error { h.BusCredentials = v; return nil },
-	"bus_ca":              func(h *Handler, v string) error { h.BusCA = v; return nil },
+	"registration": func(h *Handler, v string) error {
+		if h.Registration == "" {
+			h.Registration = v
+		} else {
+			h.RegistrationDomains = append(h.RegistrationDomains, v)
+		}
+		return nil
+	},
+	"admin":           func(h *Handler, v string) error { h.Admin = append(h.Admin, v); return nil },
+	"bus":             func(h *Handler, v string) error { h.Bus = append(h.Bus, v); return nil },
+	"bus_credentials": func(h *Handler, v string) error { h.BusCredentials = v; return nil },
+	"bus_ca":          func(h *Handler, v string) error { h.BusCA = v; return nil },
 	"bus_certificate": func(h *Handler, v string) error {
 		if h.BusCertificate == "" {
 			h.BusCertificate = v
@@ -77,7 +84,7 @@ var options = map[string]func(h *Handler, value string) error{
 // several are the options that take more than one value, and pairs those that take
 // two. They are read once for each.
 var (
-	several = []string{"admin", "bus"}
+	several = []string{"admin", "bus", "registration", "session_secret"}
 	pairs   = []string{"bus_certificate"}
 )
 
@@ -108,11 +115,11 @@ func limit(s string, into *int) error {
 //		database                <path>|<postgres address>
 //		database_readers        <connections>
 //		database_writers        <connections>
-//		session_secret          <secret>
+//		session_secret          <secret> [<old secret>...]
 //		session_lifetime        <duration>
 //		password_min_length     <characters>
 //		bcrypt_cost             <4-31>
-//		registration            open|closed
+//		registration            open|closed|invitation|domains <domain>...
 //		admin                   <username>...
 //		bus                     <nats address>...
 //		bus_credentials         <file>

@@ -56,7 +56,8 @@ func TestCaddyfileErrors(t *testing.T) {
 		"doubled option":            {"messaging {\n api v1\n database a.db\n api v1\n}", []string{"api", "twice"}},
 		"missing value":             {"messaging {\n database\n}", []string{"database"}},
 		"unset variable as a value": {"messaging {\n database {$LIFE_NOT_SET}\n}", []string{"database"}},
-		"too many values":           {"messaging {\n session_secret a b\n}", []string{"session_secret"}},
+		"too many values":           {"messaging {\n database a b\n}", []string{"database", "one value"}},
+		"no session_secret":         {"messaging {\n session_secret\n}", []string{"session_secret", "or more"}},
 		"admin without a name":      {"messaging {\n admin\n}", []string{"admin", "or more"}},
 		"admin twice":               {"messaging {\n admin alice\n admin bob\n}", []string{"admin", "twice"}},
 		"admin with a block":        {"messaging {\n admin alice {\n  api v1\n }\n}", nil},
@@ -112,6 +113,8 @@ func TestValidationErrors(t *testing.T) {
 		"session_secret of no file":      {"session_secret {file./nowhere/session_secret}", []string{"session_secret"}, ""},
 		"session_secret of a folder":     {"session_secret {file./}", []string{"session_secret"}, ""},
 		"session_secret no placeholder":  {"session_secret {session_secret}", []string{"session_secret"}, ""},
+		"second secret of 31 bytes":      {"session_secret 0123456789abcdefghijklmnopqrstuv 0123456789abcdefghijklmnopqrstu", []string{"session_secret", "31", "openssl rand"}, "0123456789abcdefghijklmnopqrstu"},
+		"second secret of no file":       {"session_secret {env.LIFE_SECRET} {file./nowhere/session_secret}", []string{"session_secret"}, ""},
 		"short secret in the variable":   {"session_secret {env.LIFE_SHORT}", []string{"session_secret", "openssl rand"}, "tooshort"},
 		"api unknown":                    {"api v2", []string{"api", "v2", "v1"}, ""},
 		"registration neither":           {"registration maybe", []string{"registration", "maybe", "open", "closed"}, ""},
@@ -253,6 +256,11 @@ http://127.0.0.1:{$PORT} {
 		bob.Post("/v1/messages", `{"dest_username":"bob","message":"hi"}`).Want(http.StatusOK)
 		require.Len(t, lifeMetrics(t, s).labels("messaging_open_connections", "database"), 1, "it is still another database")
 
+		// A secret may be a list: then these are a new one and those that it replaces.
+		load(map[string]any{"database": database, "session_secret": []string{strings.Repeat("t", 32), strings.Repeat("s", 32)}}).Want(http.StatusOK)
+		bob.HTTP.CloseIdleConnections()
+		bob.Get("/v1/messages").Want(http.StatusOK)
+
 		load(map[string]any{"database": database, "registration": "closed"}).Want(http.StatusOK)
 		bob.HTTP.CloseIdleConnections()
 		closed := bob.Post("/v1/auth/register", `{"username":"carol","password":"open sesame"}`).Want(http.StatusForbidden)
@@ -264,6 +272,9 @@ http://127.0.0.1:{$PORT} {
 			"out of range":   {"bcrypt_cost": 3},
 			"below a minute": {"session_lifetime": int64(10 * time.Second)},
 			"short secret":   {"session_secret": "short"},
+			"short among":    {"session_secret": []string{strings.Repeat("s", 32), "short"}},
+			"no secret":      {"session_secret": 32},
+			"no secrets":     {"session_secret": []any{strings.Repeat("s", 32), 32}},
 			"below no limit": {"connections_per_user": -2},
 			"below for ever": {"event_retention": -2},
 		} {

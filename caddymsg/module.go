@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -53,9 +54,11 @@ type Handler struct {
 
 	// The secret that session cookies are encrypted with, of at least 32
 	// bytes. Use a placeholder, `{env.NAME}` or `{file./path}`, to keep it out
-	// of the configuration. Default: one that is made once and kept in Caddy's
-	// storage, which is also used where the environment variable is empty.
-	SessionSecret string `json:"session_secret,omitempty"`
+	// of the configuration. Several, in a list, are a new one and those that it
+	// replaces: cookies are made with the first, and those made with another are
+	// still good. An environment variable that is empty counts as no secret.
+	// Default: one that is made once and kept in Caddy's storage.
+	SessionSecret Secrets `json:"session_secret,omitempty"`
 
 	// How long a session lives after it was last used. Default: 30 days.
 	SessionLifetime caddy.Duration `json:"session_lifetime,omitempty"`
@@ -67,8 +70,14 @@ type Handler struct {
 	// to check, and to guess. From 4 to 31. Default: 12.
 	BcryptCost int `json:"bcrypt_cost,omitempty"`
 
-	// Whether anybody may make an account: `open` or `closed`. Default: open.
+	// Who may make an account: `open`: anybody; `closed`: nobody; `invitation`: who has
+	// an invitation of an administrator; `domains`: who has an e-mail address of one of
+	// certain domains. Default: open.
 	Registration string `json:"registration,omitempty"`
+
+	// The domains, where the registration is limited to some. Those below them are
+	// others.
+	RegistrationDomains []string `json:"registration_domains,omitempty"`
 
 	// The usernames of accounts that become administrators when the server starts.
 	// Nobody becomes one by registering such a name: that takes another start, or a
@@ -120,7 +129,8 @@ type Handler struct {
 	database store.Options   // resolved: it holds the password
 	identity string          // of the database
 	bus      bus.NATSOptions // resolved: it may hold a password, too
-	secret   string          // resolved; "" is to be found in the storage
+	secrets  []string        // resolved; without any, it is to be found in the storage
+	domains  []string        // resolved: as addresses are compared with them
 	backend  *backend
 	app      *App
 
@@ -221,13 +231,8 @@ func (h *Handler) resolve() error {
 	if err := h.resolveBus(); err != nil {
 		return err
 	}
-	if h.secret, err = caddy.NewReplacer().ReplaceOrErr(h.SessionSecret, false, true); err != nil {
-		return fmt.Errorf("session_secret: %w", err)
-	}
-	if h.secret == "" && strings.Contains(h.SessionSecret, "{file.") {
-		return errors.New("session_secret: the file is empty or can't be read")
-	}
-	return nil
+	h.secrets, err = h.SessionSecret.resolve()
+	return err
 }
 
 // Validate checks what the configuration says.
@@ -235,9 +240,11 @@ func (h *Handler) Validate() error {
 	if h.API != "v1" {
 		return fmt.Errorf("api: %q is unknown; there is: v1", h.API)
 	}
-	if h.secret != "" && len(h.secret) < auth.MinSecretLength {
-		return fmt.Errorf("session_secret: it has %d bytes, and needs at least %d; make one with: openssl rand -base64 32",
-			len(h.secret), auth.MinSecretLength)
+	for _, secret := range h.secrets {
+		if len(secret) < auth.MinSecretLength {
+			return fmt.Errorf("session_secret: one has %d bytes, and needs at least %d; make one with: openssl rand -base64 32",
+				len(secret), auth.MinSecretLength)
+		}
 	}
 	if h.SessionLifetime < caddy.Duration(time.Minute) {
 		return fmt.Errorf("session_lifetime: %s is shorter than a minute", time.Duration(h.SessionLifetime))
@@ -248,8 +255,8 @@ func (h *Handler) Validate() error {
 	if h.BcryptCost < bcrypt.MinCost || h.BcryptCost > bcrypt.MaxCost {
 		return fmt.Errorf("bcrypt_cost: %d is not between %d and %d", h.BcryptCost, bcrypt.MinCost, bcrypt.MaxCost)
 	}
-	if h.Registration != "open" && h.Registration != "closed" {
-		return fmt.Errorf("registration: %q is neither open nor closed", h.Registration)
+	if err := h.validateRegistration(); err != nil {
+		return err
 	}
 	if *h.ShutdownDelay < 0 {
 		return fmt.Errorf("shutdown_delay: %s is below 0", time.Duration(*h.ShutdownDelay))
@@ -268,28 +275,52 @@ func (h *Handler) Validate() error {
 	return nil
 }
 
+func (h *Handler) validateRegistration() error {
+	mode := auth.RegistrationMode(h.Registration)
+	switch {
+	case !slices.Contains(auth.RegistrationModes(), mode):
+		return fmt.Errorf("registration: %q is none of open, closed, invitation and domains", h.Registration)
+	case mode != auth.RegistrationDomains && len(h.RegistrationDomains) > 0:
+		return fmt.Errorf("registration: domains are named, but it is %s", mode)
+	case mode == auth.RegistrationDomains && len(h.RegistrationDomains) == 0:
+		return errors.New("registration: domains need to be named, as in: registration domains example.com")
+	}
+	h.domains = nil
+	for _, name := range h.RegistrationDomains {
+		domain, err := auth.ParseDomain(name)
+		if err != nil {
+			return fmt.Errorf("registration: %w", err)
+		}
+		h.domains = append(h.domains, domain)
+	}
+	return nil
+}
+
 // open opens the database and makes the API over it.
 func (h *Handler) open() (*v1.API, error) {
 	err := h.backend.open(h.ctx, h.app.options[h.backend])
 	if err != nil {
 		return nil, err
 	}
-	secret := h.secret
-	if secret == "" {
-		if secret, err = storedSecret(h.ctx, h.ctx.Storage()); err != nil {
+	secrets := h.secrets
+	if len(secrets) == 0 {
+		secret, err := storedSecret(h.ctx, h.ctx.Storage())
+		if err != nil {
 			return nil, fmt.Errorf("session secret: %w", err)
 		}
+		secrets = []string{secret}
 	}
-	cookies, err := auth.NewCookies(secret)
+	cookies, err := auth.NewCookies(secrets...)
 	if err != nil {
 		return nil, err
 	}
 	rules, log := h.backend.rules, h.backend.log
 	accounts := auth.New(h.backend.store, rules, auth.NewHasher(h.backend.hashing, h.BcryptCost), auth.Options{
-		Cookies:            cookies,
-		SessionLifetime:    time.Duration(h.SessionLifetime),
-		PasswordMinLength:  h.PasswordMinLength,
-		RegistrationClosed: h.Registration == "closed",
+		Cookies:           cookies,
+		SessionLifetime:   time.Duration(h.SessionLifetime),
+		PasswordMinLength: h.PasswordMinLength,
+		Registration:      auth.RegistrationMode(h.Registration),
+		Domains:           h.domains,
 	}, log)
 	return v1.New(v1.Options{
 		Chat: rules, Auth: accounts, Log: log, Hub: h.backend.hub,

@@ -243,6 +243,15 @@ func TestSessionSecret(t *testing.T) {
 			"file":                {option: "session_secret {file.{$DIR}/secret}"},
 			"file with a newline": {option: "session_secret {file.{$DIR}/secret}", between: write(long + "\n")},
 			"another file":        {option: "session_secret {file.{$DIR}/secret}", between: write(other), signedOut: true},
+			"empty variables":     {option: "session_secret {env.LIFE_SECRET} {env.LIFE_OLD_SECRET}", first: []string{"LIFE_SECRET="}, stored: true},
+			"a new one": {
+				option: "session_secret {env.LIFE_SECRET} {env.LIFE_OLD_SECRET}",
+				first:  []string{"LIFE_SECRET=" + long}, second: []string{"LIFE_SECRET=" + other, "LIFE_OLD_SECRET=" + long},
+			},
+			"the old one only": {
+				option: "session_secret {env.LIFE_SECRET} {env.LIFE_OLD_SECRET}",
+				first:  []string{"LIFE_SECRET=" + long}, second: []string{"LIFE_SECRET=", "LIFE_OLD_SECRET=" + long},
+			},
 			"the storage's is lost": {between: func(t *testing.T, dir string) {
 				require.NoError(t, os.RemoveAll(filepath.Join(dir, "caddy", "messaging")))
 			}, stored: true, signedOut: true},

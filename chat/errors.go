@@ -29,6 +29,8 @@ const (
 	Unavailable
 	// TooMany of something, for this caller: later, there may be room.
 	TooMany
+	// Unsupported by this site, as it is configured.
+	Unsupported
 )
 
 // Error is a refusal, with words that may be shown to the caller.

@@ -78,6 +78,8 @@ func conformance(t *testing.T, open opener) {
 		{"events that were missed, of many chats", missedByMany},
 		{"old events", prunedEvents},
 		{"presence", presence},
+		{"rate limits", rateLimits},
+		{"rate limits at once", rateLimitsAtOnce},
 		{"Close", closing},
 	} {
 		t.Run(part.name, func(t *testing.T) {
@@ -135,7 +137,15 @@ func userChanges(t *testing.T, open opener) {
 	require.Equal(t, ada, change(store.UserChange{
 		DisplayName: text("Ada 🙂"), Email: text("ada@example.com"), Locale: text("en"), About: text("one\ntwo"),
 	}))
-	ada.Username, ada.UsernameKey, ada.Email = "Eve", "eve", ""
+	ada.EmailVerifiedAt, ada.PendingEmail = noon, "ada@example.org"
+	require.Equal(t, ada, change(store.UserChange{EmailVerifiedAt: &noon, PendingEmail: text("ada@example.org")}))
+	ada.DisplayName = "Ada"
+	require.Equal(t, ada, change(store.UserChange{DisplayName: text("Ada"), Email: text("ada@example.com")}), "the same address")
+	ada.Email, ada.EmailVerifiedAt = "ada@example.net", time.Time{}
+	require.Equal(t, ada, change(store.UserChange{Email: text("ada@example.net")}), "another address is not verified")
+	ada.Email, ada.PendingEmail, ada.EmailVerifiedAt = "ada@example.org", "", noon
+	require.Equal(t, ada, change(store.UserChange{Email: text("ada@example.org"), PendingEmail: text(""), EmailVerifiedAt: &noon}))
+	ada.Username, ada.UsernameKey, ada.Email, ada.EmailVerifiedAt = "Eve", "eve", "", time.Time{}
 	require.Equal(t, ada, change(store.UserChange{Username: text("Eve"), UsernameKey: text("eve"), Email: text("")}))
 	view(t, s, func(tx *store.Tx) error {
 		found, err := tx.FindUserByKey("eve")

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -478,6 +479,20 @@ func plans(t *testing.T, prepare string) {
 		{name: "DeleteExpiredSessions", fn: func(tx *store.Tx) error {
 			return tx.DeleteExpiredSessions(noon, 10)
 		}, want: []string{"USING COVERING INDEX sessions_expiry (expires_at<?)"}},
+		{name: "TakeRate", fn: func(tx *store.Tx) error {
+			_, _, err := tx.TakeRate(store.RateTaking{Key: []byte("key"), Cost: time.Second, Room: time.Second}, noon)
+			return err
+		}},
+		{name: "TakeRate, in vain", fn: func(tx *store.Tx) error {
+			_, _, err := tx.TakeRate(store.RateTaking{Key: []byte("key"), Cost: time.Second, Room: time.Second}, noon)
+			return err
+		}, want: []string{"SEARCH rate_limits USING PRIMARY KEY (key=?)"}},
+		{name: "ReturnRate", fn: func(tx *store.Tx) error {
+			return tx.ReturnRate(store.RateTaking{Key: []byte("key"), Cost: time.Second}, noon)
+		}, want: []string{"SEARCH rate_limits USING PRIMARY KEY (key=?)"}},
+		{name: "DeleteFullRates", fn: func(tx *store.Tx) error {
+			return tx.DeleteFullRates(noon, 4)
+		}, want: []string{"USING COVERING INDEX rate_limits_full (full_at<?)"}},
 		{name: "LockUser", fn: func(tx *store.Tx) error {
 			_, err := tx.LockUser(ada.ID)
 			return err

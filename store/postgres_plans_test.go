@@ -140,6 +140,7 @@ func crowd(tb testing.TB, db *sql.DB) {
 			SELECT 'user ' || n, 'user ' || n, 'hash', n FROM generate_series(1, %[4]d) n;
 		INSERT INTO sessions (token_hash, user_id, created_at, expires_at)
 			SELECT sha256(n::text::bytea), n, 0, n FROM generate_series(1, %[4]d) n;
+		INSERT INTO rate_limits (key, full_at) SELECT sha256(n::text::bytea), n FROM generate_series(1, %[4]d) n;
 		INSERT INTO chats (kind, title, last_seq, created_at)
 			SELECT 'group', 'a group', %[2]d, n FROM generate_series(1, %[1]d) n;
 		INSERT INTO chats (kind, direct_low, direct_high, created_at)
@@ -481,6 +482,16 @@ func TestPostgresPlans(t *testing.T) {
 		{"DeleteExpiredSessions, none", func(tx *store.Tx) error {
 			return tx.DeleteExpiredSessions(time.UnixMicro(0), 10)
 		}, 1, 10},
+		{"TakeRate", func(tx *store.Tx) error {
+			_, _, err := tx.TakeRate(store.RateTaking{Key: []byte("key"), Cost: time.Second, Room: time.Second}, noon)
+			return err
+		}, 1, 20},
+		{"ReturnRate", func(tx *store.Tx) error {
+			return tx.ReturnRate(store.RateTaking{Key: []byte("key"), Cost: time.Second}, noon)
+		}, 1, 10},
+		{"DeleteFullRates", func(tx *store.Tx) error {
+			return tx.DeleteFullRates(noon, 4)
+		}, 20, 60},
 		{"CreateReaction", func(tx *store.Tx) error {
 			return tx.CreateReaction(store.Reaction{MessageID: 1, UserID: one, Emoji: "👎", CreatedAt: noon})
 		}, 1, 60},

@@ -110,7 +110,7 @@ func (tx *Tx) UpdateUser(id int64, c UserChange) (User, error) {
 			password_hash = coalesce(?8, password_hash), admin = coalesce(?9, admin),
 			presence_hidden = coalesce(?11, presence_hidden),
 			email_key = coalesce(?12, email_key), pending_email = coalesce(?13, pending_email),
-			email_verified_at = coalesce(?14, CASE WHEN coalesce(?4, email) = email THEN email_verified_at END),
+			email_verified_at = coalesce(?14, CASE WHEN coalesce(?5, email) = email THEN email_verified_at END),
 			deactivated_at = nullif(coalesce(
 				CASE WHEN CAST(?10 AS BIGINT) < 0 THEN ?10 ELSE deactivated_at END, ?10), -1)
 		WHERE id = ?1 AND deleted_at IS NULL

@@ -80,6 +80,8 @@ func status(refusal *chat.Error) int {
 		return http.StatusServiceUnavailable
 	case chat.TooMany:
 		return http.StatusTooManyRequests
+	case chat.Unsupported:
+		return http.StatusNotImplemented
 	}
 	return http.StatusInternalServerError
 }
@@ -103,7 +105,7 @@ func (to problems) problem(ctx context.Context, err error) *Problem {
 		p.Status = statusClientGone
 	case p.Status == http.StatusInternalServerError:
 		to.log.ErrorContext(ctx, "request failed", "request_id", id, "error", err)
-	case p.Status == http.StatusServiceUnavailable:
+	case p.Status == http.StatusServiceUnavailable, p.Status == http.StatusNotImplemented:
 		to.log.WarnContext(ctx, "request refused", "request_id", id, "error", err)
 	}
 	p.Title = http.StatusText(p.Status)

@@ -182,9 +182,11 @@ CREATE TABLE registrations (
 	username      TEXT    NOT NULL,
 	password_hash TEXT    NOT NULL,
 	email         TEXT    NOT NULL,
+	email_key     TEXT    NOT NULL, -- folded
 	created_at    INTEGER NOT NULL,
 	expires_at    INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX registrations_email ON registrations (email_key);
 CREATE INDEX registrations_expiry ON registrations (expires_at);
 CREATE TABLE search_state (
 	position   INTEGER NOT NULL,

@@ -154,6 +154,7 @@ COLUMN registrations.id bigint NOT NULL IDENTITY BY DEFAULT;
 COLUMN registrations.username text NOT NULL;
 COLUMN registrations.password_hash text NOT NULL;
 COLUMN registrations.email text NOT NULL;
+COLUMN registrations.email_key text NOT NULL;
 COLUMN registrations.created_at bigint NOT NULL;
 COLUMN registrations.expires_at bigint NOT NULL;
 COLUMN search_state.position bigint NOT NULL;
@@ -278,6 +279,7 @@ CREATE INDEX messages_thread ON messages USING btree (thread_id, id) WHERE (thre
 CREATE INDEX one_time_tokens_expiry ON one_time_tokens USING btree (expires_at);
 CREATE INDEX participants_user ON participants USING btree (user_id);
 CREATE INDEX rate_limits_full ON rate_limits USING btree (full_at);
+CREATE INDEX registrations_email ON registrations USING btree (email_key);
 CREATE INDEX registrations_expiry ON registrations USING btree (expires_at);
 CREATE INDEX sessions_expiry ON sessions USING btree (expires_at);
 CREATE INDEX sessions_user ON sessions USING btree (user_id);

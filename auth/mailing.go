@@ -1,0 +1,389 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddymsg/messaging/mail"
+	"github.com/caddymsg/messaging/store"
+)
+
+// What becomes of an attempt to send a mail.
+const (
+	MailSent     = "sent"
+	MailDelayed  = "delayed"  // it will be tried again
+	MailRefused  = "refused"  // the address takes none
+	MailGivenUp  = "given_up" // it was tried for too long
+	MailNeedless = "needless" // what it was about has passed
+)
+
+// MailResults lists what may become of an attempt.
+func MailResults() []string {
+	return []string{MailSent, MailDelayed, MailRefused, MailGivenUp, MailNeedless}
+}
+
+// MailingOptions say how mails are sent.
+type MailingOptions struct {
+	// Send sends one, as [mail.Sender.Send] does.
+	Send func(ctx context.Context, to string, l mail.Letter) error
+	Site mail.Site
+	// Done is told the result of each attempt.
+	Done func(result string)
+}
+
+// Mailing sends the mails that wait in a database. Several may do so over one database,
+// on one machine and on many. A mail is sent at least once, and no other time unless a
+// server is cut off between sending it and noting that.
+type Mailing struct {
+	store   *store.Store
+	opts    MailingOptions
+	log     *slog.Logger
+	waiting atomic.Int64
+
+	lease, within time.Duration // see the constants
+}
+
+// How mails are sent.
+const (
+	// mailsAtOnce is how many attempts a server makes at a time.
+	mailsAtOnce = 4
+	// mailWithin is how long an attempt may take, and mailLease how long it is nobody
+	// else's, should the server that makes it be cut off.
+	mailWithin = 45 * time.Second
+	mailLease  = 2 * time.Minute
+	// mailNoteWithin bounds how long a server that is about to end waits for its
+	// database.
+	mailNoteWithin = 5 * time.Second
+	// A mail that could not be sent is tried again after some time, and then after
+	// twice as long each time, and at last given up.
+	mailRetryMin  = time.Minute
+	mailRetryMax  = time.Hour
+	mailGiveUp    = 72 * time.Hour
+	mailLookEvery = 5 * time.Second // for what other nodes have queued
+	// Where the mail server is out of reach, it is tried again after some time.
+	mailRestMin, mailRestMax = time.Second, time.Minute
+)
+
+// NewMailing makes a Mailing. It sends nothing before Run.
+func NewMailing(s *store.Store, opts MailingOptions, log *slog.Logger) *Mailing {
+	if opts.Done == nil {
+		opts.Done = func(string) {}
+	}
+	return &Mailing{store: s, opts: opts, log: log, lease: mailLease, within: mailWithin}
+}
+
+// Waiting is how many mails waited when it looked last.
+func (m *Mailing) Waiting() int { return int(m.waiting.Load()) }
+
+// Run sends mails until ctx ends. It looks when it is woken, and now and then. What
+// waits since its mail could not be sent is tried at once: it begins when somebody may
+// have set things right.
+func (m *Mailing) Run(ctx context.Context, wake <-chan struct{}) {
+	m.hasten(ctx)
+	rest := time.Duration(0)  // while the mail server is out of reach
+	retry := time.Duration(0) // while the database is
+	told := ""                // of what went wrong with it last, so as not to tell it each time
+	for ctx.Err() == nil {
+		pause, err := m.look(ctx)
+		tried := tally{}
+		if err == nil && pause <= 0 {
+			tried = m.round(ctx, rest > 0)
+			err = tried.failed
+		}
+		if err != nil {
+			if ctx.Err() == nil && err.Error() != told {
+				told = err.Error()
+				m.log.ErrorContext(ctx, "mails wait until this has passed", "error", err)
+			}
+			retry = min(max(mailRestMin, 2*retry), mailRestMax)
+			pauseFor(ctx, nil, retry)
+			continue
+		}
+		retry, told = 0, ""
+		switch {
+		case tried.unavailable > 0 && tried.served == 0:
+			rest = min(max(mailRestMin, 2*rest), mailRestMax)
+			pauseFor(ctx, nil, rest) // nor does it help to be woken
+		case tried.served > 0 && rest > 0:
+			rest = 0
+			m.hasten(ctx)
+		case pause > 0:
+			pauseFor(ctx, wake, min(pause, mailLookEvery))
+		case tried.served == 0: // others have taken what was due
+			pauseFor(ctx, wake, mailRestMin/10)
+		}
+	}
+}
+
+// pauseFor waits, but no longer than until it is woken, or ctx ends.
+func pauseFor(ctx context.Context, wake <-chan struct{}, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-wake:
+	case <-timer.C:
+	}
+}
+
+// look tells how long it is until a mail is due.
+func (m *Mailing) look(ctx context.Context) (time.Duration, error) {
+	pause := mailLookEvery
+	err := m.store.ViewOne(ctx, func(tx *store.Tx) error {
+		waiting, next, err := tx.MailQueue()
+		if err != nil {
+			return err
+		}
+		m.waiting.Store(int64(waiting))
+		if waiting > 0 {
+			pause = time.Until(next)
+		}
+		return nil
+	})
+	return pause, err
+}
+
+// hasten has all mails be due that nobody is trying to send.
+func (m *Mailing) hasten(ctx context.Context) {
+	now := time.Now()
+	err := m.store.Update(ctx, func(tx *store.Tx) error { return tx.HastenMails(now.Add(m.lease), now) })
+	if err != nil && ctx.Err() == nil {
+		m.log.WarnContext(ctx, "mails are not tried at once", "error", err)
+	}
+}
+
+// tally counts what has become of some attempts.
+type tally struct {
+	served      int // to which the mail server was there
+	unavailable int // to which it was not
+	failed      error // to look at the queue, or to change it
+}
+
+// round makes some attempts at once, or one.
+func (m *Mailing) round(ctx context.Context, one bool) (t tally) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	count := mailsAtOnce
+	if one {
+		count = 1
+	}
+	for range count {
+		wg.Go(func() {
+			sent, err := m.attempt(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				t.failed = err
+			case errors.Is(sent, mail.ErrUnavailable):
+				t.unavailable++
+			case !errors.Is(sent, errNoneDue):
+				t.served++
+			}
+		})
+	}
+	wg.Wait()
+	return t
+}
+
+// errNoneDue says that there was no mail to send.
+var errNoneDue = errors.New("no mail is due")
+
+// attempt tries to send a mail, if one is due, and notes what has become of it, or
+// fails to. It tells how sending it went.
+func (m *Mailing) attempt(ctx context.Context) (sent, err error) {
+	a, err := m.claim(ctx)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return errNoneDue, nil
+	case err != nil:
+		return errNoneDue, fmt.Errorf("claim a mail: %w", err)
+	case a.needless:
+		m.done(ctx, slog.LevelInfo, a.mail, MailNeedless, "mail not sent: what it was about has passed")
+		return nil, nil
+	}
+	sent = m.send(ctx, a)
+	// Whatever ended the sending must not keep it from being noted.
+	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), mailNoteWithin)
+	defer cancel()
+	if sent != nil && ctx.Err() != nil {
+		// Not its fault: whoever sends mails next begins with it.
+		return sent, m.update(noting, func(tx *store.Tx) error { return tx.PostponeMail(a.mail, time.Now()) })
+	}
+	return sent, m.note(noting, a.mail, sent)
+}
+
+// mailAttempt is one to send a mail.
+type mailAttempt struct {
+	mail     store.Mail
+	ticket   mail.Ticket
+	needless bool
+}
+
+// claim begins an attempt with a mail that is due, and makes the token that it brings:
+// so no secret is in the queue, and the token's time begins when it is sent. It returns
+// [store.ErrNotFound] if none is due.
+func (m *Mailing) claim(ctx context.Context) (a mailAttempt, err error) {
+	now := time.Now()
+	err = m.store.Update(ctx, func(tx *store.Tx) (err error) {
+		a = mailAttempt{}
+		if a.mail, err = tx.ClaimMail(now, now.Add(m.lease)); err != nil {
+			return err
+		}
+		a.ticket, err = newTicket(tx, a.mail, now)
+		if errors.Is(err, store.ErrNotFound) {
+			a.needless = true
+			err = tx.DeleteMail(a.mail.ID)
+		}
+		return err
+	})
+	return a, err
+}
+
+// send writes a mail and sends it.
+func (m *Mailing) send(ctx context.Context, a mailAttempt) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // it must not end the web server
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	var facts mail.Facts
+	if err := json.Unmarshal([]byte(a.mail.Data), &facts); err != nil {
+		return fmt.Errorf("its data can't be read: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, m.within)
+	defer cancel()
+	return m.opts.Send(ctx, a.mail.Address, mail.Write(mail.Kind(a.mail.Kind), a.mail.Locale, m.opts.Site, facts, a.ticket))
+}
+
+// note notes what has become of an attempt: nil, or why the mail was not sent.
+func (m *Mailing) note(ctx context.Context, q store.Mail, sent error) error {
+	remove := func(tx *store.Tx) error { return tx.DeleteMail(q.ID) }
+	now := time.Now()
+	switch {
+	case sent == nil:
+		m.done(ctx, slog.LevelInfo, q, MailSent, "mail sent")
+		return m.update(ctx, remove)
+	case errors.Is(sent, mail.ErrRefused):
+		m.done(ctx, slog.LevelWarn, q, MailRefused, "mail not sent: it is refused for good", slog.Any("error", sent))
+		return m.update(ctx, remove)
+	case now.Sub(q.CreatedAt) >= mailGiveUp:
+		m.done(ctx, slog.LevelError, q, MailGivenUp, "mail not sent: given up", slog.Any("error", sent))
+		return m.update(ctx, remove)
+	}
+	next := now.Add(mailBackOff(q.Attempts))
+	m.done(ctx, slog.LevelWarn, q, MailDelayed, "mail not sent: it will be tried again", slog.Any("error", sent), slog.Time("next", next))
+	return m.update(ctx, func(tx *store.Tx) error { return tx.PostponeMail(q, next) })
+}
+
+// mailBackOff is how long to wait after so many attempts.
+func mailBackOff(attempts int) time.Duration {
+	return min(mailRetryMin<<min(attempts-1, 10), mailRetryMax)
+}
+
+// update changes the queue. A mail that is gone needs no change: what it was about has
+// been removed, or another attempt has been made meanwhile.
+func (m *Mailing) update(ctx context.Context, fn func(*store.Tx) error) error {
+	if err := m.store.Update(ctx, fn); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("note what has become of a mail: %w", err)
+	}
+	return nil
+}
+
+// done tells what has become of an attempt. The address is private, and is left out.
+func (m *Mailing) done(ctx context.Context, level slog.Level, q store.Mail, result, message string, more ...slog.Attr) {
+	m.opts.Done(result)
+	attrs := append([]slog.Attr{
+		slog.Int64("mail_id", q.ID), slog.String("kind", q.Kind), slog.Int64("user_id", q.UserID), slog.Int("attempts", q.Attempts),
+	}, more...)
+	m.log.LogAttrs(ctx, level, message, attrs...) //nolint:sloglint // the callers' messages are constants
+}
+
+// How long tokens that come by mail are good for.
+const (
+	resetLifetime  = 30 * time.Minute
+	verifyLifetime = 24 * time.Hour
+)
+
+// newTicket makes the token that a mail brings, if it brings one. It returns
+// [store.ErrNotFound] if what the mail is about has passed.
+func newTicket(tx *store.Tx, q store.Mail, now time.Time) (mail.Ticket, error) {
+	t := store.OneTimeToken{UserID: q.UserID, RegistrationID: q.RegistrationID, Email: q.Address, CreatedAt: now}
+	var user store.User
+	if q.UserID != 0 {
+		var err error
+		if user, err = tx.FindUserByID(q.UserID); err != nil {
+			return mail.Ticket{}, err
+		}
+	}
+	prefix, needed := "", user.DeletedAt.IsZero()
+	switch mail.Kind(q.Kind) {
+	case mail.ResetPassword:
+		prefix, t.Purpose, t.ExpiresAt = resetPrefix, store.ForPasswordReset, now.Add(resetLifetime)
+		needed = needed && user.DeactivatedAt.IsZero() && user.Email == q.Address
+	case mail.VerifyEmail:
+		prefix, t.Purpose, t.ExpiresAt = verifyPrefix, store.ForVerification, now.Add(verifyLifetime)
+		needed = needed && (user.PendingEmail == q.Address || user.Email == q.Address && user.EmailVerifiedAt.IsZero())
+	case mail.VerifyRegistration:
+		prefix, t.Purpose, t.ExpiresAt = verifyPrefix, store.ForRegistration, now.Add(verifyLifetime)
+	case mail.PasswordChanged, mail.EmailChanged, mail.NewSignIn:
+	}
+	switch {
+	case !needed:
+		return mail.Ticket{}, store.ErrNotFound
+	case prefix == "":
+		return mail.Ticket{}, nil
+	}
+	token := newToken(prefix)
+	t.TokenHash = hashToken([]byte(token))
+	// A few a time: as fast as tokens are made, they go.
+	if err := tx.DeleteExpiredOneTimeTokens(now, 10); err != nil {
+		return mail.Ticket{}, err
+	}
+	if err := tx.CreateOneTimeToken(&t); err != nil {
+		return mail.Ticket{}, err
+	}
+	return mail.Ticket{Token: token, Expires: t.ExpiresAt}, nil
+}
+
+// SendsMail tells whether the site can send mails.
+func (s *Service) SendsMail() bool { return s.opts.WakeMailing != nil }
+
+// queueMail has a mail sent as soon as the Update has been committed. It sets the
+// mail's kind, data and time. One that brings a token takes the place of one of its
+// kind that waits for the same user: only the last token would be good. Where mail is
+// not configured, it does nothing.
+func (s *Service) queueMail(tx *store.Tx, kind mail.Kind, facts mail.Facts, m store.Mail) error {
+	if !s.SendsMail() {
+		return nil
+	}
+	if kind.BringsToken() && m.UserID != 0 {
+		if err := tx.DeleteMailsOf(m.UserID, string(kind)); err != nil {
+			return err
+		}
+	}
+	data, err := json.Marshal(facts)
+	if err != nil {
+		return fmt.Errorf("queue mail: %w", err)
+	}
+	m.Kind, m.Data, m.CreatedAt = string(kind), string(data), s.now()
+	return tx.CreateMail(&m)
+}
+
+// updateAndMail is an Update in which mails may be queued.
+func (s *Service) updateAndMail(ctx context.Context, fn func(*store.Tx) error) error {
+	if err := s.store.Update(ctx, fn); err != nil {
+		return err
+	}
+	if s.SendsMail() {
+		s.opts.WakeMailing()
+	}
+	return nil
+}

@@ -161,8 +161,8 @@ func (m *Mailing) hasten(ctx context.Context) {
 
 // tally counts what has become of some attempts.
 type tally struct {
-	served      int // to which the mail server was there
-	unavailable int // to which it was not
+	served      int   // to which the mail server was there
+	unavailable int   // to which it was not
 	failed      error // to look at the queue, or to change it
 }
 
@@ -193,7 +193,7 @@ func (m *Mailing) round(ctx context.Context, one bool) (t tally) {
 	return t
 }
 
-// errNoneDue says that there was no mail to send.
+// errNoneDue says that there was no mail to send, or none any more.
 var errNoneDue = errors.New("no mail is due")
 
 // attempt tries to send a mail, if one is due, and notes what has become of it, or
@@ -207,7 +207,7 @@ func (m *Mailing) attempt(ctx context.Context) (sent, err error) {
 		return errNoneDue, fmt.Errorf("claim a mail: %w", err)
 	case a.needless:
 		m.done(ctx, slog.LevelInfo, a.mail, MailNeedless, "mail not sent: what it was about has passed")
-		return nil, nil
+		return errNoneDue, nil
 	}
 	sent = m.send(ctx, a)
 	// Whatever ended the sending must not keep it from being noted.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -31,9 +32,10 @@ type Caller struct {
 
 // Service answers for all chats of one database.
 type Service struct {
-	store *store.Store
-	log   *slog.Logger
-	now   func() time.Time
+	store  *store.Store
+	limits *limit.Limiter // nil: there are none
+	log    *slog.Logger
+	now    func() time.Time
 
 	maxParticipants int // of a group
 }

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"errors"
+	"time"
 
 	"github.com/caddymsg/messaging/store"
 )
@@ -39,7 +40,9 @@ type Error struct {
 	Code    string // stable, for programs: "username_taken"
 	Field   string // the faulty input, if it is one
 	Message string // for people
-	cause   error
+	// RetryAfter is how long to wait, at least, if that is known.
+	RetryAfter time.Duration
+	cause      error
 }
 
 // Error tells the message, and the cause for the log.

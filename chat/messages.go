@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -36,9 +37,13 @@ const MaxTexts = 100
 
 // Send stores a message and returns it when it is durable. It returns Invalid
 // for the text, the key or the message that is replied to, Forbidden for a chat
-// that the caller is not in, and NotFound for a recipient that does not exist.
+// that the caller is not in, NotFound for a recipient that does not exist, and TooMany
+// if they send too fast.
 func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, error) {
 	if err := d.validate(); err != nil {
+		return Message{}, err
+	}
+	if err := s.take(ctx, caller, limit.Sends, limit.SendsAddress, 1); err != nil {
 		return Message{}, err
 	}
 	bodies := newContents(d.Text)
@@ -83,7 +88,7 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 }
 
 // SendAll stores several messages, one after the other, in a chat that the draft
-// names: all of them or none. Its text is not looked at; what else it says holds
+// names: all of them or none, and each counts. Its text is not looked at; what else it says holds
 // for each of them. It returns the errors of Send, Invalid for a poll, and NotFound
 // if they have been sent before and are gone with their chat; the idempotency key
 // is one of its own, which Send does not know.
@@ -98,6 +103,9 @@ func (s *Service) SendAll(ctx context.Context, caller Caller, d Draft, texts []s
 		if err := validateText("texts", text); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.take(ctx, caller, limit.Sends, limit.SendsAddress, len(texts)); err != nil {
+		return nil, err
 	}
 	bodies := newContents(texts...)
 	key := d.ClientID

@@ -52,7 +52,7 @@ type Highlight struct{ Start, Length int }
 // SearchMessages finds messages in the chats that the caller takes part in now,
 // the newest first. What was sent a moment ago may not be found yet. It returns
 // Invalid for a text without a word, Forbidden for a chat that the caller is not
-// in, and NotFound for a sender that does not exist.
+// in, NotFound for a sender that does not exist, and TooMany for one search too many.
 //
 // Below the id next there may be more; 0 says that there is not. As a search has a
 // bound, it may have found less than the limit then, or nothing.
@@ -63,6 +63,9 @@ func (s *Service) SearchMessages(ctx context.Context, caller Caller, search Mess
 	}
 	if search.Limit < 1 || search.Limit > MaxListLimit {
 		return nil, 0, invalid("limit", "limit_invalid", "limit is a number from 1 to "+strconv.Itoa(MaxListLimit)+".")
+	}
+	if err := s.takeSearch(ctx, caller); err != nil {
+		return nil, 0, err
 	}
 	err = s.store.View(ctx, func(tx *store.Tx) error {
 		if search.ChatID != 0 {
@@ -150,21 +153,25 @@ func searchMessages(tx *store.Tx, caller Caller, search MessageSearch, query fol
 }
 
 // SearchUsers finds accounts by the words of their usernames and display names,
-// by id. It returns Invalid for a text without a word.
-func (s *Service) SearchUsers(ctx context.Context, text string, limit, offset int) ([]User, error) {
+// by id. It returns Invalid for a text without a word, and TooMany for one search too
+// many.
+func (s *Service) SearchUsers(ctx context.Context, caller Caller, text string, limit, offset int) ([]User, error) {
 	query, err := parseQuery(text)
 	if err != nil {
 		return nil, err
 	}
-	return s.Users(ctx, Filter{Terms: searchTerms(query), Limited: true, Limit: limit, Offset: offset})
+	return s.Users(ctx, caller, Filter{Terms: searchTerms(query), Limited: true, Limit: limit, Offset: offset})
 }
 
 // SearchGroups finds groups by the words of their titles and descriptions, by id:
 // those that are public, and the caller's own. It returns Invalid for a text
-// without a word.
+// without a word, and TooMany for one search too many.
 func (s *Service) SearchGroups(ctx context.Context, caller Caller, text string, limit, offset int) (groups []Group, err error) {
 	query, err := parseQuery(text)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.takeSearch(ctx, caller); err != nil {
 		return nil, err
 	}
 	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {

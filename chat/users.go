@@ -184,8 +184,14 @@ const (
 )
 
 // Users lists the accounts that a filter names, but for those deactivated. The
-// fields for it are those of [store.User] that all may see.
-func (s *Service) Users(ctx context.Context, f Filter) ([]User, error) {
+// fields for it are those of [store.User] that all may see. To look for some of them is
+// a search, and TooMany for one too many.
+func (s *Service) Users(ctx context.Context, caller Caller, f Filter) ([]User, error) {
+	if len(f.Where) > 0 || len(f.Terms) > 0 {
+		if err := s.takeSearch(ctx, caller); err != nil {
+			return nil, err
+		}
+	}
 	f.Where = append(slices.Clip(f.Where), store.Condition{Field: UserDeactivated, Value: int64(0)})
 	return s.users(ctx, f)
 }

@@ -74,6 +74,9 @@ func (r Rate) cost() int64 {
 // room is what a full bucket has.
 func (r Rate) room() int64 { return int64(r.Burst) * r.cost() }
 
+// Window is how long it takes until an empty bucket is full.
+func (r Rate) Window() time.Duration { return micros(r.room()) }
+
 // take takes n events from a bucket, if they are there. More than a bucket ever has
 // are there if it is full: then they are owed.
 func (r Rate) take(fullAt, now int64, n int) (after int64, ok bool) {

@@ -11,11 +11,13 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -43,6 +45,16 @@ type Log interface {
 // Limits bound the connections. 0 is no limit.
 type Limits struct {
 	PerUser, PerAddress int
+	// Rates bound how often one connects; nil does not.
+	Rates *limit.Limiter
+}
+
+// take counts somebody who connects.
+func (l Limits) take(ctx context.Context, j Joining) error {
+	_, err := l.Rates.Take(ctx,
+		limit.Ask{Limit: limit.Connects, Key: strconv.FormatInt(j.Caller.UserID, 10)},
+		limit.Ask{Limit: limit.ConnectsAddress, Key: limit.Network(j.Address.String())})
+	return chat.Limited(err)
 }
 
 // Observer is told what metrics count. It must not block, but for Left. What is
@@ -144,11 +156,14 @@ func errTooMany() error {
 }
 
 // Join adds a connection. It gets nothing before [Connection.Start]. It returns
-// TooMany for one more than the limits say, Unauthenticated if the session has
+// TooMany for one more than the limits say, or if they come too often, Unauthenticated if the session has
 // ended, and Unavailable if the database does not answer, or if the server ends.
 func (h *Hub) Join(ctx context.Context, j Joining, limits Limits) (*Connection, error) {
 	if j.Cut == nil {
 		j.Cut = func() {}
+	}
+	if err := limits.take(ctx, j); err != nil {
+		return nil, err
 	}
 	c := &Connection{hub: h, joined: j, network: networkOf(j.Address), ends: time.Now().Add(minAge + rand.N(minAge))}
 	for entered := false; !entered; {

@@ -88,7 +88,7 @@ func (a *API) registerAuth() {
 	register(a, signUp, a.registerUser)
 
 	login := tag(a.operation(http.MethodPost, "/v1/auth/login", "login",
-		"Sign in; the answer sets the session cookie", 400, 413))
+		"Sign in; the answer sets the session cookie", 400, 413, 429))
 	login.Middlewares = huma.Middlewares{a.noteSession}
 	register(a, login, a.login)
 

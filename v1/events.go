@@ -55,7 +55,7 @@ type Events struct {
 
 func (a *API) registerEvents() {
 	op := a.signedIn(a.operation(http.MethodGet, "/v1/events", "list-events",
-		"Hear of what happens: as a stream of server-sent events, or by asking again and again", 400, 403, 429))
+		"Hear of what happens: as a stream of server-sent events, or by asking again and again", 400, 403))
 	op.Tags = []string{"live"}
 	op.Description = "In a stream, `id` is the cursor, `event` the type, and `data` a `Frame`: the envelope, as in the answer in JSON, or a word of the connection itself. " +
 		"It begins with `hello`, has a `heartbeat` every 25 seconds, `resync` if the cursor was of no use, and ends with `goodbye`. " +
@@ -303,9 +303,22 @@ var errEnough = errors.New("the answer is full")
 // pollEvents answers with the events behind a cursor. If there are none, it waits.
 func (a *API) pollEvents(w http.ResponseWriter, r *http.Request, in *eventsInput) error {
 	ctx := r.Context()
+	wait := time.Duration(in.Wait) * time.Second
 	c, notified, err := a.join(ctx, w, "poll")
-	if err != nil {
-		return err
+	for err != nil {
+		// Where much happens, one answer comes soon after another: more of it comes with
+		// the next one, if that takes a little longer.
+		refusal := chat.AsError(err)
+		if refusal == nil || refusal.RetryAfter == 0 || refusal.RetryAfter > wait {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(refusal.RetryAfter):
+		}
+		wait -= refusal.RetryAfter
+		c, notified, err = a.join(ctx, w, "poll")
 	}
 	defer c.Leave()
 	answer, size := Events{Events: []envelope{}}, 0
@@ -332,7 +345,6 @@ func (a *API) pollEvents(w http.ResponseWriter, r *http.Request, in *eventsInput
 	if err != nil && !errors.Is(err, errEnough) {
 		return err
 	}
-	wait := time.Duration(in.Wait) * time.Second
 	if in.cursor() == "" || answer.Resync != "" {
 		wait = 0
 	}
@@ -344,8 +356,7 @@ func (a *API) pollEvents(w http.ResponseWriter, r *http.Request, in *eventsInput
 			if !closing.ComeBack() {
 				return &chat.Error{Kind: chat.Unauthenticated, Code: "unauthenticated", Message: "This session has ended."}
 			}
-			// In whole seconds, and not too early.
-			w.Header().Set("Retry-After", strconv.FormatInt(int64((closing.RetryAfter+time.Second-1)/time.Second), 10))
+			w.Header().Set("Retry-After", strconv.FormatInt(seconds(closing.RetryAfter), 10))
 			break
 		}
 		if len(events) > 0 {

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +29,8 @@ type Problem struct {
 	Detail    string `json:"detail" example:"This username is taken." doc:"What went wrong, for people."`
 	Field     string `json:"field,omitempty" example:"username" doc:"The input that is at fault."`
 	RequestID string `json:"request_id,omitempty" doc:"Names the request in the server's log."`
+
+	RetryAfter int64 `json:"retry_after,omitempty" example:"2" doc:"How many seconds to wait before asking again, if that is known: the same as the header Retry-After."`
 }
 
 // Error makes a Problem an error that huma answers with as it is.
@@ -43,7 +46,11 @@ func (p *Problem) ContentType(string) string { return "application/problem+json"
 func (p *Problem) GetHeaders() http.Header {
 	switch p.Status {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		return http.Header{"Retry-After": {"2"}}
+		wait := p.RetryAfter
+		if wait == 0 {
+			wait = 2
+		}
+		return http.Header{"Retry-After": {strconv.FormatInt(wait, 10)}}
 	case http.StatusUpgradeRequired:
 		return http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}}
 	}
@@ -95,7 +102,7 @@ func (to problems) problem(ctx context.Context, err error) *Problem {
 	id := auth.RequestOf(ctx).ID
 	p := Problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "Something went wrong. The server's log knows more."}
 	if refusal := chat.AsError(err); refusal != nil {
-		p = Problem{Status: status(refusal), Code: refusal.Code, Detail: refusal.Message, Field: refusal.Field}
+		p = Problem{Status: status(refusal), Code: refusal.Code, Detail: refusal.Message, Field: refusal.Field, RetryAfter: seconds(refusal.RetryAfter)}
 	} else if told := (*Problem)(nil); errors.As(err, &told) {
 		p = *told
 	}

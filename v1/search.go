@@ -81,7 +81,7 @@ func (a *API) search(ctx context.Context, in *searchInput) (*searchOutput, error
 }
 
 func (a *API) searchUsers(ctx context.Context, in *searchInput) (*searchOutput, error) {
-	found, err := a.chat.SearchUsers(ctx, in.Query, in.Limit, in.Offset)
+	found, err := a.chat.SearchUsers(ctx, callerOf(ctx), in.Query, in.Limit, in.Offset)
 	if err != nil {
 		return nil, err
 	}

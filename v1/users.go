@@ -122,7 +122,7 @@ func (a *API) registerUsers() {
 }
 
 func (a *API) listUsers(ctx context.Context, in *listUsersInput) (*usersOutput, error) {
-	users, err := a.chat.Users(ctx, in.filter)
+	users, err := a.chat.Users(ctx, callerOf(ctx), in.filter)
 	if err != nil {
 		return nil, err
 	}

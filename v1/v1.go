@@ -117,9 +117,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		a.writeError(w, r, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 	}()
+	answered := r.WithContext(withLimits(r.Context(), w.Header()))
+	defer func() { r.Pattern = answered.Pattern }() // which the mux has found, for the metrics
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	a.handler.ServeHTTP(w, r)
+	a.handler.ServeHTTP(w, answered)
 }
 
 // route is the muxes, the first that knows the path, but for their plain text
@@ -257,6 +259,7 @@ func (a *API) signedIn(op huma.Operation) huma.Operation {
 	op.Security = []map[string][]string{{"session": {}}}
 	op.Middlewares = append(huma.Middlewares{a.authenticate}, op.Middlewares...)
 	op.Responses["401"] = a.problemResponse(http.StatusUnauthorized)
+	op.Responses["429"] = a.problemResponse(http.StatusTooManyRequests)
 	return op
 }
 

@@ -18,7 +18,7 @@ type socketInput struct {
 
 func (a *API) registerWebSocket() {
 	op := a.signedIn(a.operation(http.MethodGet, "/v1/ws", "open-websocket",
-		"Hear of events as they happen, and send commands, over a WebSocket", 400, 403, 426, 429, 501))
+		"Hear of events as they happen, and send commands, over a WebSocket", 400, 403, 426, 501))
 	op.Tags = []string{"live"}
 	op.Description = "Each frame of text is one JSON object, which the schema `Frame` describes if it is no answer to a command. What clients may send, and what the codes at its end mean, is in docs/realtime.md."
 	op.DefaultStatus = http.StatusSwitchingProtocols

@@ -87,14 +87,19 @@ func (s *Service) CreateInvitation(ctx context.Context, caller chat.Caller, n Ne
 
 // Invitations lists the invitations that are of use, by their ids, without their tokens.
 // It returns Forbidden to who is no admin.
-func (s *Service) Invitations(ctx context.Context, caller chat.Caller, limit, offset int) (found []store.Invitation, err error) {
+func (s *Service) Invitations(ctx context.Context, caller chat.Caller, limit, offset int) ([]Invitation, error) {
 	if err := chat.RequireAdmin(caller); err != nil {
 		return nil, err
 	}
-	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
-		found, err = tx.ListInvitations(s.now(), limit, offset)
+	var stored []store.Invitation
+	err := s.store.ViewOne(ctx, func(tx *store.Tx) (err error) {
+		stored, err = tx.ListInvitations(s.now(), limit, offset)
 		return err
 	})
+	found := make([]Invitation, len(stored))
+	for i := range stored {
+		found[i].Invitation = stored[i]
+	}
 	return found, err
 }
 

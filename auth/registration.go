@@ -51,7 +51,9 @@ const (
 // ParseDomain returns a domain of e-mail addresses as it is compared: in ASCII, and
 // lower case.
 func ParseDomain(typed string) (string, error) {
-	domain, err := idna.Lookup.ToASCII(typed)
+	// As idna.Lookup, but without empty labels.
+	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.VerifyDNSLength(true))
+	domain, err := profile.ToASCII(typed)
 	if err != nil || domain == "" || strings.HasSuffix(domain, ".") {
 		return "", fmt.Errorf("%q is no domain", typed)
 	}

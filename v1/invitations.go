@@ -8,7 +8,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/caddymsg/messaging/auth"
-	"github.com/caddymsg/messaging/store"
 )
 
 // AccountInvitation lets whoever has its token make an account.
@@ -23,9 +22,9 @@ type AccountInvitation struct {
 	Uses      int        `json:"uses" example:"0" doc:"How many accounts have been made with it."`
 }
 
-func newAccountInvitation(i store.Invitation, token string) AccountInvitation {
+func newAccountInvitation(i auth.Invitation) AccountInvitation {
 	invitation := AccountInvitation{
-		ID: i.ID, Token: token, Note: i.Note, Creator: i.Creator, CreatedAt: timestamp(i.CreatedAt), MaxUses: i.MaxUses, Uses: i.Uses,
+		ID: i.ID, Token: i.Token, Note: i.Note, Creator: i.Creator, CreatedAt: timestamp(i.CreatedAt), MaxUses: i.MaxUses, Uses: i.Uses,
 	}
 	if !i.ExpiresAt.IsZero() {
 		expires := timestamp(i.ExpiresAt)
@@ -84,7 +83,7 @@ func (a *API) createInvitation(ctx context.Context, in *createInvitationInput) (
 	if err != nil {
 		return nil, err
 	}
-	return &accountInvitationOutput{Body: newAccountInvitation(i.Invitation, i.Token)}, nil
+	return &accountInvitationOutput{Body: newAccountInvitation(i)}, nil
 }
 
 func (a *API) listInvitations(ctx context.Context, in *listInvitationsInput) (*accountInvitationsOutput, error) {
@@ -94,7 +93,7 @@ func (a *API) listInvitations(ctx context.Context, in *listInvitationsInput) (*a
 	}
 	out := &accountInvitationsOutput{Body: make([]AccountInvitation, 0, len(found))}
 	for _, i := range found {
-		out.Body = append(out.Body, newAccountInvitation(i, ""))
+		out.Body = append(out.Body, newAccountInvitation(i))
 	}
 	return out, nil
 }

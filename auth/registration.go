@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/idna"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/mail"
 	"github.com/caddymsg/messaging/store"
 )
@@ -40,13 +41,8 @@ type Registration struct {
 	Invitation string
 }
 
-const (
-	// registrationLifetime is how long an account waits for its address to be verified.
-	registrationLifetime = 24 * time.Hour
-	// registrationsOfAddress is how many accounts wait for the same one: so many mails
-	// can be had sent to somebody else.
-	registrationsOfAddress = 5
-)
+// registrationLifetime is how long an account waits for its address to be verified.
+const registrationLifetime = 24 * time.Hour
 
 // ParseDomain returns a domain of e-mail addresses as it is compared: in ASCII, and
 // lower case.
@@ -63,8 +59,8 @@ func ParseDomain(typed string) (string, error) {
 // Register makes an account. It does not sign in. Where the address has to be verified
 // first, there is no account yet, and it is pending (see completeRegistration). Register
 // returns Forbidden if registration is closed to the caller, Invalid for what won't do,
-// Conflict if the username is taken, TooMany if too many accounts wait for the address,
-// and Unavailable if too many passwords are waiting to be hashed.
+// Conflict if the username is taken, TooMany if there were too many tries, and
+// Unavailable if too many passwords are waiting to be hashed.
 func (s *Service) Register(ctx context.Context, r Registration) (user chat.User, pending bool, err error) {
 	// All before the password is hashed: hashing is what costs.
 	if s.opts.Registration == RegistrationClosed {
@@ -85,6 +81,9 @@ func (s *Service) Register(ctx context.Context, r Registration) (user chat.User,
 		return chat.User{}, false, err
 	}
 	if err := s.checkNewPassword(r.Password, r.Username); err != nil {
+		return chat.User{}, false, err
+	}
+	if err := s.admitRegistration(ctx, r); err != nil {
 		return chat.User{}, false, err
 	}
 	hash, err := s.hasher.Hash(ctx, r.Password)
@@ -129,6 +128,24 @@ func (s *Service) Register(ctx context.Context, r Registration) (user chat.User,
 	return user, false, nil
 }
 
+// admitRegistration bounds how many accounts are made from one place, and how many mails
+// somebody has sent to an address that may be another's.
+func (s *Service) admitRegistration(ctx context.Context, r Registration) error {
+	if _, err := s.take(ctx, addressAsk(ctx, limit.RegistrationAddress)); err != nil {
+		return err
+	}
+	if !s.SendsMail() || r.Email == "" {
+		return nil
+	}
+	// Who tries one name after another has not had a mail sent.
+	err := s.store.ViewOne(ctx, func(tx *store.Tx) error { return chat.UsernameFree(tx, r.Username) })
+	if err != nil {
+		return err
+	}
+	_, err = s.take(ctx, limit.Ask{Limit: limit.Reset, Key: strings.ToLower(r.Email)})
+	return err
+}
+
 func (s *Service) logRegistered(ctx context.Context, user chat.User) {
 	s.log.InfoContext(ctx, "user registered", "user_id", user.ID, "username", user.Username, "client_ip", RequestOf(ctx).ClientIP)
 }
@@ -159,23 +176,10 @@ func (s *Service) prepareAddress(typed string) (string, error) {
 // same username: whoever reads their mail first gets it.
 func (s *Service) await(ctx context.Context, r Registration, passwordHash string) error {
 	return s.updateAndMail(ctx, func(tx *store.Tx) error {
-		if err := chat.UsernameFree(tx, r.Username); err != nil {
-			return err
-		}
 		now := s.now()
 		// A few a time: as fast as they come, they go.
 		if err := tx.DeleteExpiredRegistrations(now, 10); err != nil {
 			return err
-		}
-		waiting, err := tx.CountRegistrationsOf(r.Email, now)
-		if err != nil {
-			return err
-		}
-		if waiting >= registrationsOfAddress {
-			return &chat.Error{
-				Kind: chat.TooMany, Code: "too_many_registrations", Field: "email",
-				Message: "Too many accounts wait for this address to be verified. Read what was sent there, or try again tomorrow.",
-			}
 		}
 		kept := store.Registration{
 			Username: r.Username, PasswordHash: passwordHash, Email: r.Email,

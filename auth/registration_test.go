@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -464,18 +465,31 @@ func TestMailOfARegistration(t *testing.T) {
 }
 
 // Nobody has any number of mails sent to somebody else.
-func TestRegistrationsOfOneAddressAreBounded(t *testing.T) {
+func TestMailsOfRegistrationsAreLimited(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
 		s.sendsMail()
-		s.opts.Registration, s.opts.Domains = RegistrationDomains, []string{"example.com"}
-		for i := range registrationsOfAddress {
-			s.pend(t, fmt.Sprint("user", i), "open sesame", []string{"zoe@example.com", "ZOE@example.com"}[i%2])
+		s.opts.Limits = limit.New(s.store, nil)
+		s.opts.Limits.Configure(map[limit.Name]limit.Rate{limit.Reset: {Events: 3, Per: time.Hour, Burst: 3}})
+		s.register(t, "taken", "open sesame")
+		for mode, domain := range map[RegistrationMode]string{RegistrationOpen: "example.net", RegistrationDomains: "example.com"} {
+			s.opts.Registration, s.opts.Domains = mode, []string{"example.com"}
+			register := func(username, email string) error {
+				_, _, err := s.apply(Registration{Username: username + string(mode), Email: email + domain})
+				return err
+			}
+			for range 5 { // without a mail
+				_, _, err := s.apply(Registration{Username: "taken", Email: "zoe@" + domain})
+				requireRefusal(t, refusal{chat.Conflict, "username_taken", "username"}, err)
+			}
+			require.Empty(t, s.queued(t))
+			for i := range 3 {
+				require.NoError(t, register(fmt.Sprint("user", i), []string{"zoe@", "ZOE@"}[i%2]))
+			}
+			require.Len(t, s.queued(t), 3)
+			requireRefusal(t, refusal{chat.TooMany, "too_many_attempts", ""}, register("zoe", "Zoe@"))
+			require.Empty(t, s.queued(t))
+			require.NoError(t, register("max", "max@"))
+			require.Len(t, s.queued(t), 1)
 		}
-		_, _, err := s.apply(Registration{Username: "zoe", Email: "Zoe@Example.com"})
-		requireRefusal(t, refusal{chat.TooMany, "too_many_registrations", "email"}, err)
-		require.Empty(t, s.queued(t))
-		s.pend(t, "max", "open sesame", "max@example.com")
-		s.clock = s.clock.Add(registrationLifetime)
-		s.pend(t, "zoe", "open sesame", "zoe@example.com")
 	})
 }

@@ -155,8 +155,8 @@ func filled(tb testing.TB, database string, messages int) {
 			SELECT CAST('invitation ' || i AS BLOB), i, 'для ' || i, -i,
 				CASE i % 2 WHEN 0 THEN i + 5 END, CASE i % 3 WHEN 0 THEN i * 2 END, i % 5, CASE i % 7 WHEN 0 THEN i + 9 END
 			FROM (` + numbers(10) + `) n ORDER BY n.i`,
-		`INSERT INTO registrations (username, password_hash, email, email_key, created_at, expires_at)
-			SELECT 'Новий ' || i, '$2a$' || i, i || '@EXAMPLE.com', i || '@example.com', i, i + 1 FROM (` + numbers(5) + `) n ORDER BY n.i`,
+		`INSERT INTO registrations (username, password_hash, email, created_at, expires_at)
+			SELECT 'Новий ' || i, '$2a$' || i, i || '@example.com', i, i + 1 FROM (` + numbers(5) + `) n ORDER BY n.i`,
 		`INSERT INTO one_time_tokens (token_hash, purpose, user_id, registration_id, email, created_at, expires_at)
 			SELECT CAST('once ' || i AS BLOB), CASE i % 2 WHEN 0 THEN 'register' ELSE 'verify_email' END,
 				CASE i % 2 WHEN 1 THEN i END, CASE i % 2 WHEN 0 THEN i END, i || '@example.com', i, -i

@@ -25,9 +25,9 @@ func scanRegistration(row scanner, r *Registration) error {
 // CreateRegistration stores a registration and sets its ID.
 func (tx *Tx) CreateRegistration(r *Registration) (err error) {
 	r.ID, err = tx.insert(`
-		INSERT INTO registrations (username, password_hash, email, email_key, created_at, expires_at)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6)`,
-		r.Username, r.PasswordHash, r.Email, emailKey(r.Email), micros(r.CreatedAt), micros(r.ExpiresAt))
+		INSERT INTO registrations (username, password_hash, email, created_at, expires_at)
+		VALUES (?1, ?2, ?3, ?4, ?5)`,
+		r.Username, r.PasswordHash, r.Email, micros(r.CreatedAt), micros(r.ExpiresAt))
 	if err != nil {
 		return fmt.Errorf("create registration: %w", err)
 	}
@@ -44,17 +44,6 @@ func (tx *Tx) FindRegistration(id int64, at time.Time) (Registration, error) {
 		return Registration{}, fmt.Errorf("find registration: %w", err)
 	}
 	return r, nil
-}
-
-// CountRegistrationsOf counts the registrations with an address, in upper or lower
-// case, that have not expired at a time.
-func (tx *Tx) CountRegistrationsOf(email string, at time.Time) (n int, err error) {
-	err = tx.one(`SELECT count(*) FROM registrations WHERE email_key = ?1 AND expires_at > ?2`,
-		[]any{emailKey(email), micros(at)}, &n)
-	if err != nil {
-		return 0, fmt.Errorf("count registrations: %w", err)
-	}
-	return n, nil
 }
 
 // DeleteRegistration removes a registration, with its token and its mail; ErrNotFound

@@ -263,7 +263,12 @@ var authorisation = map[string]access{
 	"admin-end-session":   {ask: "/v1/admin/users/2/sessions/2", want: systemAdmin},
 	"admin-list-groups":   {ask: "/v1/admin/group_chat", want: systemAdmin},
 	"admin-delete-group":  {ask: "/v1/admin/group_chat/1", want: systemAdmin},
-	"admin-audit-log":     {ask: "/v1/admin/audit_log", want: systemAdmin},
+
+	"admin-create-invitation": {ask: "/v1/admin/invitations", want: systemAdmin},
+	"admin-list-invitations":  {ask: "/v1/admin/invitations", want: systemAdmin},
+	"admin-revoke-invitation": {ask: "/v1/admin/invitations/1", want: systemAdmin},
+
+	"admin-audit-log": {ask: "/v1/admin/audit_log", want: systemAdmin},
 
 	"list-events":   {ask: "/v1/events", want: signedIn},
 	"list-presence": {ask: "/v1/presence?user_ids=1", want: signedIn},

@@ -83,6 +83,7 @@ func New(opts Options) (*API, error) {
 	a.registerMessages()
 	a.registerReactions()
 	a.registerAdmin()
+	a.registerInvitations()
 	a.registerAudit()
 	a.registerSearch()
 	a.registerPolls()

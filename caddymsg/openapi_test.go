@@ -22,6 +22,7 @@ http://127.0.0.1:{$PORT} {
 	messaging {
 		database {env.DATABASE}
 		bcrypt_cost 4
+		rate_limits off
 		admin root
 	}
 }
@@ -30,6 +31,7 @@ http://127.0.0.1:{$PORT2} {
 		messaging {
 			database {env.DATABASE}
 			bcrypt_cost 4
+			rate_limits off
 		}
 	}
 }

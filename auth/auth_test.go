@@ -78,33 +78,40 @@ func (b *lockedBuffer) String() string {
 // onEachEngine runs a test on SQLite and on PostgreSQL, in parallel with others.
 func onEachEngine(t *testing.T, test func(t *testing.T, s *site)) {
 	t.Parallel()
+	onEachDatabase(t, func(t *testing.T, database string) { test(t, newSite(t, database)) })
+}
+
+func onEachDatabase(t *testing.T, test func(t *testing.T, database string)) {
+	t.Helper()
 	for engine, newDatabase := range map[string]func(testing.TB) string{
 		"sqlite":   func(tb testing.TB) string { return filepath.Join(tb.TempDir(), "messaging.db") },
 		"postgres": pgtest.NewDatabase,
 	} {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			test(t, newSite(t, newDatabase(t)))
+			test(t, newDatabase(t))
 		})
 	}
 }
 
+// newSite is a site whose store takes one Update at a time, and lets another wait.
 func newSite(tb testing.TB, database string) *site {
 	tb.Helper()
+	return openSite(tb, store.Options{Database: database, QueueLength: 1, Writers: 1})
+}
+
+func openSite(tb testing.TB, opts store.Options) *site {
+	tb.Helper()
 	s := &site{clock: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
-	opened, err := store.Open(context.Background(), store.Options{
-		Database: database,
-		OnBatch:  func(updates int, _ time.Duration) { s.updates.Add(int64(updates)) },
-		OnCommit: func(events []store.Event) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			for _, e := range events {
-				s.events = append(s.events, fmt.Sprintf("%s, by %d, of %d: %s", e.Type, e.ActorID, e.UserID, e.Data))
-			}
-		},
-		QueueLength: 1,
-		Writers:     1,
-	})
+	opts.OnBatch = func(updates int, _ time.Duration) { s.updates.Add(int64(updates)) }
+	opts.OnCommit = func(events []store.Event) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, e := range events {
+			s.events = append(s.events, fmt.Sprintf("%s, by %d, of %d: %s", e.Type, e.ActorID, e.UserID, e.Data))
+		}
+	}
+	opened, err := store.Open(context.Background(), opts)
 	require.NoError(tb, err)
 	tb.Cleanup(func() { opened.Close() })
 	s.store = opened

@@ -100,6 +100,15 @@ type Handler struct {
 	// A file with the key of that certificate.
 	BusKey string `json:"bus_key,omitempty"`
 
+	// The address that people know the site by, `https://chat.example.com`: mails link
+	// to it. It is never taken from a request, which anybody may write as they like.
+	// Default: mails have no links.
+	PublicURL string `json:"public_url,omitempty"`
+
+	// By which mail server mails are sent. Default: none are, and what needs them is
+	// refused.
+	SMTP *SMTP `json:"smtp,omitempty"`
+
 	// How long the open connections may take to end when the server ends, or when
 	// its configuration does not name the database any more. They end one after
 	// another within that time, so that not all clients come back at once. 0 ends
@@ -132,6 +141,7 @@ type Handler struct {
 	database store.Options   // resolved: it holds the password
 	identity string          // of the database
 	bus      bus.NATSOptions // resolved: it may hold a password, too
+	mail     mailOptions     // resolved: it holds a password
 	secrets  []string        // resolved; without any, it is to be found in the storage
 	backend  *backend
 	app      *App
@@ -233,6 +243,9 @@ func (h *Handler) resolve() error {
 	if err := h.resolveBus(); err != nil {
 		return err
 	}
+	if err := h.resolveMail(); err != nil {
+		return err
+	}
 	if h.rates, err = parseRateLimits(h.RateLimits); err != nil {
 		return err
 	}
@@ -299,12 +312,17 @@ func (h *Handler) open() (*v1.API, error) {
 		return nil, err
 	}
 	rules, log := h.backend.rules, h.backend.log
+	var wakeMailing func()
+	if h.app.options[h.backend].mail.sender != nil {
+		wakeMailing = h.backend.wakeMailing
+	}
 	accounts := auth.New(h.backend.store, rules, auth.NewHasher(h.backend.hashing, h.BcryptCost), auth.Options{
 		Cookies:            cookies,
 		Limits:             h.backend.limits,
 		SessionLifetime:    time.Duration(h.SessionLifetime),
 		PasswordMinLength:  h.PasswordMinLength,
 		RegistrationClosed: h.Registration == "closed",
+		WakeMailing:        wakeMailing,
 	}, log)
 	return v1.New(v1.Options{
 		Chat: rules, Auth: accounts, Log: log, Hub: h.backend.hub,
@@ -316,7 +334,7 @@ func (h *Handler) open() (*v1.API, error) {
 // backendOptions are those that the handler has in common with others.
 func (h *Handler) backendOptions() *backendOptions {
 	return &backendOptions{
-		store: h.database, bus: h.bus, shutdownDelay: time.Duration(*h.ShutdownDelay),
+		store: h.database, bus: h.bus, mail: h.mail, shutdownDelay: time.Duration(*h.ShutdownDelay),
 		eventRetention: max(0, time.Duration(h.EventRetention)), // below 0 is for ever
 		rates:          h.rates,
 		admins:         h.Admin, log: h.ctx.Slogger(),

@@ -23,6 +23,7 @@ http://127.0.0.1:{$PORT} {
 	messaging {
 		database {env.DATABASE}
 		bcrypt_cost 4
+		rate_limits off
 		admin root
 	}
 }
@@ -31,6 +32,7 @@ http://127.0.0.1:{$PORT2} {
 		messaging {
 			database {env.DATABASE}
 			bcrypt_cost 4
+			rate_limits off
 		}
 	}
 }

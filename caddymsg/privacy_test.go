@@ -409,7 +409,7 @@ func TestExport(t *testing.T) {
 			archived := slices.IndexFunc(mine, func(c map[string]any) bool { return c["mine"].(map[string]any)["archived"] == true })
 			require.GreaterOrEqual(t, archived, 0)
 			require.Len(t, mine[archived]["invites"], 1)
-			require.Len(t, lists["participants"].with("username", "bob"), 3)
+			require.Len(t, lists["participants"].with("username", "bob"), 2)
 			require.Empty(t, lists["participants"].with("chat_id", lists["chats"].with("left", true)[0]["id"]))
 
 			sent := lists["messages"]
@@ -467,6 +467,15 @@ func TestExport(t *testing.T) {
 				require.Equal(t, "application/zip", r.Header.Get("Content-Type"))
 				require.Empty(t, r.Header.Get("RateLimit"), "it is no export")
 			}
+		})
+		t.Run("too often", func(t *testing.T) {
+			c := frontdoor.SignUp(t, s.URL, "curious")
+			for range 5 {
+				require.Contains(t, c.Get("/v1/me/export").Want(200).Header.Get("RateLimit"), `"exports"`)
+			}
+			r := c.Get("/v1/me/export")
+			requireAnswer(t, r, 429, "rate_limited", "")
+			require.NotEmpty(t, r.Header.Get("Retry-After"))
 		})
 		t.Run("a client that leaves", func(t *testing.T) {
 			writer := frontdoor.SignUp(t, s.URL, "writer")

@@ -51,8 +51,8 @@ func (h headed) RoundTrip(r *http.Request) (*http.Response, error) {
 	return h.RoundTripper.RoundTrip(r)
 }
 
-// from makes a client that comes from an address, with a program of a name.
-func from(t *testing.T, s *frontdoor.Server, address, program string) *frontdoor.Client {
+// comingFrom makes a client that comes from an address, with a program of a name.
+func comingFrom(t *testing.T, s *frontdoor.Server, address, program string) *frontdoor.Client {
 	t.Helper()
 	c := frontdoor.NewClient(t, s.URL)
 	c.HTTP.Transport = headed{c.HTTP.Transport, http.Header{"X-Forwarded-For": {address}, "User-Agent": {program}}}
@@ -143,7 +143,7 @@ func newPerson(t *testing.T, s *frontdoor.Server, db *sql.DB, engine frontdoor.E
 	t.Helper()
 	named := func(what string) string { return fmt.Sprintf("%s-%s-%d", identifies, what, number) }
 	p := &person{t: t, s: s, db: db, engine: engine, address: fmt.Sprintf("2001:db8:beef::%d", number)}
-	c := from(t, s, p.address, "Browser/"+named("agent"))
+	c := comingFrom(t, s, p.address, "Browser/"+named("agent"))
 	p.client = c
 	first, second := named("First"), named("Second")
 	password := "open sesame"
@@ -153,7 +153,7 @@ func newPerson(t *testing.T, s *frontdoor.Server, db *sql.DB, engine frontdoor.E
 	p.id = decode[userAnswer](c.Get("/v1/me")).ID
 
 	// The names and the address that they had before, and those of now.
-	bob, root := frontdoor.NewClient(t, s.URL), from(t, s, "192.0.2.99", "an admin's")
+	bob, root := frontdoor.NewClient(t, s.URL), comingFrom(t, s, "192.0.2.99", "an admin's")
 	bob.Post("/v1/auth/login", credentials(t, "bob", password)).Want(200)
 	root.Post("/v1/auth/login", credentials(t, "root", password)).Want(200)
 	group, left := newGroup(c), newGroup(bob)
@@ -422,7 +422,7 @@ func TestExport(t *testing.T) {
 			require.Equal(t, []any{edited[0]["id"]}, []any{lists["hidden_messages"][0]["id"]})
 
 			require.Len(t, lists["activity"], 3)
-			require.Equal(t, "like", lists["activity"].with("what", "reaction")[0]["emoji"])
+			require.Equal(t, "👍", lists["activity"].with("what", "reaction")[0]["emoji"])
 			require.Equal(t, "Pizza", lists["activity"].with("what", "vote")[0]["choice"])
 			require.EqualValues(t, mention.ID, lists["activity"].with("what", "mention")[0]["message_id"])
 

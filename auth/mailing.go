@@ -348,7 +348,12 @@ func newTicket(tx *store.Tx, q store.Mail, now time.Time) (mail.Ticket, error) {
 		prefix, t.Purpose, t.ExpiresAt = verifyPrefix, store.ForVerification, now.Add(verifyLifetime)
 		needed = needed && (user.PendingEmail == q.Address || user.Email == q.Address && user.EmailVerifiedAt.IsZero())
 	case mail.VerifyRegistration:
-		prefix, t.Purpose, t.ExpiresAt = verifyPrefix, store.ForRegistration, now.Add(verifyLifetime)
+		registration, err := tx.FindRegistration(q.RegistrationID, now)
+		if err != nil {
+			return mail.Ticket{}, err
+		}
+		// No longer than there is something to verify it for.
+		prefix, t.Purpose, t.ExpiresAt = verifyPrefix, store.ForRegistration, registration.ExpiresAt
 	case mail.PasswordChanged, mail.EmailChanged, mail.NewSignIn:
 	}
 	switch {

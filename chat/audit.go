@@ -19,6 +19,7 @@ type AuditFilter = store.AuditFilter
 const (
 	UserSignedIn         = "user.signed_in"
 	UserSignInFailed     = "user.sign_in_failed" // of no account, if there is none of that name
+	UserSessionsEnded    = "user.sessions_ended" // one's own: one, or all
 	UserRegistered       = "user.registered"
 	UserBlocked          = "user.blocked"
 	UserUnblocked        = "user.unblocked"
@@ -38,7 +39,7 @@ const (
 // AuditActions are all actions that there are.
 func AuditActions() []string {
 	return []string{
-		UserSignedIn, UserSignInFailed, UserRegistered, UserBlocked, UserUnblocked, MessageBlocked,
+		UserSignedIn, UserSignInFailed, UserSessionsEnded, UserRegistered, UserBlocked, UserUnblocked, MessageBlocked,
 		AdminUserCreated, AdminUserUpdated, AdminPasswordReset, AdminUserDeactivated, AdminUserReactivated,
 		AdminUserDeleted, AdminSessionsEnded, AdminGroupDeleted, AdminGranted, AdminRevoked,
 	}

@@ -12,11 +12,14 @@ import (
 	"time"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/store"
 )
 
 // Options are what a site decides about its accounts.
 type Options struct {
+	// Limits bound how often one tries; nil does not.
+	Limits *limit.Limiter
 	// Cookies carry the sessions of browsers.
 	Cookies *Cookies
 	// BasicAuth takes a username and password with each request, too.
@@ -85,6 +88,9 @@ func (s *Service) Register(ctx context.Context, username, password string) (chat
 	if err := s.checkNewPassword(password, username); err != nil {
 		return chat.User{}, err
 	}
+	if _, err := s.take(ctx, addressAsk(ctx, limit.RegistrationAddress)); err != nil {
+		return chat.User{}, err
+	}
 	hash, err := s.hasher.Hash(ctx, password)
 	if err != nil {
 		return chat.User{}, err
@@ -118,14 +124,22 @@ func (s *Service) Login(ctx context.Context, username, password string, previous
 }
 
 // verify finds the user who has a username and a password. Every way to sign in with a
-// password comes by here. It returns BadCredentials, and what [Hasher.Verify] does.
+// password comes by here. It returns BadCredentials, TooMany after too many tries that
+// failed, and what [Hasher.Verify] does.
 func (s *Service) verify(ctx context.Context, username, password string) (chat.User, error) {
-	user, _, err := s.findSigner(ctx, username)
+	user, from, err := s.findSigner(ctx, username)
+	if err != nil {
+		return chat.User{}, err
+	}
+	taken, err := s.admit(ctx, username, from)
 	if err != nil {
 		return chat.User{}, err
 	}
 	// An unknown user has the empty hash, which takes as long to refuse.
 	ok, err := s.hasher.Verify(ctx, user.PasswordHash, password)
+	if ok || chat.AsError(err) != nil { // which says that it was not tried
+		s.giveBack(ctx, taken)
+	}
 	if err != nil {
 		return chat.User{}, err
 	}

@@ -286,7 +286,7 @@ func (s *Service) DeleteAccount(ctx context.Context, caller Caller, id int64) er
 	if id == caller.UserID {
 		return errSelf("")
 	}
-	return s.deleteAccount(ctx, func(tx *store.Tx) error {
+	return s.deleteAccount(ctx, id, func(tx *store.Tx) error {
 		if _, err := findAccount(tx, id); err != nil {
 			return err
 		}

@@ -30,6 +30,7 @@ func conformance(t *testing.T, open opener) {
 	}{
 		{"users", users},
 		{"changes of users", userChanges},
+		{"what is left of deleted users", erasedTrails},
 		{"filters", filters},
 		{"blocks", blocks},
 		{"sessions", sessions},
@@ -1087,9 +1088,8 @@ func writes(t *testing.T, open opener) {
 			return err
 		},
 		"DeleteExpiredSessions": func(tx *store.Tx) error { return tx.DeleteExpiredSessions(noon, 10) },
-		"NotePlace":       func(tx *store.Tx) error { return tx.NotePlace(ada.ID, hash("written"), noon, 1) },
-		"DeletePlacesOf":  func(tx *store.Tx) error { return tx.DeletePlacesOf(ada.ID) },
-		"DeleteOldPlaces": func(tx *store.Tx) error { return tx.DeleteOldPlaces(noon, 10) },
+		"NotePlace":             func(tx *store.Tx) error { return tx.NotePlace(ada.ID, hash("written"), noon, 1) },
+		"DeleteOldPlaces":       func(tx *store.Tx) error { return tx.DeleteOldPlaces(noon, 10) },
 		"CreateChat": func(tx *store.Tx) error {
 			c := store.NewDirectChat(ada.ID, bob.ID, noon)
 			return tx.CreateChat(&c)

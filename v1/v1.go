@@ -72,6 +72,7 @@ func New(opts Options) (*API, error) {
 	a.registerAuth()
 	a.registerUsers()
 	a.registerSessions()
+	a.registerExport()
 	a.registerBlocks()
 	a.registerChats()
 	a.registerReading()

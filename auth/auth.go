@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -326,6 +327,8 @@ func (s *Service) checkNewPassword(password, username string) error {
 	case len(password) > MaxPasswordLength:
 		return refuse("password_too_long",
 			"A password has at most "+strconv.Itoa(MaxPasswordLength)+" bytes.")
+	case strings.Contains(password, "\x00"):
+		return refuse("password_invalid", "A password has no NUL in it.")
 	case s.opts.AllowCommonPasswords:
 		return nil
 	case isCommon(password):

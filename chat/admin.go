@@ -163,11 +163,7 @@ func (s *Service) UpdateAccount(ctx context.Context, caller Caller, id int64, c 
 				*change.DeactivatedAt = now
 			}
 		}
-		user, err = tx.UpdateUser(id, change)
-		if err != nil {
-			return refuse(err, store.ErrConflict, errUsernameTaken())
-		}
-		if err := indexUser(tx, before, user); err != nil {
+		if user, err = changeUser(tx, before, change); err != nil {
 			return err
 		}
 		// Its row is locked: who signs in does so before this, or after.

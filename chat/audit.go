@@ -21,6 +21,9 @@ const (
 	UserSignInFailed     = "user.sign_in_failed" // of no account, if there is none of that name
 	UserSessionsEnded    = "user.sessions_ended" // one's own: one, or all
 	UserRegistered       = "user.registered"
+	UserPasswordChanged  = "user.password_changed" // by who knew it
+	UserPasswordReset    = "user.password_reset"   // by who reads the mails
+	UserEmailChanged     = "user.email_changed"
 	UserBlocked          = "user.blocked"
 	UserUnblocked        = "user.unblocked"
 	MessageBlocked       = "message.blocked" // refused: the account has blocked who wanted to send it
@@ -39,7 +42,8 @@ const (
 // AuditActions are all actions that there are.
 func AuditActions() []string {
 	return []string{
-		UserSignedIn, UserSignInFailed, UserSessionsEnded, UserRegistered, UserBlocked, UserUnblocked, MessageBlocked,
+		UserSignedIn, UserSignInFailed, UserSessionsEnded, UserRegistered,
+		UserPasswordChanged, UserPasswordReset, UserEmailChanged, UserBlocked, UserUnblocked, MessageBlocked,
 		AdminUserCreated, AdminUserUpdated, AdminPasswordReset, AdminUserDeactivated, AdminUserReactivated,
 		AdminUserDeleted, AdminSessionsEnded, AdminGroupDeleted, AdminGranted, AdminRevoked,
 	}

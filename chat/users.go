@@ -234,13 +234,8 @@ func (s *Service) UpdateMe(ctx context.Context, caller Caller, p Profile) (User,
 		if err != nil {
 			return refuse(err, store.ErrNotFound, errGone())
 		}
-		if user, err = tx.UpdateUser(caller.UserID, change); err != nil {
-			return refuse(err, store.ErrConflict, errUsernameTaken())
-		}
-		if err := indexUser(tx, old, user); err != nil {
-			return err
-		}
-		return appendAccount(tx, old, user, caller.UserID, s.now())
+		user, err = ChangeUser(tx, old, change, caller.UserID, s.now())
+		return err
 	})
 	return user, err
 }

@@ -315,6 +315,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	elsewhere := frontdoor.NewClient(t, s.URL)
 	elsewhere.Post("/v1/auth/login", credentials(t, "alice", "open sesame")).Want(200)
 	second := decode[[]struct{ ID int64 }](elsewhere.Get("/v1/me/sessions?offset=1"))[0].ID
+	program := with(t, s.URL, "X-API-Key", plant(t, s, "alice", "key", "Backup", "read"))
 	large := strings.Repeat(" ", 65<<10)
 	many := strings.Repeat(" ", 1<<20+1) // of a body that may hold many messages
 	mine, theirs := send(t, alice, group, "hi").ID, send(t, bob, others, "hi").ID
@@ -732,8 +733,10 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{mySessions, alice, nil, "?kind=cookie&limit=10", "", "", 200},
 		{mySessions, alice, nil, "?kind=nonsense", "", "", 400},
 		{mySessions, nobody, nil, "", "", "", 401},
+		{mySessions, program, nil, "", "", "", 403},
 		{mySession, alice, []any{second}, "", "", "", 200},
 		{mySession, nobody, []any{second}, "", "", "", 401},
+		{mySession, program, []any{second}, "", "", "", 403},
 		{mySession, eve, []any{second}, "", "", "", 404},
 		{endMyOwn, nobody, []any{second}, "", "", "", 401},
 		{endMyOwn, alice, []any{second}, "", "", foreign, 403},

@@ -76,11 +76,11 @@ func (a *API) registerSessions() {
 		return op
 	}
 	register(a, op(http.MethodGet, "", "list-my-sessions",
-		"List where one is signed in, and one's keys", 400), a.listMySessions)
+		"List where one is signed in, and one's keys", 400, 403), a.listMySessions)
 	register(a, op(http.MethodDelete, "", "end-my-sessions",
 		"Sign out everywhere; keys end, too", 400), a.endMySessions)
 	register(a, op(http.MethodGet, "/{session_id}", "get-my-session",
-		"Look at a session of one's own", 404), a.getMySession)
+		"Look at a session of one's own", 403, 404), a.getMySession)
 	register(a, op(http.MethodDelete, "/{session_id}", "end-my-session",
 		"End a session of one's own, or revoke a key", 404), a.endMySession)
 }

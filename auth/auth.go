@@ -30,8 +30,10 @@ type Options struct {
 	SessionLifetime time.Duration
 	// PasswordMinLength is the shortest new password, in characters.
 	PasswordMinLength int
-	// RegistrationClosed refuses new accounts.
-	RegistrationClosed bool
+	// Registration says who may make an account.
+	Registration RegistrationMode
+	// Domains are those of [RegistrationDomains], as [ParseDomain] returns them.
+	Domains []string
 	// AllowCommonPasswords takes the most common passwords too, and that which is the
 	// username: for the APIs of other systems, which know no such rule.
 	AllowCommonPasswords bool
@@ -73,38 +75,6 @@ type Session struct {
 
 // tokenLength is in bytes; 256 bits can't be guessed.
 const tokenLength = 32
-
-// Register makes an account. It does not sign in. It returns Forbidden if
-// registration is closed, Invalid for a username or password that won't do,
-// Conflict if the username is taken, and Unavailable if too many passwords are
-// waiting to be hashed.
-func (s *Service) Register(ctx context.Context, username, password string) (chat.User, error) {
-	if s.opts.RegistrationClosed {
-		return chat.User{}, &chat.Error{
-			Kind: chat.Forbidden, Code: "registration_closed", Message: "This site does not take new accounts.",
-		}
-	}
-	// Before the password is hashed: hashing is what costs.
-	if _, _, err := chat.PrepareUsername(username); err != nil {
-		return chat.User{}, err
-	}
-	if err := s.checkNewPassword(password, username); err != nil {
-		return chat.User{}, err
-	}
-	if _, err := s.take(ctx, addressAsk(ctx, limit.RegistrationAddress)); err != nil {
-		return chat.User{}, err
-	}
-	hash, err := s.hasher.Hash(ctx, password)
-	if err != nil {
-		return chat.User{}, err
-	}
-	user, err := s.chat.Register(ctx, chat.Caller{Address: addressOf(ctx)}, username, hash)
-	if err != nil {
-		return chat.User{}, err
-	}
-	s.log.InfoContext(ctx, "user registered", "user_id", user.ID, "username", user.Username, "client_ip", RequestOf(ctx).ClientIP)
-	return user, nil
-}
 
 // Login checks a password and opens a session. The session that the caller
 // came with, if any, ends. It returns BadCredentials for a wrong password and

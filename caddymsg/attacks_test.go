@@ -41,6 +41,7 @@ const anyHost = `
 	messaging {
 		database {env.DATABASE}
 		bcrypt_cost 4
+		rate_limits off
 	}
 }
 `
@@ -436,6 +437,7 @@ http://127.0.0.1:{$%s} {
 		database {env.%s}
 		session_secret "` + sessionSecret + `"
 		bcrypt_cost 4
+		rate_limits off
 	}
 }
 `

@@ -38,6 +38,9 @@ const (
 	AdminGroupDeleted    = "admin.group_deleted"
 	AdminGranted         = "admin.granted"
 	AdminRevoked         = "admin.revoked"
+	// The detail names the invitation, here and where somebody has registered by one.
+	AdminInvitationCreated = "admin.invitation_created"
+	AdminInvitationRevoked = "admin.invitation_revoked"
 )
 
 // AuditActions are all actions that there are.
@@ -47,6 +50,7 @@ func AuditActions() []string {
 		UserPasswordChanged, UserPasswordReset, UserEmailChanged, UserBlocked, UserUnblocked, MessageBlocked,
 		AdminUserCreated, AdminUserUpdated, AdminPasswordReset, AdminUserDeactivated, AdminUserReactivated,
 		AdminUserDeleted, AdminSessionsEnded, AdminGroupDeleted, AdminGranted, AdminRevoked,
+		AdminInvitationCreated, AdminInvitationRevoked,
 	}
 }
 

@@ -312,7 +312,7 @@ func TestMailingEnds(t *testing.T) {
 		p := newPost(s, sender(t, server))
 		s.mailTo(t, s.owner(t, "ada"), mail.NewSignIn)
 		end := p.run(t)
-		server.AwaitSession(t, 1)
+		server.AwaitHanging(t)
 		end()
 		count, next := s.waiting(t)
 		require.Equal(t, 1, count)

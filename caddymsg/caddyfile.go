@@ -73,13 +73,14 @@ var options = map[string]func(h *Handler, value string) error{
 		h.EventRetention = caddy.Duration(retention)
 		return err
 	},
-	"connections_per_user":    func(h *Handler, v string) error { return limit(v, &h.ConnectionsPerUser) },
-	"connections_per_address": func(h *Handler, v string) error { return limit(v, &h.ConnectionsPerAddress) },
+	"connections_per_user":    func(h *Handler, v string) error { return bound(v, &h.ConnectionsPerUser) },
+	"connections_per_address": func(h *Handler, v string) error { return bound(v, &h.ConnectionsPerAddress) },
 }
 
-// blocks are the options that have options of their own.
+// blocks are the options that may have a block of their own. They are read whole.
 var blocks = map[string]func(h *Handler, d *caddyfile.Dispenser) error{
-	"smtp": readSMTP,
+	"rate_limits": readRateLimits,
+	"smtp":        readSMTP,
 }
 
 // names lists options for an error.
@@ -107,8 +108,8 @@ func number(s string, into *int) (err error) {
 	return nil
 }
 
-// limit reads a number, or that there is no limit.
-func limit(s string, into *int) error {
+// bound reads a number, or that there is none.
+func bound(s string, into *int) error {
 	if s == "off" {
 		*into = -1
 		return nil
@@ -150,6 +151,9 @@ func limit(s string, into *int) error {
 //		event_retention         <duration>|off
 //		connections_per_user    <number>|off
 //		connections_per_address <number>|off
+//		rate_limits             off|{
+//			<limit> <events>/<duration> [<burst>]|off
+//		}
 //	}
 //
 // Every option may be left out.

@@ -24,6 +24,7 @@ type metrics struct {
 	closings      *prometheus.CounterVec
 	delivered     prometheus.Counter
 	mails         *prometheus.CounterVec
+	limited       *prometheus.CounterVec
 	all           []prometheus.Collector
 }
 
@@ -68,6 +69,10 @@ func newMetrics(b *backend) *metrics {
 			Name: "messaging_mails_total", ConstLabels: database,
 			Help: "Attempts of this server to send a mail, by what has become of it.",
 		}, []string{"result"}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "messaging_rate_limited_total", ConstLabels: database,
+			Help: "What was refused because it was done too often, by limit.",
+		}, []string{"limit"}),
 	}
 	for _, result := range auth.MailResults() {
 		m.mails.WithLabelValues(result) // so that there is a 0
@@ -78,7 +83,7 @@ func newMetrics(b *backend) *metrics {
 	}
 	m.all = []prometheus.Collector{
 		m.requests, m.open, m.messages, m.commitUpdates, m.commitSeconds,
-		m.live, m.closings, m.delivered, m.mails,
+		m.live, m.closings, m.delivered, m.limited, m.mails,
 		gauge("messaging_events_behind", "How far the log is ahead of what was handed to connections, in events.", func() int { return int(b.hub.Lag()) }),
 		gauge("messaging_hashes_waiting", "Passwords that wait to be hashed.", b.hashing.Waiting),
 		gauge("messaging_mails_waiting", "Mails that wait to be sent, by any server; 0 where smtp is not configured.", b.mailsWaiting),

@@ -20,6 +20,9 @@ const (
 	UserSignedIn         = "user.signed_in"
 	UserSignInFailed     = "user.sign_in_failed" // of no account, if there is none of that name
 	UserRegistered       = "user.registered"
+	UserPasswordChanged  = "user.password_changed" // by who knew it
+	UserPasswordReset    = "user.password_reset"   // by who reads the mails
+	UserEmailChanged     = "user.email_changed"
 	UserBlocked          = "user.blocked"
 	UserUnblocked        = "user.unblocked"
 	MessageBlocked       = "message.blocked" // refused: the account has blocked who wanted to send it
@@ -38,7 +41,7 @@ const (
 // AuditActions are all actions that there are.
 func AuditActions() []string {
 	return []string{
-		UserSignedIn, UserSignInFailed, UserRegistered, UserBlocked, UserUnblocked, MessageBlocked,
+		UserSignedIn, UserSignInFailed, UserRegistered, UserPasswordChanged, UserPasswordReset, UserEmailChanged, UserBlocked, UserUnblocked, MessageBlocked,
 		AdminUserCreated, AdminUserUpdated, AdminPasswordReset, AdminUserDeactivated, AdminUserReactivated,
 		AdminUserDeleted, AdminSessionsEnded, AdminGroupDeleted, AdminGranted, AdminRevoked,
 	}

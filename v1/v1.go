@@ -71,6 +71,7 @@ func New(opts Options) (*API, error) {
 	a.huma = newHuma(a)
 	a.registerAuth()
 	a.registerUsers()
+	a.registerExport()
 	a.registerBlocks()
 	a.registerChats()
 	a.registerReading()

@@ -82,6 +82,10 @@ func conformance(t *testing.T, open opener) {
 		{"presence", presence},
 		{"rate limits", rateLimits},
 		{"rate limits at once", rateLimitsAtOnce},
+		{"mails", mails},
+		{"claims of mails", claims},
+		{"one-time tokens", oneTimeTokens},
+		{"uses of a one-time token", oneTimeUse},
 		{"Close", closing},
 	} {
 		t.Run(part.name, func(t *testing.T) {

@@ -463,12 +463,16 @@ func TestLogout(t *testing.T) {
 		alice := s.register(t, "alice", "open sesame")
 		here, elsewhere := s.login(t, "alice", "open sesame", nil), s.login(t, "alice", "open sesame", nil)
 		id := s.sessionID(t, here.Token)
-		require.NoError(t, s.Logout(t.Context(), here.Token))
+		caller := chat.Caller{UserID: alice.ID, SessionID: id}
+		byCookie, err := s.Logout(t.Context(), caller)
+		require.NoError(t, err)
+		require.True(t, byCookie)
 		s.requireSignedOut(t, here.Token)
 		s.requireSignedIn(t, elsewhere.Token, alice)
 		require.Equal(t, []string{ended(id, alice)}, s.told())
-		for _, token := range [][]byte{here.Token, nil, []byte("no such session")} {
-			require.NoError(t, s.Logout(t.Context(), token), "there is nothing to end")
+		for _, caller := range []chat.Caller{caller, {UserID: alice.ID, SessionID: 9999}, {}} {
+			_, err := s.Logout(t.Context(), caller)
+			require.NoError(t, err, "there is nothing to end")
 		}
 		require.Empty(t, s.told(), "and nothing to tell of")
 		s.requireSignedIn(t, elsewhere.Token, alice)
@@ -596,8 +600,9 @@ func TestClosedStoreIsUnavailable(t *testing.T) {
 		token := s.login(t, "alice", "open sesame", nil).Token
 		require.NoError(t, s.store.Close())
 		unavailable := refusal{chat.Unavailable, "database_unavailable", ""}
-		requireRefusal(t, unavailable, s.Logout(t.Context(), token))
-		_, _, err := s.Authenticate(t.Context(), token)
+		_, err := s.Logout(t.Context(), chat.Caller{UserID: 1, SessionID: 1})
+		requireRefusal(t, unavailable, err)
+		_, _, err = s.Authenticate(t.Context(), token)
 		requireRefusal(t, unavailable, err)
 		_, err = s.Login(t.Context(), "alice", "open sesame", nil)
 		requireRefusal(t, unavailable, err)

@@ -42,6 +42,7 @@ var options = map[string]func(h *Handler, value string) error{
 	},
 	"password_min_length": func(h *Handler, v string) error { return number(v, &h.PasswordMinLength) },
 	"bcrypt_cost":         func(h *Handler, v string) error { return number(v, &h.BcryptCost) },
+	"basic_auth":          func(h *Handler, v string) error { h.BasicAuth = v; return nil },
 	"registration":        func(h *Handler, v string) error { h.Registration = v; return nil },
 	"admin":               func(h *Handler, v string) error { h.Admin = append(h.Admin, v); return nil },
 	"bus":                 func(h *Handler, v string) error { h.Bus = append(h.Bus, v); return nil },
@@ -131,6 +132,7 @@ func bound(s string, into *int) error {
 //		session_lifetime        <duration>
 //		password_min_length     <characters>
 //		bcrypt_cost             <4-31>
+//		basic_auth              on|off
 //		registration            open|closed
 //		admin                   <username>...
 //		bus                     <nats address>...

@@ -70,6 +70,11 @@ type Handler struct {
 	// to check, and to guess. From 4 to 31. Default: 12.
 	BcryptCost int `json:"bcrypt_cost,omitempty"`
 
+	// Whether a username and password in the header Authorization, HTTP Basic, are
+	// taken with every request: `on` or `off`. `GET /v1/auth/token` takes them anyway.
+	// Default: off.
+	BasicAuth string `json:"basic_auth,omitempty"`
+
 	// Whether anybody may make an account: `open` or `closed`. Default: open.
 	Registration string `json:"registration,omitempty"`
 
@@ -206,6 +211,9 @@ func (h *Handler) setDefaults() {
 	if h.BcryptCost == 0 {
 		h.BcryptCost = standardBcryptCost
 	}
+	if h.BasicAuth == "" {
+		h.BasicAuth = "off"
+	}
 	if h.Registration == "" {
 		h.Registration = "open"
 	}
@@ -273,6 +281,9 @@ func (h *Handler) Validate() error {
 	if h.BcryptCost < bcrypt.MinCost || h.BcryptCost > bcrypt.MaxCost {
 		return fmt.Errorf("bcrypt_cost: %d is not between %d and %d", h.BcryptCost, bcrypt.MinCost, bcrypt.MaxCost)
 	}
+	if h.BasicAuth != "on" && h.BasicAuth != "off" {
+		return fmt.Errorf("basic_auth: %q is neither on nor off", h.BasicAuth)
+	}
 	if h.Registration != "open" && h.Registration != "closed" {
 		return fmt.Errorf("registration: %q is neither open nor closed", h.Registration)
 	}
@@ -319,6 +330,8 @@ func (h *Handler) open() (*v1.API, error) {
 	accounts := auth.New(h.backend.store, rules, auth.NewHasher(h.backend.hashing, h.BcryptCost), auth.Options{
 		Cookies:            cookies,
 		Limits:             h.backend.limits,
+		BasicAuth:          h.BasicAuth == "on",
+		Basics:             h.backend.basics,
 		SessionLifetime:    time.Duration(h.SessionLifetime),
 		PasswordMinLength:  h.PasswordMinLength,
 		RegistrationClosed: h.Registration == "closed",

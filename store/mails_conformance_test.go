@@ -183,7 +183,9 @@ func oneTimeTokens(t *testing.T, open opener) {
 	unused("seven", store.ForVerification, noon)
 	update(t, s, func(tx *store.Tx) error { return tx.DeleteOneTimeTokensOf(ada.ID, "") })
 	unused("six", store.ForPasswordReset, noon)
-	update(t, s, func(tx *store.Tx) error { return tx.DeleteExpiredOneTimeTokens(noon.Add(time.Hour-time.Microsecond), 10) })
+	update(t, s, func(tx *store.Tx) error {
+		return tx.DeleteExpiredOneTimeTokens(noon.Add(time.Hour-time.Microsecond), 10)
+	})
 	_, err = use("eight", store.ForPasswordReset, noon)
 	require.NoError(t, err)
 	create("nine", store.ForPasswordReset, bob)

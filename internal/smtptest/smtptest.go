@@ -119,7 +119,7 @@ func (s *Server) Stop() {
 // Restart starts a server that was stopped, at the same address.
 func (s *Server) Restart(tb testing.TB) {
 	tb.Helper()
-	listener, err := net.Listen("tcp", s.Address())
+	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", s.Address())
 	require.NoError(tb, err)
 	server := smtp.NewServer(nil)
 	server.Backend = smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {

@@ -8,14 +8,18 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/store"
 )
 
 // Options are what a site decides about its accounts.
 type Options struct {
+	// Limits bound how often one tries; nil does not.
+	Limits *limit.Limiter
 	// Cookies carry the sessions of browsers.
 	Cookies *Cookies
 	// BasicAuth takes a username and password with each request, too.
@@ -63,6 +67,8 @@ type Session struct {
 	// Lifetime is how long it lives from now on.
 	Lifetime time.Duration
 	User     chat.User
+	// Device is for the device cookie of the browser.
+	Device []byte
 }
 
 // tokenLength is in bytes; 256 bits can't be guessed.
@@ -85,6 +91,9 @@ func (s *Service) Register(ctx context.Context, username, password string) (chat
 	if err := s.checkNewPassword(password, username); err != nil {
 		return chat.User{}, err
 	}
+	if _, err := s.take(ctx, addressAsk(ctx, limit.RegistrationAddress)); err != nil {
+		return chat.User{}, err
+	}
 	hash, err := s.hasher.Hash(ctx, password)
 	if err != nil {
 		return chat.User{}, err
@@ -103,6 +112,7 @@ func (s *Service) Register(ctx context.Context, username, password string) (chat
 // hash that was made at another cost takes another time.) It returns Forbidden to
 // whoever knows the password of an account that was deactivated.
 func (s *Service) Login(ctx context.Context, username, password string, previous []byte) (Session, error) {
+	ctx = withDevice(ctx)
 	user, err := s.verify(ctx, username, password)
 	if err != nil {
 		return Session{}, err
@@ -113,22 +123,26 @@ func (s *Service) Login(ctx context.Context, username, password string, previous
 	if err != nil {
 		return Session{}, err
 	}
-	return Session{Token: token, Lifetime: s.opts.SessionLifetime, User: user}, nil
+	return Session{Token: token, Lifetime: s.opts.SessionLifetime, User: user, Device: RequestOf(ctx).Device}, nil
 }
 
 // verify finds the user who has a username and a password. Every way to sign in with a
-// password comes by here. It returns BadCredentials, and what [Hasher.Verify] does.
+// password comes by here. It returns BadCredentials, TooMany after too many tries that
+// failed, and what [Hasher.Verify] does.
 func (s *Service) verify(ctx context.Context, username, password string) (chat.User, error) {
-	var user chat.User
-	err := s.store.ViewOne(ctx, func(tx *store.Tx) (err error) {
-		user, err = tx.FindUserByKey(chat.UsernameKey(username))
-		return err
-	})
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	user, from, err := s.findSigner(ctx, username)
+	if err != nil {
+		return chat.User{}, err
+	}
+	taken, err := s.admit(ctx, username, from)
+	if err != nil {
 		return chat.User{}, err
 	}
 	// An unknown user has the empty hash, which takes as long to refuse.
 	ok, err := s.hasher.Verify(ctx, user.PasswordHash, password)
+	if ok || chat.AsError(err) != nil { // which says that it was not tried
+		s.giveBack(ctx, taken)
+	}
 	if err != nil {
 		return chat.User{}, err
 	}
@@ -185,8 +199,11 @@ func (s *Service) open(ctx context.Context, user chat.User, session store.Sessio
 		}
 		now := s.now()
 		if session.Kind == store.BasicSession {
-			if reused, err = findBasic(tx, user.ID, now, &session); err != nil || reused {
+			if reused, err = findBasic(tx, user.ID, now, &session); err != nil {
 				return err
+			}
+			if reused {
+				return s.arrive(ctx, tx, current, store.Session{ID: session.ID, Kind: session.Kind, CreatedAt: now})
 			}
 		}
 		// A few a time: as fast as sessions are made, they go.
@@ -202,6 +219,9 @@ func (s *Service) open(ctx context.Context, user chat.User, session store.Sessio
 			return err
 		}
 		if err := endLeastUsed(tx, user.ID, now); err != nil {
+			return err
+		}
+		if err := s.arrive(ctx, tx, current, session); err != nil {
 			return err
 		}
 		caller := chat.Caller{UserID: user.ID, Address: addressOf(ctx)}
@@ -331,6 +351,8 @@ func (s *Service) checkNewPassword(password, username string) error {
 	case len(password) > MaxPasswordLength:
 		return refuse("password_too_long",
 			"A password has at most "+strconv.Itoa(MaxPasswordLength)+" bytes.")
+	case strings.Contains(password, "\x00"):
+		return refuse("password_invalid", "A password has no NUL in it.")
 	case s.opts.AllowCommonPasswords:
 		return nil
 	case isCommon(password):

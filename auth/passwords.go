@@ -98,8 +98,12 @@ func NewHasher(queue *HashQueue, cost int) *Hasher {
 	return &Hasher{queue: queue, cost: cost, nobody: fmt.Sprintf("$2a$%02d$%s", cost, strings.Repeat(".", 53))}
 }
 
-// Hash hashes a new password of at most [MaxPasswordLength] bytes.
+// Hash hashes a new password of at most [MaxPasswordLength] bytes, of which none is
+// NUL.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
+	if strings.Contains(password, "\x00") {
+		return "", errors.New("hash password: it has a NUL")
+	}
 	var hash []byte
 	err := h.queue.run(ctx, func() (err error) {
 		hash, err = bcrypt.GenerateFromPassword([]byte(password), h.cost)
@@ -114,8 +118,9 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // Verify tells whether a password is the one that was hashed. No password fits
 // the empty hash; that takes the same time to find out.
 func (h *Hasher) Verify(ctx context.Context, hash, password string) (bool, error) {
-	// bcrypt would compare the first 72 bytes of a longer one, and be content.
-	if hash == "" || len(password) > MaxPasswordLength {
+	// bcrypt would compare the first 72 bytes of a longer one, and be content; and it
+	// repeats a shorter one with a NUL between, so that with NULs in it, several are one.
+	if hash == "" || len(password) > MaxPasswordLength || strings.Contains(password, "\x00") {
 		hash = h.nobody
 	}
 	err := h.queue.run(ctx, func() error {

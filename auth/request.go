@@ -20,6 +20,9 @@ type Request struct {
 	Secure bool
 	// UserAgent is what the client says that it is, as it came.
 	UserAgent string
+	// Device is what tells the browser from others, if it signs in and has a device
+	// cookie.
+	Device []byte
 }
 
 type requestKey struct{}

@@ -20,6 +20,7 @@ http://127.0.0.1:{$PORT} {
 	messaging {
 		database {$DIR}/messaging.db
 		bcrypt_cost 4
+		rate_limits off
 	}
 	handle /files/* {
 		root {$DIR}

@@ -45,6 +45,7 @@ http://127.0.0.1:{$PORT} {
 		bcrypt_cost 4
 		connections_per_user off
 		connections_per_address off
+		rate_limits off
 	}
 	route /bare {
 		bench_broadcast

@@ -105,6 +105,7 @@ var authorisation = map[string]access{
 	"get-user":    {ask: "/v1/users/alice", want: signedIn},
 	"get-me":      {ask: "/v1/me", want: signedIn},
 	"update-me":   {ask: `/v1/me {"about":"text"}`, want: signedIn},
+	"export-me":   {ask: "/v1/me/export", want: signedIn},
 	"delete-me":   {ask: "/v1/me", want: answers{who, yes, yes, yes, yes, yes, last, who}},
 	"list-blocks": {ask: "/v1/blocks", want: signedIn},
 	"block":       {ask: "/v1/blocks/nina", want: signedIn},

@@ -16,6 +16,7 @@ import (
 	"github.com/caddymsg/messaging/auth"
 	"github.com/caddymsg/messaging/bus"
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/live"
 	"github.com/caddymsg/messaging/store"
 )
@@ -45,6 +46,7 @@ type backend struct {
 	closed    bool // no users are left
 	store     *store.Store
 	rules     *chat.Service   // over the store
+	limits    *limit.Limiter  // of what they are asked
 	following *task           // the hub; as long as the store is open
 	work      *task           // what is done behind the requests
 	options   *backendOptions // in effect; nil until it is open
@@ -58,6 +60,7 @@ type backendOptions struct {
 	shutdownDelay time.Duration
 	// eventRetention is how long events are kept; 0 is for ever.
 	eventRetention time.Duration
+	rates          map[limit.Name]limit.Rate
 	admins         []string     // of all the handlers
 	log            *slog.Logger // ends with the configuration
 }
@@ -110,11 +113,13 @@ func (b *backend) openStore(ctx context.Context, opts store.Options) error {
 	if err != nil {
 		return err
 	}
+	limits := limit.New(opened, func(name limit.Name) { b.metrics.limited.WithLabelValues(string(name)).Inc() })
 	rules := chat.New(opened, b.log)
+	rules.Limit(limits)
 	b.hub.Use(rules)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.store, b.rules = opened, rules
+	b.store, b.rules, b.limits = opened, rules, limits
 	b.following = begin(b.hub.Run)
 	return nil
 }
@@ -123,6 +128,7 @@ func (b *backend) openStore(ctx context.Context, opts store.Options) error {
 // so is not under the lock, which requests take.
 func (b *backend) apply(ctx context.Context, opts *backendOptions) error {
 	b.moveLog(opts.log)
+	b.limits.Configure(opts.rates)
 	err := errors.Join(b.openBus(ctx, opts), b.grantAdmin(ctx, opts.admins))
 	b.work.end()
 	work := begin(func(ctx context.Context) { b.rules.Run(ctx, b.wake, chat.Work{EventRetention: opts.eventRetention}) })

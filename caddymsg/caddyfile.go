@@ -3,6 +3,7 @@ package caddymsg
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,8 +72,13 @@ var options = map[string]func(h *Handler, value string) error{
 		h.EventRetention = caddy.Duration(retention)
 		return err
 	},
-	"connections_per_user":    func(h *Handler, v string) error { return limit(v, &h.ConnectionsPerUser) },
-	"connections_per_address": func(h *Handler, v string) error { return limit(v, &h.ConnectionsPerAddress) },
+	"connections_per_user":    func(h *Handler, v string) error { return bound(v, &h.ConnectionsPerUser) },
+	"connections_per_address": func(h *Handler, v string) error { return bound(v, &h.ConnectionsPerAddress) },
+}
+
+// blocks are the options that may have a block of their own. They are read whole.
+var blocks = map[string]func(h *Handler, d *caddyfile.Dispenser) error{
+	"rate_limits": readRateLimits,
 }
 
 // several are the options that take more than one value, and pairs those that take
@@ -90,8 +96,8 @@ func number(s string, into *int) (err error) {
 	return nil
 }
 
-// limit reads a number, or that there is no limit.
-func limit(s string, into *int) error {
+// bound reads a number, or that there is none.
+func bound(s string, into *int) error {
 	if s == "off" {
 		*into = -1
 		return nil
@@ -124,6 +130,9 @@ func limit(s string, into *int) error {
 //		event_retention         <duration>|off
 //		connections_per_user    <number>|off
 //		connections_per_address <number>|off
+//		rate_limits             off|{
+//			<limit> <events>/<duration> [<burst>]|off
+//		}
 //	}
 //
 // Every option may be left out.
@@ -136,11 +145,9 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for d.NextBlock(0) {
 		name := d.Val()
 		read, ok := options[name]
-		if !ok {
-			names := make([]string, 0, len(options))
-			for name := range options {
-				names = append(names, name)
-			}
+		readBlock, isBlock := blocks[name]
+		if !ok && !isBlock {
+			names := slices.AppendSeq(slices.Collect(maps.Keys(options)), maps.Keys(blocks))
 			slices.Sort(names)
 			return d.Errf("messaging has no option %q; it has: %s", name, strings.Join(names, ", "))
 		}
@@ -148,6 +155,12 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Errf("%s is given twice", name)
 		}
 		seen[name] = true
+		if isBlock {
+			if err := readBlock(h, d); err != nil {
+				return err
+			}
+			continue
+		}
 		var values []string
 		for d.NextArg() {
 			values = append(values, d.Val())

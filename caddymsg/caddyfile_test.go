@@ -89,6 +89,17 @@ func TestCaddyfileErrors(t *testing.T) {
 		"connections_per_user 0":              {"messaging {\n connections_per_user 0\n}", []string{"connections_per_user", "off"}},
 		"connections_per_user negative":       {"messaging {\n connections_per_user -1\n}", []string{"connections_per_user", "off"}},
 		"connections_per_address no number":   {"messaging {\n connections_per_address many\n}", []string{"connections_per_address", "many"}},
+		"rate_limits without any":             {"messaging {\n rate_limits\n}", []string{"rate_limits", "off"}},
+		"rate_limits of none":                 {"messaging {\n rate_limits {\n }\n}", []string{"rate_limits", "off"}},
+		"rate_limits on":                      {"messaging {\n rate_limits on\n}", []string{"rate_limits", "off"}},
+		"rate_limits off and more":            {"messaging {\n rate_limits off sends\n}", []string{"rate_limits", "off"}},
+		"rate_limits off with a block":        {"messaging {\n rate_limits off {\n  sends off\n }\n}", []string{"rate_limits", "sends"}},
+		"rate_limits unknown":                 {"messaging {\n rate_limits {\n  messages 1/1s\n }\n}", []string{"rate_limits", "messages", "sends", "sign_in"}},
+		"rate_limits one twice":               {"messaging {\n rate_limits {\n  sends 1/1s\n  sends 2/1s\n }\n}", []string{"rate_limits", "sends", "twice"}},
+		"rate_limits no rate":                 {"messaging {\n rate_limits {\n  sends often\n }\n}", []string{"rate_limits", "sends", "often", "20/1s 100"}},
+		"rate_limits without a value":         {"messaging {\n rate_limits {\n  sends\n }\n}", []string{"rate_limits", "sends"}},
+		"rate_limits twice":                   {"messaging {\n rate_limits off\n rate_limits off\n}", []string{"rate_limits", "twice"}},
+		"an option of none behind a block":    {"messaging {\n rate_limits {\n  sends off\n }\n limits off\n}", []string{"limits", "rate_limits"}},
 		"connections_per_address two numbers": {"messaging {\n connections_per_address 1 2\n}", []string{"connections_per_address"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,6 +22,7 @@ type metrics struct {
 	live          *prometheus.GaugeVec
 	closings      *prometheus.CounterVec
 	delivered     prometheus.Counter
+	limited       *prometheus.CounterVec
 	all           []prometheus.Collector
 }
 
@@ -62,6 +63,10 @@ func newMetrics(b *backend) *metrics {
 			Name: "messaging_events_delivered_total", ConstLabels: database,
 			Help: "Events that were handed to connections as they happened, once for each connection.",
 		}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "messaging_rate_limited_total", ConstLabels: database,
+			Help: "What was refused because it was done too often, by limit.",
+		}, []string{"limit"}),
 	}
 	gauge := func(name, help string, value func() int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: database},
@@ -69,7 +74,7 @@ func newMetrics(b *backend) *metrics {
 	}
 	m.all = []prometheus.Collector{
 		m.requests, m.open, m.messages, m.commitUpdates, m.commitSeconds,
-		m.live, m.closings, m.delivered,
+		m.live, m.closings, m.delivered, m.limited,
 		gauge("messaging_events_behind", "How far the log is ahead of what was handed to connections, in events.", func() int { return int(b.hub.Lag()) }),
 		gauge("messaging_hashes_waiting", "Passwords that wait to be hashed.", b.hashing.Waiting),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{

@@ -21,6 +21,7 @@ import (
 	"github.com/caddymsg/messaging/auth"
 	"github.com/caddymsg/messaging/bus"
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/live"
 	"github.com/caddymsg/messaging/store"
 	v1 "github.com/caddymsg/messaging/v1"
@@ -123,7 +124,16 @@ type Handler struct {
 	// limit. Default: 2000.
 	ConnectionsPerAddress int `json:"connections_per_address,omitempty"`
 
+	// How often something may be done, by an account or from an address, as
+	// `<events>/<duration> [<burst>]` or `off`: `{"sends": "20/1s 100"}`. The limits
+	// are `sign_in` (tries that fail), `sign_in_address`, `registration_address`,
+	// `reset`, `reset_address`, `sends`, `sends_address`, `search`, `search_address`,
+	// `connects`, `connects_address` and `exports`. Default: rates that nobody meets
+	// who does nothing but write to people.
+	RateLimits map[string]string `json:"rate_limits,omitempty"`
+
 	ctx      caddy.Context
+	rates    map[limit.Name]limit.Rate
 	database store.Options   // resolved: it holds the password
 	identity string          // of the database
 	bus      bus.NATSOptions // resolved: it may hold a password, too
@@ -231,6 +241,9 @@ func (h *Handler) resolve() error {
 	if err := h.resolveBus(); err != nil {
 		return err
 	}
+	if h.rates, err = parseRateLimits(h.RateLimits); err != nil {
+		return err
+	}
 	h.secrets, err = h.SessionSecret.resolve()
 	return err
 }
@@ -301,6 +314,7 @@ func (h *Handler) open() (*v1.API, error) {
 		Cookies:            cookies,
 		BasicAuth:          h.BasicAuth == "on",
 		Basics:             h.backend.basics,
+		Limits:             h.backend.limits,
 		SessionLifetime:    time.Duration(h.SessionLifetime),
 		PasswordMinLength:  h.PasswordMinLength,
 		RegistrationClosed: h.Registration == "closed",
@@ -308,7 +322,7 @@ func (h *Handler) open() (*v1.API, error) {
 	return v1.New(v1.Options{
 		Chat: rules, Auth: accounts, Log: log, Hub: h.backend.hub,
 		// Below 0 is no limit.
-		Limits: live.Limits{PerUser: max(0, h.ConnectionsPerUser), PerAddress: max(0, h.ConnectionsPerAddress)},
+		Limits: live.Limits{PerUser: max(0, h.ConnectionsPerUser), PerAddress: max(0, h.ConnectionsPerAddress), Rates: h.backend.limits},
 	})
 }
 
@@ -317,6 +331,7 @@ func (h *Handler) backendOptions() *backendOptions {
 	return &backendOptions{
 		store: h.database, bus: h.bus, shutdownDelay: time.Duration(*h.ShutdownDelay),
 		eventRetention: max(0, time.Duration(h.EventRetention)), // below 0 is for ever
+		rates:          h.rates,
 		admins:         h.Admin, log: h.ctx.Slogger(),
 	}
 }

@@ -123,6 +123,7 @@ var allRoutes = map[string][]string{
 	"/v1/invites/{token}":                                {"get", "post"},
 	"/v1/me":                                             {"delete", "get", "patch"},
 	"/v1/me/keys":                                        {"post"},
+	"/v1/me/export":                                      {"get"},
 	"/v1/messages":                                       {"get", "post"},
 	"/v1/messages/group/{group_chat_id}":                 {"get"},
 	"/v1/messages/p2p/{dest_username}":                   {"get"},
@@ -231,6 +232,10 @@ func documentedErrors(t *testing.T, s *frontdoor.Server) {
 					delete(response.Content, "text/event-stream")
 				}
 				require.Len(t, response.Content, 1)
+				if status == "200" && path == "/v1/me/export" {
+					require.NotEmpty(t, response.Content["application/zip"].Schema)
+					continue
+				}
 				if status == "200" {
 					require.NotEmpty(t, response.Content["application/json"].Schema)
 					continue
@@ -356,6 +361,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		user         = "GET /v1/users/{user}"
 		change       = "PATCH /v1/me"
 		leave        = "DELETE /v1/me"
+		export       = "GET /v1/me/export"
 		blocks       = "GET /v1/blocks"
 		block        = "PUT /v1/blocks/{username}"
 		unblock      = "DELETE /v1/blocks/{username}"
@@ -735,6 +741,9 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{auditLog, root, nil, "?action=nonsense", "", "", 400},
 		{auditLog, nobody, nil, "", "", "", 401},
 		{auditLog, alice, nil, "", "", "", 403},
+		{export, alice, nil, "", "", "", 200},
+		{export, alice, nil, "", "", foreign, 403},
+		{export, nobody, nil, "", "", "", 401},
 		{leave, root, nil, "", "", "", 400}, // the only administrator
 		{leave, eve, nil, "", "", foreign, 403},
 		{leave, eve, nil, "", "", "", 200},

@@ -163,11 +163,7 @@ func (s *Service) UpdateAccount(ctx context.Context, caller Caller, id int64, c 
 				*change.DeactivatedAt = now
 			}
 		}
-		user, err = tx.UpdateUser(id, change)
-		if err != nil {
-			return refuse(err, store.ErrConflict, errUsernameTaken())
-		}
-		if err := indexUser(tx, before, user); err != nil {
+		if user, err = changeUser(tx, before, change); err != nil {
 			return err
 		}
 		// Its row is locked: who signs in does so before this, or after.
@@ -286,7 +282,7 @@ func (s *Service) DeleteAccount(ctx context.Context, caller Caller, id int64) er
 	if id == caller.UserID {
 		return errSelf("")
 	}
-	return s.deleteAccount(ctx, func(tx *store.Tx) error {
+	return s.deleteAccount(ctx, id, func(tx *store.Tx) error {
 		if _, err := findAccount(tx, id); err != nil {
 			return err
 		}

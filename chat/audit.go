@@ -22,6 +22,9 @@ const (
 	UserTokenReused      = "user.token_reused"   // a refresh token, which ended its session
 	UserKeyCreated       = "user.key_created"    // the detail is its name
 	UserRegistered       = "user.registered"
+	UserPasswordChanged  = "user.password_changed" // by who knew it
+	UserPasswordReset    = "user.password_reset"   // by who reads the mails
+	UserEmailChanged     = "user.email_changed"
 	UserBlocked          = "user.blocked"
 	UserUnblocked        = "user.unblocked"
 	MessageBlocked       = "message.blocked" // refused: the account has blocked who wanted to send it
@@ -40,7 +43,8 @@ const (
 // AuditActions are all actions that there are.
 func AuditActions() []string {
 	return []string{
-		UserSignedIn, UserSignInFailed, UserTokenReused, UserKeyCreated, UserRegistered, UserBlocked, UserUnblocked, MessageBlocked,
+		UserSignedIn, UserSignInFailed, UserTokenReused, UserKeyCreated, UserRegistered,
+		UserPasswordChanged, UserPasswordReset, UserEmailChanged, UserBlocked, UserUnblocked, MessageBlocked,
 		AdminUserCreated, AdminUserUpdated, AdminPasswordReset, AdminUserDeactivated, AdminUserReactivated,
 		AdminUserDeleted, AdminSessionsEnded, AdminGroupDeleted, AdminGranted, AdminRevoked,
 	}

@@ -31,8 +31,8 @@ type Work struct {
 }
 
 // Run does what is done behind the requests, until ctx ends: it puts messages
-// into the search index, and removes what deleted chats hold, and events that are
-// too old. It looks when it is woken, and now and then. Several may run over one database, on one machine and on
+// into the search index, and removes what deleted chats hold, what identified those
+// whose accounts were deleted, and events that are too old. It looks when it is woken, and now and then. Several may run over one database, on one machine and on
 // many.
 func (s *Service) Run(ctx context.Context, wake <-chan struct{}, w Work) {
 	var pruning time.Time // when to look for old events again
@@ -106,11 +106,15 @@ func (s *Service) work(ctx context.Context, prune func() (bool, error)) (more bo
 	if sweeping != nil {
 		sweeping = fmt.Errorf("remove deleted chats: %w", sweeping)
 	}
+	erased, erasing := unpanicked(func() (bool, error) { return s.erase(ctx) })
+	if erasing != nil {
+		erasing = fmt.Errorf("remove what identifies deleted accounts: %w", erasing)
+	}
 	pruned, pruning := unpanicked(prune)
 	if pruning != nil {
 		pruning = fmt.Errorf("remove old events: %w", pruning)
 	}
-	return indexed || swept || pruned, errors.Join(indexing, sweeping, pruning)
+	return indexed || swept || erased || pruned, errors.Join(indexing, sweeping, erasing, pruning)
 }
 
 // prunedAtOnce is how many events are removed in an Update: no sender waits for

@@ -234,13 +234,8 @@ func (s *Service) UpdateMe(ctx context.Context, caller Caller, p Profile) (User,
 		if err != nil {
 			return refuse(err, store.ErrNotFound, errGone())
 		}
-		if user, err = tx.UpdateUser(caller.UserID, change); err != nil {
-			return refuse(err, store.ErrConflict, errUsernameTaken())
-		}
-		if err := indexUser(tx, old, user); err != nil {
-			return err
-		}
-		return appendAccount(tx, old, user, caller.UserID, s.now())
+		user, err = ChangeUser(tx, old, change, caller.UserID, s.now())
+		return err
 	})
 	return user, err
 }
@@ -351,11 +346,12 @@ func prepareText(field string, text *string, limit int) (*string, error) {
 const deletedUsername = "deleted user"
 
 // DeleteMe deletes the caller's account: all that identifies them, their
-// sessions, their places in groups and their blocks. Their messages stay, of a
+// sessions, their places in groups and their blocks, also in the logs of events and of
+// the audit. Their messages stay, of a
 // deleted user, and so do the chats with one other person. There is no way back;
 // the username is free again. It returns Conflict to the only admin there is.
 func (s *Service) DeleteMe(ctx context.Context, caller Caller) error {
-	return s.deleteAccount(ctx, func(tx *store.Tx) error {
+	return s.deleteAccount(ctx, caller.UserID, func(tx *store.Tx) error {
 		return refuse(deleteAccount(tx, caller.UserID, caller.UserID, s.now()), store.ErrNotFound, errGone())
 	})
 }
@@ -365,15 +361,58 @@ func (s *Service) DeleteMe(ctx context.Context, caller Caller) error {
 var errJoined = fmt.Errorf("%w: somebody is joining groups while their account is deleted", store.ErrUnavailable)
 
 // deleteAccount is an Update with such a function, once more for each time that
-// somebody has just come into another group.
-func (s *Service) deleteAccount(ctx context.Context, fn func(*store.Tx) error) (err error) {
+// somebody has just come into another group. What is left of the user then goes with
+// more Updates or, if these fail, behind the requests.
+func (s *Service) deleteAccount(ctx context.Context, userID int64, fn func(*store.Tx) error) (err error) {
 	for range 5 {
 		if err = s.store.Update(ctx, fn); !errors.Is(err, errJoined) {
-			return err
+			break
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	for erased := false; !erased && err == nil; {
+		erased, err = s.eraseTrail(ctx, userID)
+	}
+	if err != nil {
+		s.log.WarnContext(ctx, "account deleted, but what is left of it goes later", "user_id", userID, "error", err)
+	}
+	return nil
 }
+
+// erasedAtOnce is how much of each kind of what identifies a deleted user is removed
+// in an Update: no sender waits for more.
+const erasedAtOnce = 500
+
+func (s *Service) eraseTrail(ctx context.Context, userID int64) (erased bool, err error) {
+	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		erased, err = tx.EraseTrail(userID, userGone(), erasedAtOnce)
+		return err
+	})
+	return erased, err
+}
+
+// erase removes some of what identifies somebody whose account has been deleted, and
+// tells whether there may be more: where a request could not end it, and of accounts
+// that an earlier version has deleted.
+func (s *Service) erase(ctx context.Context) (more bool, err error) {
+	var userID int64
+	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+		userID, err = tx.FindErasing()
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err == nil {
+		_, err = s.eraseTrail(ctx, userID)
+	}
+	return err == nil, err
+}
+
+// userGone is what events tell of a user who has been deleted.
+func userGone() string { return eventData(map[string]bool{"deleted": true}) }
 
 // deleteAccount takes an account away, whose owner the actor need not be.
 func deleteAccount(tx *store.Tx, userID, actor int64, at time.Time) error {
@@ -425,7 +464,7 @@ func deleteAccount(tx *store.Tx, userID, actor int64, at time.Time) error {
 	if err := EndSessionsOf(tx, userID, 0, actor, at); err != nil {
 		return err
 	}
-	if err := appendUser(tx, userID, eventData(map[string]bool{"deleted": true}), actor, at); err != nil {
+	if err := appendUser(tx, userID, userGone(), actor, at); err != nil {
 		return err
 	}
 	if err := tx.DeleteBlocksOf(userID); err != nil {

@@ -75,7 +75,11 @@ func (r Rate) cost() int64 {
 func (r Rate) room() int64 { return int64(r.Burst) * r.cost() }
 
 // Window is how long it takes until an empty bucket is full.
-func (r Rate) Window() time.Duration { return micros(r.room()) }
+func (r Rate) Window() time.Duration {
+	// Without what the cost of each event is rounded up by.
+	window := float64(r.Per) * float64(r.Burst) / float64(r.Events)
+	return max(time.Millisecond, time.Duration(window).Round(time.Millisecond))
+}
 
 // take takes n events from a bucket, if they are there. More than a bucket ever has
 // are there if it is full: then they are owed.

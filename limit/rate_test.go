@@ -67,3 +67,13 @@ func TestNetwork(t *testing.T) {
 		require.Equal(t, row.want, limit.Network(row.address), row.address)
 	}
 }
+
+func TestWindow(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"20/1s 100": 5 * time.Second, "7/1h": time.Hour, "10/15m 3": 270 * time.Second, "3/1s 1000": 333333 * time.Millisecond, "1/1us": time.Millisecond,
+	} {
+		rate, err := limit.Parse(text)
+		require.NoError(t, err)
+		require.Equal(t, want, rate.Window(), text)
+	}
+}

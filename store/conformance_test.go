@@ -30,10 +30,12 @@ func conformance(t *testing.T, open opener) {
 	}{
 		{"users", users},
 		{"changes of users", userChanges},
+		{"what is left of deleted users", erasedTrails},
 		{"filters", filters},
 		{"blocks", blocks},
 		{"sessions", sessions},
 		{"expired sessions", expiredSessions},
+		{"places", places},
 		{"chats", chats},
 		{"participants", participants},
 		{"lists of chats", chatLists},
@@ -1000,6 +1002,9 @@ func writes(t *testing.T, open opener) {
 	group := newGroup(t, s, ada)
 	session := newSession(t, s, ada, "token", noon)
 	update(t, s, func(tx *store.Tx) error {
+		if err := tx.NotePlace(ada.ID, hash("place"), noon, 1); err != nil {
+			return err
+		}
 		return tx.CreateBlock(store.Block{BlockerID: bob.ID, BlockedID: ada.ID, CreatedAt: noon})
 	})
 	type state struct {
@@ -1007,6 +1012,7 @@ func writes(t *testing.T, open opener) {
 		ada                        store.User
 		blocks                     []store.Block
 		session                    store.Session
+		places                     []store.Place
 		chat                       store.Chat
 		last                       int64
 	}
@@ -1025,6 +1031,9 @@ func writes(t *testing.T, open opener) {
 				return err
 			}
 			if found.ada, err = tx.FindUserByID(ada.ID); err != nil {
+				return err
+			}
+			if found.places, err = tx.ListPlacesOf(ada.ID, time.Time{}); err != nil {
 				return err
 			}
 			for _, u := range []store.User{ada, bob} {
@@ -1079,6 +1088,9 @@ func writes(t *testing.T, open opener) {
 			return err
 		},
 		"DeleteExpiredSessions": func(tx *store.Tx) error { return tx.DeleteExpiredSessions(noon, 10) },
+		"NotePlace":       func(tx *store.Tx) error { return tx.NotePlace(ada.ID, hash("written"), noon, 1) },
+		"DeletePlacesOf":  func(tx *store.Tx) error { return tx.DeletePlacesOf(ada.ID) },
+		"DeleteOldPlaces": func(tx *store.Tx) error { return tx.DeleteOldPlaces(noon, 10) },
 		"CreateChat": func(tx *store.Tx) error {
 			c := store.NewDirectChat(ada.ID, bob.ID, noon)
 			return tx.CreateChat(&c)

@@ -118,7 +118,7 @@ func copyTables() []copyTable {
 	return []copyTable{
 		{"users", 1, []string{"id", "username", "username_key", "password_hash", "created_at",
 			"display_name", "email", "locale", "about", "deleted_at", "admin", "deactivated_at",
-			"presence_hidden", "last_seen_at", "email_key", "email_verified_at", "pending_email"}},
+			"presence_hidden", "last_seen_at", "email_key", "email_verified_at", "pending_email", "erasing"}},
 		{"sessions", 1, []string{"id", "token_hash", "user_id", "created_at", "expires_at",
 			"kind", "name", "scopes", "user_agent", "address", "used_at", "token_expires_at", "family_hash", "refresh_hash", "refresh_answer"}},
 		{"known_places", 1, []string{"id", "user_id", "place_hash", "created_at", "used_at"}},
@@ -131,6 +131,7 @@ func copyTables() []copyTable {
 			"description", "visibility", "managed_by", "active_at", "deleted_at"}},
 		{"participants", 2, []string{"chat_id", "user_id", "joined_at",
 			"role", "muted_until", "archived", "marked_unread", "read_seq", "delivered_seq"}},
+		{"past_participants", 2, []string{"user_id", "chat_id"}},
 		{"blocks", 2, []string{"blocker_id", "blocked_id", "created_at"}},
 		{"messages", 1, []string{"id", "chat_id", "seq", "sender_id", "text", "client_id", "created_at",
 			"flags", "edited_at", "deleted_at", "reply_to", "thread_id", "reply_count", "mentions"}},

@@ -42,6 +42,19 @@ func (tx *Tx) CreateOneTimeToken(t *OneTimeToken) (err error) {
 	return nil
 }
 
+// FindOneTimeToken finds a token, and leaves it there; ErrNotFound if there is none, or
+// it has ended.
+func (tx *Tx) FindOneTimeToken(hash []byte, purpose string, now time.Time) (OneTimeToken, error) {
+	t, err := first(tx, scanOneTimeToken, `
+		SELECT id, purpose, user_id, registration_id, email, created_at, expires_at
+		FROM one_time_tokens WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3`, hash, purpose, micros(now))
+	if err != nil {
+		return OneTimeToken{}, fmt.Errorf("find one-time token: %w", err)
+	}
+	t.TokenHash = hash
+	return t, nil
+}
+
 // UseOneTimeToken removes a token, and returns it; ErrNotFound if there is none, or it
 // has ended. Of several who use the same one, one gets it.
 func (tx *Tx) UseOneTimeToken(hash []byte, purpose string, now time.Time) (OneTimeToken, error) {

@@ -72,6 +72,10 @@ func (tx *Tx) AddParticipant(chatID, userID int64, role string, at time.Time) er
 // it.
 func (tx *Tx) RemoveParticipant(chatID, userID int64) error {
 	err := tx.execOne(`DELETE FROM participants WHERE chat_id = ?1 AND user_id = ?2`, chatID, userID)
+	if err == nil {
+		_, err = tx.exec(`
+			INSERT INTO past_participants (user_id, chat_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING`, userID, chatID)
+	}
 	if err != nil {
 		return fmt.Errorf("remove participant: %w", err)
 	}

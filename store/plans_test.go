@@ -107,6 +107,8 @@ func TestSQLitePlans(t *testing.T) {
 				('chats', 'sqlite_autoindex_chats_1', '100 2 1'),
 				('users', 'sqlite_autoindex_users_1', '10000 1'),
 				('sessions', 'sessions_expiry', '10000 1'),
+				('known_places', 'sqlite_autoindex_known_places_1', '100000 20 1'),
+				('known_places', 'known_places_use', '100000 1'),
 				('reactions', 'sqlite_autoindex_reactions_1', '1000000 10 5 1'),
 				('polls', NULL, '10000'),
 				('poll_votes', 'poll_votes', '100000 10 5 1'),
@@ -479,6 +481,19 @@ func plans(t *testing.T, prepare string) {
 		{name: "DeleteExpiredSessions", fn: func(tx *store.Tx) error {
 			return tx.DeleteExpiredSessions(noon, 10)
 		}, want: []string{"USING COVERING INDEX sessions_expiry (expires_at<?)"}},
+		{name: "ListPlacesOf", fn: func(tx *store.Tx) error {
+			_, err := tx.ListPlacesOf(ada.ID, noon)
+			return err
+		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=?)"}, sort: true},
+		{name: "NotePlace", fn: func(tx *store.Tx) error {
+			return tx.NotePlace(ada.ID, hash("place"), noon, 50)
+		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=?)"}, sort: true},
+		{name: "DeletePlacesOf", fn: func(tx *store.Tx) error {
+			return tx.DeletePlacesOf(ada.ID)
+		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=?)"}},
+		{name: "DeleteOldPlaces", fn: func(tx *store.Tx) error {
+			return tx.DeleteOldPlaces(noon, 10)
+		}, want: []string{"USING COVERING INDEX known_places_use (used_at<?)"}},
 		{name: "TakeRate", fn: func(tx *store.Tx) error {
 			_, _, err := tx.TakeRate(store.RateTaking{Key: []byte("key"), Cost: time.Second, Room: time.Second}, noon)
 			return err
@@ -509,7 +524,7 @@ func plans(t *testing.T, prepare string) {
 		{name: "ListSessionsOf", fn: func(tx *store.Tx) error {
 			_, err := tx.ListSessionsOf(ada.ID, "", noon, 10, 0)
 			return err
-		}, want: []string{"SEARCH sessions USING INDEX sessions_user (user_id=?)"}},
+		}, want: []string{"SEARCH u USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH s USING INDEX sessions_user (user_id=?)"}},
 		{name: "DeleteSession", fn: func(tx *store.Tx) error {
 			if err := tx.DeleteSession(ada.ID, session.ID+1); !errors.Is(err, store.ErrNotFound) {
 				return err
@@ -638,6 +653,67 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.LockTextsOfUsers(0, 10)
 			return err
 		}, want: []string{"SEARCH u USING INTEGER PRIMARY KEY (rowid>?)"}},
+		{name: "ListChatsEver", fn: func(tx *store.Tx) error {
+			_, err := tx.ListChatsEver(ada.ID, 0, 10)
+			return err
+		}, want: []string{
+			"SEARCH participants USING COVERING INDEX participants_user (user_id=? AND chat_id>?)",
+			"SEARCH past USING PRIMARY KEY (user_id=? AND chat_id>?)", "SEARCH there USING INTEGER PRIMARY KEY (rowid=?)",
+			"SEARCH c USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)",
+			"SEARCH p USING PRIMARY KEY (chat_id=? AND user_id=?)", "SEARCH o USING INTEGER PRIMARY KEY (rowid=?)",
+		}, may: []string{"SCAN own"}, gather: true},
+		{name: "FindPartOfChat", fn: func(tx *store.Tx) error {
+			_, err := tx.FindPartOfChat(group.ID, 0, 10)
+			return err
+		}, want: []string{"SEARCH messages USING COVERING INDEX messages_chat (chat_id=? AND id>?)"}, may: []string{"SCAN part"}},
+		{name: "ListMessagesBySender", fn: func(tx *store.Tx) error {
+			_, err := tx.ListMessagesBySender(ada.ID, group.ID, span)
+			return err
+		}, want: []string{"SEARCH m USING INDEX messages_chat (chat_id=? AND id>? AND id<?)"}},
+		{name: "ListReactionsBy", fn: func(tx *store.Tx) error {
+			_, err := tx.ListReactionsBy(ada.ID, group.ID, span)
+			return err
+		}, want: []string{"SEARCH m USING INDEX messages_chat (chat_id=? AND id>? AND id<?)", "SEARCH r USING"}, gather: true},
+		{name: "ListVotesBy", fn: func(tx *store.Tx) error {
+			_, err := tx.ListVotesBy(ada.ID, group.ID, span)
+			return err
+		}, want: []string{
+			"SEARCH m USING INDEX messages_chat (chat_id=? AND id>? AND id<?)", "SEARCH o USING INTEGER PRIMARY KEY (rowid=?)",
+			"SEARCH v USING PRIMARY KEY (message_id=?)",
+		}},
+		{name: "ListMentionsOf", fn: func(tx *store.Tx) error {
+			_, err := tx.ListMentionsOf(ada.ID, group.ID, span)
+			return err
+		}, want: []string{"SEARCH m USING INDEX messages_chat (chat_id=? AND id>? AND id<?)"}},
+		{name: "ListHidden", fn: func(tx *store.Tx) error {
+			_, err := tx.ListHidden(ada.ID, 0, 10)
+			return err
+		}, want: []string{"SEARCH hidden_messages USING PRIMARY KEY (user_id=? AND message_id>?)"}},
+		{name: "ListInvitesBy", fn: func(tx *store.Tx) error {
+			_, err := tx.ListInvitesBy(ada.ID, club.ID)
+			return err
+		}, want: []string{"SEARCH i USING INDEX invites_chat (chat_id=?)"}},
+		{name: "FindErasing", fn: func(tx *store.Tx) error {
+			if _, err := tx.FindErasing(); !errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("found: %w", err)
+			}
+			return nil
+		}, want: []string{"SEARCH users USING COVERING INDEX users_erasing (id>?)"}},
+		{name: "EraseTrail", fn: func(tx *store.Tx) error {
+			_, err := tx.EraseTrail(ada.ID, "{}", 10)
+			return err
+		}, want: []string{
+			"SEARCH known_places USING", "(user_id=?)", "SEARCH one_time_tokens USING", "(user_id=?)", "SEARCH mails USING", "mails_user (user_id=?)",
+			"SEARCH invitations USING", "invitations_creator (creator_id=?)", "SEARCH answers USING", "(user_id=?)",
+			"SEARCH hidden_messages USING", "SEARCH hidden_messages USING PRIMARY KEY (user_id=?)",
+			"SEARCH past_participants USING", "SEARCH past_participants USING PRIMARY KEY (user_id=?)",
+			"SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH messages USING COVERING INDEX messages_client (sender_id=?",
+			"SEARCH events USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH events USING INDEX events_user (user_id=?",
+			"SEARCH audit_log USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH audit_log USING INDEX audit_log_actor (actor_id=?)",
+			"SEARCH audit_log USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH audit_log USING INDEX audit_log_user (user_id=?)",
+			"SEARCH events USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH events USING INDEX events_profile (user_id=?)",
+			"SEARCH users USING INTEGER PRIMARY KEY (rowid=?)",
+		}},
 		{name: "LockTextsOfGroups", fn: func(tx *store.Tx) error {
 			_, err := tx.LockTextsOfGroups(0, 10)
 			return err

@@ -140,6 +140,8 @@ func crowd(tb testing.TB, db *sql.DB) {
 			SELECT 'user ' || n, 'user ' || n, 'hash', n FROM generate_series(1, %[4]d) n;
 		INSERT INTO sessions (token_hash, user_id, created_at, expires_at)
 			SELECT sha256(n::text::bytea), n, 0, n FROM generate_series(1, %[4]d) n;
+		INSERT INTO known_places (user_id, place_hash, created_at, used_at)
+			SELECT n, sha256(n::text::bytea), 0, n FROM generate_series(1, %[4]d) n;
 		INSERT INTO rate_limits (key, full_at) SELECT sha256(n::text::bytea), n FROM generate_series(1, %[4]d) n;
 		INSERT INTO chats (kind, title, last_seq, created_at)
 			SELECT 'group', 'a group', %[2]d, n FROM generate_series(1, %[1]d) n;
@@ -536,6 +538,13 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.ListSessionsOf(one, "", time.UnixMicro(0), 10, 0)
 			return err
 		}, 2, 10}, // with its owner
+		{"ListPlacesOf", func(tx *store.Tx) error {
+			found, err := tx.ListPlacesOf(one, time.UnixMicro(0))
+			return counted(1, len(found), err)
+		}, 1, 10},
+		{"NotePlace", func(tx *store.Tx) error { return tx.NotePlace(one, hash("place"), noon, 1) }, 4, 30},
+		{"DeletePlacesOf", func(tx *store.Tx) error { return tx.DeletePlacesOf(one) }, 1, 10},
+		{"DeleteOldPlaces", func(tx *store.Tx) error { return tx.DeleteOldPlaces(noon, 10) }, 20, 60},
 		{"DeleteSession", func(tx *store.Tx) error { return tx.DeleteSession(one, one) }, 1, 10},
 		{"CreateAuditEntry", func(tx *store.Tx) error {
 			return tx.CreateAuditEntry(&store.AuditEntry{Action: "user.signed_in", ActorID: one, UserID: one, CreatedAt: noon})
@@ -685,6 +694,53 @@ func TestPostgresPlans(t *testing.T) {
 			found, err := tx.LockTextsOfUsers(1000, 20)
 			return counted(20, len(found), err)
 		}, 40, 100},
+		{"ListChatsEver", func(tx *store.Tx) error {
+			found, err := tx.ListChatsEver(one, 0, 20)
+			return counted(10, len(found), err)
+		}, 60, 250},
+		{"FindPartOfChat", func(tx *store.Tx) error {
+			_, err := tx.FindPartOfChat(another, 0, 20)
+			return err
+		}, 20, 60},
+		// Of a hundred messages, with a look at the chat and the sender of each.
+		{"ListMessagesBySender", func(tx *store.Tx) error {
+			found, err := tx.ListMessagesBySender(another, another, all)
+			return counted(crowdMessages-1, len(found), err)
+		}, 310, 900},
+		{"ListMessagesBySender, in a part", func(tx *store.Tx) error {
+			found, err := tx.ListMessagesBySender(another, another, narrow)
+			return counted(1, len(found), err)
+		}, 5, 20},
+		{"ListReactionsBy", func(tx *store.Tx) error {
+			_, err := tx.ListReactionsBy(another, one, all)
+			return err
+		}, 310, 900},
+		{"ListVotesBy", func(tx *store.Tx) error {
+			_, err := tx.ListVotesBy(another, one, all)
+			return err
+		}, 310, 900},
+		{"ListMentionsOf", func(tx *store.Tx) error {
+			found, err := tx.ListMentionsOf(another, one, all)
+			return counted(0, len(found), err)
+		}, 110, 300},
+		{"ListHidden", func(tx *store.Tx) error {
+			found, err := tx.ListHidden(one, 0, 20)
+			return counted(0, len(found), err)
+		}, 5, 20},
+		{"ListInvitesBy", func(tx *store.Tx) error {
+			_, err := tx.ListInvitesBy(one, one)
+			return err
+		}, 10, 40},
+		{"FindErasing", func(tx *store.Tx) error {
+			if _, err := tx.FindErasing(); !errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("found: %w", err)
+			}
+			return nil
+		}, 0, 5},
+		{"EraseTrail", func(tx *store.Tx) error {
+			_, err := tx.EraseTrail(one, "{}", 10)
+			return err
+		}, 30, 300},
 		{"LockTextsOfGroups", func(tx *store.Tx) error {
 			found, err := tx.LockTextsOfGroups(1000, 20)
 			return counted(20, len(found), err)

@@ -128,14 +128,15 @@ func (tx *Tx) UpdateUser(id int64, c UserChange) (User, error) {
 // change.
 const reactivate = int64(-1)
 
-// EraseUser takes all that identifies a user away, for good, and leaves such a
-// username; ErrNotFound if there is no such user, or it has been deleted before.
+// EraseUser takes what identifies a user out of the account, for good, and leaves such
+// a username; ErrNotFound if there is no such user, or it has been deleted before. The
+// rest goes with [Tx.EraseTrail].
 func (tx *Tx) EraseUser(id int64, username, key string, at time.Time) error {
 	err := tx.execOne(`
 		UPDATE users SET username = ?2, username_key = ?3, deleted_at = ?4,
 			password_hash = '', display_name = '', email = '', email_key = '', pending_email = '', email_verified_at = NULL,
 			locale = '', about = '', admin = 0,
-			presence_hidden = 0, last_seen_at = NULL
+			presence_hidden = 0, last_seen_at = NULL, erasing = 1
 		WHERE id = ?1 AND deleted_at IS NULL`, id, username, key, micros(at))
 	if err != nil {
 		return fmt.Errorf("erase user: %w", err)

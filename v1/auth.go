@@ -25,7 +25,7 @@ type userOutput struct {
 }
 
 type loginOutput struct {
-	SetCookie http.Cookie `header:"Set-Cookie"`
+	SetCookie []http.Cookie `header:"Set-Cookie"`
 	Body      User
 }
 
@@ -46,7 +46,7 @@ func (a *API) registerAuth() {
 
 	login := tag(a.operation(http.MethodPost, "/v1/auth/login", "login",
 		"Sign in; the answer sets the session cookie", 400, 413, 429))
-	login.Middlewares = huma.Middlewares{a.noteSession}
+	login.Middlewares = huma.Middlewares{a.noteSession, a.noteDevice}
 	register(a, login, a.login)
 
 	logout := a.signedIn(tag(a.operation(http.MethodPost, "/v1/auth/logout", "logout",
@@ -67,11 +67,16 @@ func (a *API) login(ctx context.Context, in *credentialsInput) (*loginOutput, er
 	if err != nil {
 		return nil, err
 	}
-	cookie, err := a.auth.Cookies().Set(session.Token, session.Lifetime, auth.RequestOf(ctx).Secure)
+	secure := auth.RequestOf(ctx).Secure
+	cookie, err := a.auth.Cookies().Set(session.Token, session.Lifetime, secure)
 	if err != nil {
 		return nil, err
 	}
-	return &loginOutput{SetCookie: *cookie, Body: newUser(session.User)}, nil
+	device, err := a.auth.Cookies().SetDevice(session.Device, secure)
+	if err != nil {
+		return nil, err
+	}
+	return &loginOutput{SetCookie: []http.Cookie{*cookie, *device}, Body: newUser(session.User)}, nil
 }
 
 func (a *API) logout(ctx context.Context, _ *struct{}) (*logoutOutput, error) {
@@ -95,6 +100,14 @@ func (a *API) noteSession(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
 	token, _ := a.auth.Cookies().Token(r, auth.RequestOf(r.Context()).Secure)
 	next(huma.WithValue(ctx, tokenKey{}, token))
+}
+
+// noteDevice has the rules know the browser that a request comes from.
+func (a *API) noteDevice(ctx huma.Context, next func(huma.Context)) {
+	r, _ := humago.Unwrap(ctx)
+	request := auth.RequestOf(r.Context())
+	request.Device = a.auth.Cookies().Device(r, request.Secure)
+	next(huma.WithContext(ctx, auth.WithRequest(ctx.Context(), request)))
 }
 
 func tokenOf(ctx context.Context) []byte {

@@ -84,9 +84,7 @@ func (a *API) events(_ context.Context, in *eventsInput) (*huma.StreamResponse, 
 		}
 		w.Header().Set("Vary", "Accept")
 		// It changes nothing, but takes a connection, and shows that somebody is there.
-		// Where a browser names no origin, it may say that it is another.
-		site := r.Header.Get("Sec-Fetch-Site")
-		if site == "cross-site" || site == "same-site" || !live.SameOrigin(r, auth.RequestOf(r.Context()).Secure) {
+		if !sameSite(r) {
 			a.writeError(w, r, errCrossSite)
 			return
 		}
@@ -98,6 +96,14 @@ func (a *API) events(_ context.Context, in *eventsInput) (*huma.StreamResponse, 
 			a.writeError(w, r, err)
 		}
 	}}, nil
+}
+
+// sameSite tells whether a request that only reads is of a page of this site, or of no
+// page.
+func sameSite(r *http.Request) bool {
+	// Where a browser names no origin, it may say that it is another.
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site != "cross-site" && site != "same-site" && live.SameOrigin(r, auth.RequestOf(r.Context()).Secure)
 }
 
 // wantsStream tells whether an Accept header asks for a stream of events. It must

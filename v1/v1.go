@@ -73,6 +73,7 @@ func New(opts Options) (*API, error) {
 	a.registerAuth()
 	a.registerTokens()
 	a.registerUsers()
+	a.registerExport()
 	a.registerBlocks()
 	a.registerChats()
 	a.registerReading()

@@ -32,6 +32,10 @@ const someDocument = `{
 			"operationId": "count-things",
 			"responses": {"200": {"content": {"application/json": {"schema": {"type": "object", "additionalProperties": {"type": "integer"}}}}}}
 		}},
+		"/v1/things/packed": {"get": {
+			"operationId": "pack-things",
+			"responses": {"200": {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}}
+		}},
 		"/v1/{place}/parts": {"get": {
 			"operationId": "list-parts",
 			"responses": {"200": {"content": {"application/json": {"schema": {"type": "integer"}}}}}
@@ -77,6 +81,8 @@ func TestAnswersAgainstDocument(t *testing.T) {
 		{true, "GET", "/v1/shelf/parts", 200, json, `1`},
 		{true, "GET", "/v1/things/parts", 200, json, `{"id":1}`},
 		{true, "HEAD", "/v1/things", 200, json, ``},
+		{true, "GET", "/v1/things/packed", 200, "application/zip", "PK\xff"},
+		{true, "HEAD", "/v1/things/packed", 200, "application/zip", ``},
 		{true, "DELETE", "/v1/things/7", 204, "", ``},
 		{true, "GET", "/v1/things", 400, problem, refusal},
 		{true, "GET", "/v1/nothing", 404, problem, refusal},
@@ -107,6 +113,8 @@ func TestAnswersAgainstDocument(t *testing.T) {
 		{false, "GET", "/v1/things", 200, json, `[] []`},
 		{false, "GET", "/v1/things/7", 200, json, "{\"id\":1,\"kind\":\"\xff\"}"},
 		{false, "HEAD", "/v1/things", 200, json, `[]`},
+		{false, "HEAD", "/v1/things/packed", 200, "application/zip", "PK"},
+		{false, "GET", "/v1/things/packed", 200, json, `[]`},
 		{false, "DELETE", "/v1/things/7", 204, "", `{}`},
 		// values
 		{false, "GET", "/v1/things", 200, json, `null`},

@@ -52,6 +52,7 @@ CREATE TABLE events (
 , data TEXT, audience INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX events_chat ON events (chat_id, id)
 	WHERE audience <> 1 AND type NOT IN ('message.hidden', 'chat.settings', 'chat.deleted');
+CREATE INDEX events_profile ON events (user_id, id) WHERE type = 'user.updated';
 CREATE INDEX events_user ON events (user_id, id) WHERE audience > 0 AND type <> 'session.ended';
 CREATE TABLE feed (
 	epoch  TEXT    NOT NULL, -- another one, if the log has been put back to what it was
@@ -95,6 +96,7 @@ CREATE TABLE known_places (
 	used_at    INTEGER NOT NULL,
 	UNIQUE (user_id, place_hash)
 ) STRICT;
+CREATE INDEX known_places_use ON known_places (used_at);
 CREATE TABLE mails (
 	id              INTEGER PRIMARY KEY AUTOINCREMENT,
 	kind            TEXT    NOT NULL,
@@ -150,6 +152,12 @@ CREATE TABLE participants (
 	PRIMARY KEY (chat_id, user_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX participants_user ON participants (user_id);
+CREATE TABLE past_participants (
+	user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	chat_id INTEGER NOT NULL REFERENCES chats (id) ON DELETE CASCADE,
+	PRIMARY KEY (user_id, chat_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX past_participants_chat ON past_participants (chat_id);
 CREATE TABLE poll_votes (
 	message_id INTEGER NOT NULL REFERENCES polls (message_id) ON DELETE CASCADE,
 	choice     INTEGER NOT NULL, -- which of the options, from 0
@@ -213,6 +221,7 @@ CREATE TABLE users (
 	username_key  TEXT    NOT NULL UNIQUE, -- folded: what makes two names the same
 	password_hash TEXT    NOT NULL,
 	created_at    INTEGER NOT NULL
-, display_name TEXT NOT NULL DEFAULT '', email        TEXT NOT NULL DEFAULT '', locale       TEXT NOT NULL DEFAULT '', about        TEXT NOT NULL DEFAULT '', deleted_at   INTEGER, admin          INTEGER NOT NULL DEFAULT 0, deactivated_at INTEGER, presence_hidden INTEGER NOT NULL DEFAULT 0, last_seen_at    INTEGER, email_key         TEXT NOT NULL DEFAULT '', email_verified_at INTEGER, pending_email     TEXT NOT NULL DEFAULT '') STRICT;
+, display_name TEXT NOT NULL DEFAULT '', email        TEXT NOT NULL DEFAULT '', locale       TEXT NOT NULL DEFAULT '', about        TEXT NOT NULL DEFAULT '', deleted_at   INTEGER, admin          INTEGER NOT NULL DEFAULT 0, deactivated_at INTEGER, presence_hidden INTEGER NOT NULL DEFAULT 0, last_seen_at    INTEGER, email_key         TEXT NOT NULL DEFAULT '', email_verified_at INTEGER, pending_email     TEXT NOT NULL DEFAULT '', erasing INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX users_admin ON users (id) WHERE admin = 1;
 CREATE INDEX users_email ON users (email_key) WHERE email_key <> '';
+CREATE INDEX users_erasing ON users (id) WHERE erasing = 1;

@@ -27,6 +27,7 @@ CREATE TABLE known_places (
 	used_at    BIGINT NOT NULL,
 	UNIQUE (user_id, place_hash)
 );
+CREATE INDEX known_places_use ON known_places (used_at);
 
 -- Whom an administrator lets make an account.
 CREATE TABLE invitations (
@@ -95,7 +96,30 @@ CREATE TABLE rate_limits (
 );
 CREATE INDEX rate_limits_full ON rate_limits (full_at);
 
+-- Whose account has been deleted, while there is still something of what identified
+-- them.
+ALTER TABLE users ADD COLUMN erasing BIGINT NOT NULL DEFAULT 0;
+UPDATE users SET erasing = 1 WHERE deleted_at IS NOT NULL;
+CREATE INDEX users_erasing ON users (id) WHERE erasing = 1;
+CREATE INDEX events_profile ON events (user_id, id) WHERE type = 'user.updated';
+
+-- The chats that somebody was in once: what they have written there is still theirs.
+CREATE TABLE past_participants (
+	user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	chat_id BIGINT NOT NULL REFERENCES chats (id) ON DELETE CASCADE,
+	PRIMARY KEY (user_id, chat_id)
+);
+CREATE INDEX past_participants_chat ON past_participants (chat_id);
+INSERT INTO past_participants (user_id, chat_id)
+	SELECT DISTINCT m.sender_id, m.chat_id FROM messages m
+	JOIN users u ON u.id = m.sender_id AND u.deleted_at IS NULL
+	WHERE NOT EXISTS (SELECT 1 FROM participants p WHERE p.chat_id = m.chat_id AND p.user_id = m.sender_id);
+
 -- +goose Down
+DROP TABLE past_participants;
+DROP INDEX events_profile;
+DROP INDEX users_erasing;
+ALTER TABLE users DROP COLUMN erasing;
 DROP TABLE rate_limits;
 DROP TABLE mails;
 DROP TABLE one_time_tokens;

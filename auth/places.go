@@ -1,0 +1,137 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/store"
+)
+
+// A place is where somebody signs in from: a device, which is a browser that has a
+// cookie of ours, and a network. An account knows those from which its owner signed in
+// before. Whoever guesses passwords from elsewhere can use up the tries of all
+// elsewhere together, and not those of the places that are known.
+
+const (
+	// placeLifetime is how long a place is known after it was last used.
+	placeLifetime = 180 * 24 * time.Hour
+	// maxPlaces is how many places an account knows, those that were used last.
+	maxPlaces = 50
+	// deviceLength is that of what tells devices apart, in bytes.
+	deviceLength = 16
+)
+
+// place is where a request comes from, and what an account knows of that. The hashes
+// are nil where there is nothing to be known by.
+type place struct {
+	device, network           []byte // SHA-256
+	knownDevice, knownNetwork bool
+	// knowsAny says that the account knows any place at all.
+	knowsAny bool
+}
+
+// placeOf is where a request comes from.
+func placeOf(ctx context.Context) place {
+	var p place
+	r := RequestOf(ctx)
+	if len(r.Device) == deviceLength {
+		p.device = hashPlace("device", string(r.Device))
+	}
+	if network := networkOf(r.ClientIP); network != "" {
+		p.network = hashPlace("network", network)
+	}
+	return p
+}
+
+// hashPlace is what the store keeps of a place.
+func hashPlace(kind, name string) []byte {
+	sum := sha256.Sum256([]byte(kind + " " + name))
+	return sum[:]
+}
+
+// networkOf is what stays the same of the address of one client: of IPv6, a /64.
+func networkOf(address netip.Addr) string {
+	if !address.IsValid() {
+		return "" // it is unknown
+	}
+	address = address.Unmap().WithZone("")
+	return netip.PrefixFrom(address, min(address.BitLen(), 64)).Masked().Addr().String()
+}
+
+// knownTo finds out what an account knows of a place. It makes the same query if
+// there is no such account.
+func (p place) knownTo(tx *store.Tx, userID int64, now time.Time) (place, error) {
+	places, err := tx.ListPlacesOf(userID, now.Add(-placeLifetime))
+	p.knowsAny = len(places) > 0
+	for _, known := range places {
+		p.knownDevice = p.knownDevice || bytes.Equal(known.Hash, p.device)
+		p.knownNetwork = p.knownNetwork || bytes.Equal(known.Hash, p.network)
+	}
+	return p, err
+}
+
+// strange tells whether the owner of an account should hear of a sign-in, of a kind,
+// from a place. There is nothing to compare the first sign-in with.
+func (p place) strange(kind string) bool {
+	if kind == store.CookieSession {
+		return p.knowsAny && !p.knownDevice
+	}
+	return p.knowsAny && !p.knownNetwork
+}
+
+// note stores that an account was signed in to from a place. Only a browser has a
+// device: see [Service.Login].
+func (p place) note(tx *store.Tx, userID int64, now time.Time) error {
+	// A few a time: as fast as places are noted, they go.
+	if err := tx.DeleteOldPlaces(now.Add(-placeLifetime), 10); err != nil {
+		return err
+	}
+	for _, hash := range [][]byte{p.device, p.network} {
+		if hash == nil {
+			continue
+		}
+		if err := tx.NotePlace(userID, hash, now, maxPlaces); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// arrive notes the place from which a session is opened.
+func (s *Service) arrive(ctx context.Context, tx *store.Tx, user chat.User, session store.Session) error {
+	from, err := placeOf(ctx).knownTo(tx, user.ID, session.CreatedAt)
+	if err != nil {
+		return err
+	}
+	return from.note(tx, user.ID, session.CreatedAt)
+}
+
+// findSigner finds the user with a username, the zero one if there is none, and what
+// that account knows of the place that the request comes from.
+func (s *Service) findSigner(ctx context.Context, username string) (user chat.User, from place, err error) {
+	err = s.store.View(ctx, func(tx *store.Tx) (err error) {
+		user, err = tx.FindUserByKey(chat.UsernameKey(username))
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		from, err = placeOf(ctx).knownTo(tx, user.ID, s.now())
+		return err
+	})
+	return user, from, err
+}
+
+// withDevice gives a request of a browser that has no device cookie yet a new device.
+func withDevice(ctx context.Context) context.Context {
+	r := RequestOf(ctx)
+	if len(r.Device) != deviceLength {
+		r.Device = make([]byte, deviceLength)
+		rand.Read(r.Device)
+	}
+	return WithRequest(ctx, r)
+}

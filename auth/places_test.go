@@ -1,0 +1,173 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/store"
+)
+
+// from is the context of a request from an address; the device is that of a browser.
+func from(address string, device []byte) context.Context {
+	ip, _ := netip.ParseAddr(address) // the zero Addr, if it is unknown
+	return WithRequest(context.Background(), Request{ClientIP: ip, Device: device})
+}
+
+func TestNetworkOf(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"192.0.2.7":               "192.0.2.7",
+		"192.0.2.8":               "192.0.2.8",
+		"::ffff:192.0.2.7":        "192.0.2.7",
+		"2001:db8:1:2:3:4:5:6":    "2001:db8:1:2::",
+		"2001:db8:1:2:ffff::":     "2001:db8:1:2::",
+		"2001:db8:1:3::":          "2001:db8:1:3::",
+		"fe80::1:2:3:4%interface": "fe80::",
+		"":                        "",
+	} {
+		ip, _ := netip.ParseAddr(address)
+		require.Equal(t, want, networkOf(ip), address)
+	}
+}
+
+func TestDeviceCookie(t *testing.T) {
+	t.Parallel()
+	const newer = "a newer secret, which is long enough"
+	device := bytes.Repeat([]byte{7}, deviceLength)
+	c := newCookies(t, secret)
+	set := func(c *Cookies, secure bool) *http.Cookie {
+		cookie, err := c.SetDevice(device, secure)
+		require.NoError(t, err)
+		return cookie
+	}
+	for _, secure := range []bool{true, false} {
+		name := map[bool]string{true: "__Host-device", false: "device"}[secure]
+		cookie := set(c, secure)
+		require.NoError(t, cookie.Valid())
+		require.Equal(t, &http.Cookie{
+			Name: name, Value: cookie.Value, Path: "/", MaxAge: 400 * 24 * 60 * 60,
+			Secure: secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		}, cookie)
+	}
+	require.Equal(t, bytes.Repeat([]byte{7}, deviceLength), device)
+
+	session, err := c.Set(device, time.Hour, true)
+	require.NoError(t, err)
+	as := func(name, value string) *http.Cookie { return &http.Cookie{Name: name, Value: value} }
+	for name, test := range map[string]struct {
+		by     *Cookies
+		cookie *http.Cookie
+		good   bool
+	}{
+		"ours":                             {c, set(c, true), true},
+		"of an old secret":                 {newCookies(t, newer, secret), set(c, true), true},
+		"of another secret":                {newCookies(t, newer), set(c, true), false},
+		"of the plain site":                {c, set(c, false), false},
+		"its value as that of the other":   {c, as("__Host-device", set(c, false).Value), false},
+		"a session cookie is none":         {c, as("__Host-device", session.Value), false},
+		"the device itself, not encrypted": {c, as("__Host-device", "BwcHBwcHBwcHBwcHBwcHBw=="), false},
+		"forged":                           {c, as("__Host-device", strings.Repeat("A", 100)), false},
+		"none":                             {c, as("another", "cookie"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := test.by.Device(requestWith(test.cookie), true)
+			if test.good {
+				require.Equal(t, device, got)
+			} else {
+				require.Nil(t, got)
+			}
+		})
+	}
+	token, _ := c.Token(requestWith(as("__Host-session", set(c, true).Value)), true)
+	require.Nil(t, token, "a device cookie is no session")
+}
+
+// known is what an account knows of a place.
+func (s *site) known(tb testing.TB, ctx context.Context, username string) (device, network, any bool) {
+	tb.Helper()
+	_, p, err := s.findSigner(ctx, username)
+	require.NoError(tb, err)
+	return p.knownDevice, p.knownNetwork, p.knowsAny
+}
+
+func TestPlacesAreKnownAfterASignIn(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		s.register(t, "alice", "open sesame")
+		s.register(t, "bob", "open sesame")
+		login := func(ctx context.Context, username string) []byte {
+			t.Helper()
+			session, err := s.Login(ctx, username, "open sesame", nil)
+			require.NoError(t, err)
+			require.Len(t, session.Device, deviceLength)
+			return session.Device
+		}
+		home := func(device []byte) context.Context { return from("192.0.2.7", device) }
+		requireKnown := func(ctx context.Context, username string, device, network, any bool) {
+			t.Helper()
+			gotDevice, gotNetwork, gotAny := s.known(t, ctx, username)
+			require.Equal(t, []bool{device, network, any}, []bool{gotDevice, gotNetwork, gotAny})
+		}
+		requireKnown(home(nil), "alice", false, false, false)
+		_, err := s.Login(home(nil), "alice", "wrong sesame", nil)
+		requireRefusal(t, badCredentials, err)
+		requireKnown(home(nil), "alice", false, false, false) // who fails makes nothing known
+
+		first := login(home(nil), "alice")
+		requireKnown(home(first), "alice", true, true, true)
+		requireKnown(home(first), "ALICE", true, true, true)
+		requireKnown(home(nil), "alice", false, true, true)
+		requireKnown(from("198.51.100.1", first), "alice", true, false, true)
+		requireKnown(from("", nil), "alice", false, false, true)
+		// A device that somebody else has made known.
+		requireKnown(home(first), "bob", false, false, false)
+		requireKnown(home(first), "nobody", false, false, false)
+		require.Equal(t, first, login(home(first), "bob"), "it is the same browser")
+		requireKnown(home(first), "bob", true, true, true)
+		require.NotEqual(t, first, login(home(nil), "alice"), "another browser")
+		// What is no device gets a new one.
+		require.NotEqual(t, "short", string(login(home([]byte("short")), "alice")))
+
+		s.clock = s.clock.Add(placeLifetime - time.Microsecond)
+		requireKnown(home(first), "alice", true, true, true)
+		s.clock = s.clock.Add(time.Microsecond)
+		requireKnown(home(first), "alice", false, false, false)
+		login(home(first), "bob")
+		require.Empty(t, s.places(t, "alice"), "what is not known any more is removed")
+	})
+}
+
+// places are all that are stored of an account.
+func (s *site) places(tb testing.TB, username string) (found []store.Place) {
+	tb.Helper()
+	require.NoError(tb, s.store.View(context.Background(), func(tx *store.Tx) error {
+		user, err := tx.FindUserByKey(chat.UsernameKey(username))
+		if err == nil {
+			found, err = tx.ListPlacesOf(user.ID, time.Time{})
+		}
+		return err
+	}))
+	return found
+}
+
+func TestPlacesAreBounded(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		s.register(t, "alice", "open sesame")
+		for range maxPlaces {
+			s.clock = s.clock.Add(time.Minute)
+			_, err := s.Login(from("192.0.2.7", nil), "alice", "open sesame", nil)
+			require.NoError(t, err)
+		}
+		require.Len(t, s.places(t, "alice"), maxPlaces)
+		_, network, _ := s.known(t, from("192.0.2.7", nil), "alice")
+		require.True(t, network, "it was used last")
+	})
+}

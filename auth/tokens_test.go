@@ -186,7 +186,7 @@ func TestRefreshesAtOnce(t *testing.T) {
 		s.register(t, "alice", "open sesame")
 		for _, key := range []string{"", "key"} {
 			first := s.signIn(t, "alice")
-			answers := make([]Tokens, 20)
+			answers := make([]Tokens, 8)
 			errs := make([]error, len(answers))
 			var running sync.WaitGroup
 			for i := range answers {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddymsg/messaging/chat"
@@ -23,6 +24,8 @@ type Options struct {
 	Cookies *Cookies
 	// BasicAuth takes a username and password with each request, too.
 	BasicAuth bool
+	// Basics remembers which were right. Default: one of its own.
+	Basics *Basics
 	// SessionLifetime is how long a session lives after it was last used.
 	SessionLifetime time.Duration
 	// PasswordMinLength is the shortest new password, in characters.
@@ -50,6 +53,9 @@ type Service struct {
 
 // New makes a Service.
 func New(s *store.Store, c *chat.Service, h *Hasher, opts Options, log *slog.Logger) *Service {
+	if opts.Basics == nil {
+		opts.Basics = NewBasics()
+	}
 	return &Service{store: s, chat: c, hasher: h, opts: opts, log: log, now: time.Now}
 }
 
@@ -141,8 +147,10 @@ func (s *Service) auditFailure(ctx context.Context, userID int64) {
 // open opens a session of whoever has shown to be a user: of the kind and with the
 // tokens that it has already. The session that the caller came with, if any, ends. It
 // returns BadCredentials if the account has another password by now, and Forbidden if
-// it was deactivated.
+// it was deactivated. Of the kind basic an account has one session: if it has, that is
+// returned, and nobody has signed in.
 func (s *Service) open(ctx context.Context, user chat.User, session store.Session, previous []byte) (store.Session, error) {
+	reused := false
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		// The password was checked a while ago. What has become of the account since
 		// then may have ended its sessions, and must not leave a new one.
@@ -160,6 +168,11 @@ func (s *Service) open(ctx context.Context, user chat.User, session store.Sessio
 			}
 		}
 		now := s.now()
+		if session.Kind == store.BasicSession {
+			if reused, err = findBasic(tx, user.ID, now, &session); err != nil || reused {
+				return err
+			}
+		}
 		// A few a time: as fast as sessions are made, they go.
 		if err := tx.DeleteExpiredSessions(now, 10); err != nil {
 			return err
@@ -175,21 +188,37 @@ func (s *Service) open(ctx context.Context, user chat.User, session store.Sessio
 		if err := s.arrive(ctx, tx, current, session); err != nil {
 			return err
 		}
+		if err := endLeastUsed(tx, user.ID, now); err != nil {
+			return err
+		}
 		caller := chat.Caller{UserID: user.ID, Address: addressOf(ctx)}
 		return s.chat.Audit(tx, caller, chat.AuditEntry{Action: chat.UserSignedIn, UserID: user.ID})
 	})
-	if err != nil {
-		return store.Session{}, err
+	if err != nil || reused {
+		return session, err
 	}
 	s.log.InfoContext(ctx, "user logged in", "user_id", user.ID, "client_ip", RequestOf(ctx).ClientIP)
 	return session, nil
 }
 
-// Logout ends a session at once.
-func (s *Service) Logout(ctx context.Context, token []byte) error {
-	return s.store.Update(ctx, func(tx *store.Tx) error {
-		return s.end(tx, token)
+// Logout ends the session that a caller comes by at once, whatever its kind, and tells
+// whether it is one that a cookie holds.
+func (s *Service) Logout(ctx context.Context, caller chat.Caller) (byCookie bool, err error) {
+	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		session, err := tx.FindSession(caller.SessionID)
+		if err == nil {
+			err = tx.DeleteSession(caller.UserID, caller.SessionID)
+		}
+		byCookie = session.Kind == store.CookieSession
+		if errors.Is(err, store.ErrNotFound) { // it has ended meanwhile
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return chat.AppendSessionEnded(tx, caller.SessionID, caller.UserID, caller.UserID, s.now())
 	})
+	return byCookie, err
 }
 
 // end ends a session, if there is such a one.
@@ -217,19 +246,21 @@ func (s *Service) Authenticate(ctx context.Context, token []byte) (caller chat.C
 		session, err = tx.FindSessionByTokenHash(hashToken(token))
 		return err
 	})
-	now := s.now()
-	switch {
-	case errors.Is(err, store.ErrNotFound), err == nil && !now.Before(session.GoodUntil()):
-		return chat.Caller{}, 0, errUnauthenticated()
-	case err != nil:
-		return chat.Caller{}, 0, err
+	if err != nil {
+		return chat.Caller{}, 0, refuseUnknown(err)
 	}
-	if caller, err = chat.CallerOf(session); err != nil {
+	return s.use(ctx, session)
+}
+
+// use is what [Service.Authenticate] does with the session that it has found.
+func (s *Service) use(ctx context.Context, session store.Session) (caller chat.Caller, extended time.Duration, err error) {
+	now := s.now()
+	if caller, err = chat.CallerOf(session, now); err != nil {
 		return chat.Caller{}, 0, err
 	}
 	caller.Address = addressOf(ctx)
 	// Sliding, but a write only once in a hundredth of the lifetime.
-	if session.Kind == store.CookieSession || session.Kind == store.BasicSession {
+	if session.Slides() {
 		if expires := now.Add(s.opts.SessionLifetime); expires.Sub(session.ExpiresAt) >= s.opts.SessionLifetime/100 {
 			session.ExpiresAt, extended = expires, s.opts.SessionLifetime
 		}
@@ -261,11 +292,6 @@ func (s *Service) bearer(ctx context.Context, token string) (chat.Caller, error)
 	return caller, err
 }
 
-// basic is Authenticate for a username and password.
-func (s *Service) basic(_ context.Context, _, _ string) (chat.Caller, error) {
-	return chat.Caller{}, errNoBasic
-}
-
 func errUnauthenticated() *chat.Error {
 	return &chat.Error{Kind: chat.Unauthenticated, Code: "unauthenticated", Message: "Sign in first."}
 }
@@ -292,6 +318,8 @@ func (s *Service) checkNewPassword(password, username string) error {
 	case len(password) > MaxPasswordLength:
 		return refuse("password_too_long",
 			"A password has at most "+strconv.Itoa(MaxPasswordLength)+" bytes.")
+	case strings.Contains(password, "\x00"):
+		return refuse("password_invalid", "A password has no NUL in it.")
 	case s.opts.AllowCommonPasswords:
 		return nil
 	case isCommon(password):

@@ -78,33 +78,40 @@ func (b *lockedBuffer) String() string {
 // onEachEngine runs a test on SQLite and on PostgreSQL, in parallel with others.
 func onEachEngine(t *testing.T, test func(t *testing.T, s *site)) {
 	t.Parallel()
+	onEachDatabase(t, func(t *testing.T, database string) { test(t, newSite(t, database)) })
+}
+
+func onEachDatabase(t *testing.T, test func(t *testing.T, database string)) {
+	t.Helper()
 	for engine, newDatabase := range map[string]func(testing.TB) string{
 		"sqlite":   func(tb testing.TB) string { return filepath.Join(tb.TempDir(), "messaging.db") },
 		"postgres": pgtest.NewDatabase,
 	} {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			test(t, newSite(t, newDatabase(t)))
+			test(t, newDatabase(t))
 		})
 	}
 }
 
+// newSite is a site whose store takes one Update at a time, and lets another wait.
 func newSite(tb testing.TB, database string) *site {
 	tb.Helper()
+	return openSite(tb, store.Options{Database: database, QueueLength: 1, Writers: 1})
+}
+
+func openSite(tb testing.TB, opts store.Options) *site {
+	tb.Helper()
 	s := &site{clock: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
-	opened, err := store.Open(context.Background(), store.Options{
-		Database: database,
-		OnBatch:  func(updates int, _ time.Duration) { s.updates.Add(int64(updates)) },
-		OnCommit: func(events []store.Event) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			for _, e := range events {
-				s.events = append(s.events, fmt.Sprintf("%s, by %d, of %d: %s", e.Type, e.ActorID, e.UserID, e.Data))
-			}
-		},
-		QueueLength: 1,
-		Writers:     1,
-	})
+	opts.OnBatch = func(updates int, _ time.Duration) { s.updates.Add(int64(updates)) }
+	opts.OnCommit = func(events []store.Event) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, e := range events {
+			s.events = append(s.events, fmt.Sprintf("%s, by %d, of %d: %s", e.Type, e.ActorID, e.UserID, e.Data))
+		}
+	}
+	opened, err := store.Open(context.Background(), opts)
 	require.NoError(tb, err)
 	tb.Cleanup(func() { opened.Close() })
 	s.store = opened
@@ -462,12 +469,16 @@ func TestLogout(t *testing.T) {
 		alice := s.register(t, "alice", "open sesame")
 		here, elsewhere := s.login(t, "alice", "open sesame", nil), s.login(t, "alice", "open sesame", nil)
 		id := s.sessionID(t, here.Token)
-		require.NoError(t, s.Logout(t.Context(), here.Token))
+		caller := chat.Caller{UserID: alice.ID, SessionID: id}
+		byCookie, err := s.Logout(t.Context(), caller)
+		require.NoError(t, err)
+		require.True(t, byCookie)
 		s.requireSignedOut(t, here.Token)
 		s.requireSignedIn(t, elsewhere.Token, alice)
 		require.Equal(t, []string{ended(id, alice)}, s.told())
-		for _, token := range [][]byte{here.Token, nil, []byte("no such session")} {
-			require.NoError(t, s.Logout(t.Context(), token), "there is nothing to end")
+		for _, caller := range []chat.Caller{caller, {UserID: alice.ID, SessionID: 9999}, {}} {
+			_, err := s.Logout(t.Context(), caller)
+			require.NoError(t, err, "there is nothing to end")
 		}
 		require.Empty(t, s.told(), "and nothing to tell of")
 		s.requireSignedIn(t, elsewhere.Token, alice)
@@ -595,8 +606,9 @@ func TestClosedStoreIsUnavailable(t *testing.T) {
 		token := s.login(t, "alice", "open sesame", nil).Token
 		require.NoError(t, s.store.Close())
 		unavailable := refusal{chat.Unavailable, "database_unavailable", ""}
-		requireRefusal(t, unavailable, s.Logout(t.Context(), token))
-		_, _, err := s.Authenticate(t.Context(), token)
+		_, err := s.Logout(t.Context(), chat.Caller{UserID: 1, SessionID: 1})
+		requireRefusal(t, unavailable, err)
+		_, _, err = s.Authenticate(t.Context(), token)
 		requireRefusal(t, unavailable, err)
 		_, err = s.Login(t.Context(), "alice", "open sesame", nil)
 		requireRefusal(t, unavailable, err)

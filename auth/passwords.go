@@ -23,6 +23,7 @@ const MaxPasswordLength = 72
 type HashQueue struct {
 	slots   chan struct{}
 	waiting atomic.Int64
+	hashed  atomic.Int64
 }
 
 // waitingPerSlot bounds the wait to about nine seconds at the default cost.
@@ -35,6 +36,9 @@ func NewHashQueue() *HashQueue {
 
 // Waiting is how many passwords wait to be hashed.
 func (q *HashQueue) Waiting() int { return int(q.waiting.Load()) }
+
+// Hashed is how many passwords have been hashed, to keep or to compare.
+func (q *HashQueue) Hashed() int64 { return q.hashed.Load() }
 
 // enter waits for a slot, which leave gives back.
 func (q *HashQueue) enter(ctx context.Context) error {
@@ -66,6 +70,7 @@ func (q *HashQueue) run(ctx context.Context, hash func() error) error {
 	if err := q.enter(ctx); err != nil {
 		return err
 	}
+	q.hashed.Add(1)
 	done := make(chan error, 1)
 	go func() {
 		defer q.leave()
@@ -93,8 +98,12 @@ func NewHasher(queue *HashQueue, cost int) *Hasher {
 	return &Hasher{queue: queue, cost: cost, nobody: fmt.Sprintf("$2a$%02d$%s", cost, strings.Repeat(".", 53))}
 }
 
-// Hash hashes a new password of at most [MaxPasswordLength] bytes.
+// Hash hashes a new password of at most [MaxPasswordLength] bytes, of which none is
+// NUL.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
+	if strings.Contains(password, "\x00") {
+		return "", errors.New("hash password: it has a NUL")
+	}
 	var hash []byte
 	err := h.queue.run(ctx, func() (err error) {
 		hash, err = bcrypt.GenerateFromPassword([]byte(password), h.cost)
@@ -109,8 +118,9 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // Verify tells whether a password is the one that was hashed. No password fits
 // the empty hash; that takes the same time to find out.
 func (h *Hasher) Verify(ctx context.Context, hash, password string) (bool, error) {
-	// bcrypt would compare the first 72 bytes of a longer one, and be content.
-	if hash == "" || len(password) > MaxPasswordLength {
+	// bcrypt would compare the first 72 bytes of a longer one, and be content; and it
+	// repeats a shorter one with a NUL between, so that with NULs in it, several are one.
+	if hash == "" || len(password) > MaxPasswordLength || strings.Contains(password, "\x00") {
 		hash = h.nobody
 	}
 	err := h.queue.run(ctx, func() error {

@@ -45,7 +45,7 @@ func TestHashAndVerify(t *testing.T) {
 		"one letter":          "x",
 		"72 bytes":            strings.Repeat("x", 72),
 		"72 bytes of letters": strings.Repeat("ß", 36),
-		"any bytes":           "a\x00b\xff\n",
+		"any bytes":           "a\x01b\xff\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -84,6 +84,21 @@ func TestNoPasswordBeyond72Bytes(t *testing.T) {
 		require.False(t, ok)
 	}
 	_, err = h.Hash(t.Context(), longest+"x")
+	require.Error(t, err)
+}
+
+// bcrypt sees a password again and again, with a NUL in between.
+func TestNoNULInPasswords(t *testing.T) {
+	t.Parallel()
+	h := NewHasher(NewHashQueue(), bcrypt.MinCost)
+	hash, err := h.Hash(t.Context(), "abcdefgh")
+	require.NoError(t, err)
+	const twin = "abcdefgh\x00abcdefgh"
+	require.NoError(t, bcrypt.CompareHashAndPassword([]byte(hash), []byte(twin)), "or else this proves nothing")
+	ok, err := h.Verify(t.Context(), hash, twin)
+	require.NoError(t, err)
+	require.False(t, ok)
+	_, err = h.Hash(t.Context(), twin)
 	require.Error(t, err)
 }
 

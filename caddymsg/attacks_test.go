@@ -20,9 +20,6 @@ import (
 
 // What somebody tries who means harm, one test an attack. docs/security.md names them.
 
-// attackPassword is that of everybody here.
-const attackPassword = "password"
-
 // htmlPages are all pages that there are.
 var htmlPages = []string{"/v1/docs"}
 
@@ -72,7 +69,7 @@ func TestAttackSessionFixation(t *testing.T) {
 			})
 		}
 		t.Run("a registration gives no session", func(t *testing.T) {
-			r := frontdoor.NewClient(t, s.URL).Post("/v1/auth/register", credentials(t, "newcomer", attackPassword)).Want(200)
+			r := frontdoor.NewClient(t, s.URL).Post("/v1/auth/register", credentials(t, "newcomer", frontdoor.Password)).Want(200)
 			require.Empty(t, r.Header["Set-Cookie"])
 		})
 		t.Run("an address carries no session", func(t *testing.T) {
@@ -183,7 +180,7 @@ func TestAttackCSRFInABrowser(t *testing.T) {
 	visit := func(address string) { require.NoError(t, chromedp.Do(page, chromedp.Navigate(address))) }
 	visit(s.URL + "/v1/docs")
 	require.Equal(t, 200, browser.Eval[int](t, page, fmt.Sprintf(
-		`fetch("/v1/auth/login", {method: "POST", body: JSON.stringify({username: "victim", password: %q})}).then((r) => r.status)`, attackPassword)))
+		`fetch("/v1/auth/login", {method: "POST", body: JSON.stringify({username: "victim", password: %q})}).then((r) => r.status)`, frontdoor.Password)))
 	require.Equal(t, 200, browser.Eval[int](t, page,
 		`fetch("/v1/messages", {method: "POST", body: JSON.stringify({dest_username: "mallory", message: "by the owner"})}).then((r) => r.status)`))
 
@@ -250,7 +247,7 @@ func TestAttackHostHeaderPoisoning(t *testing.T) {
 		for _, header := range poisons {
 			t.Run(strings.Join(header, " "), func(t *testing.T) {
 				for _, ask := range []string{
-					"POST /v1/auth/login " + credentials(t, "victim", attackPassword), "POST /v1/auth/login {}", "GET /v1/me",
+					"POST /v1/auth/login " + credentials(t, "victim", frontdoor.Password), "POST /v1/auth/login {}", "GET /v1/me",
 					fmt.Sprintf("POST /v1/group_chat/%d/invites {}", group), "GET /v1/docs", "GET /v1/docs/", "GET /v1//me", "GET /v1/nothing",
 					"GET /v1/openapi.json", "DELETE /v1/docs", "GET /v1", "GET /v1/events",
 				} {
@@ -321,7 +318,7 @@ func TestAttackStolenCookieAfterLogout(t *testing.T) {
 			"the account deleted": func(_ *testing.T, victim *frontdoor.Client) { victim.Delete("/v1/me").Want(200) },
 		} {
 			t.Run(what, func(t *testing.T) {
-				frontdoor.NewClient(t, s.URL).Post("/v1/auth/register", credentials(t, "victim", attackPassword)) // it may be there
+				frontdoor.NewClient(t, s.URL).Post("/v1/auth/register", credentials(t, "victim", frontdoor.Password)) // it may be there
 				victim := frontdoor.NewClient(t, s.URL)
 				stolen := login(t, victim, "victim").Value
 				require.Equal(t, 200, knock(t, s.URL, "session="+stolen))
@@ -362,3 +359,107 @@ func TestAttackClickjackedPage(t *testing.T) {
 		}
 	})
 }
+
+// Somebody tries the accounts that such programs come with, and to be the first.
+func TestAttackDefaultAccount(t *testing.T) {
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: withoutLimits})
+		c := frontdoor.NewClient(t, s.URL)
+		for _, name := range []string{"admin", "root", "administrator", "operator", "messaging", "caddy", "guest", "test", ""} {
+			for _, password := range []string{"", name, "admin", "password", "changeme", "12345678"} {
+				requireAnswer(t, c.Post("/v1/auth/login", credentials(t, name, password)), 400, "bad_credentials", "")
+			}
+		}
+		var accounts int
+		require.NoError(t, frontdoor.OpenDatabase(t, s.Database).QueryRow(`SELECT count(*) FROM users`).Scan(&accounts))
+		require.Zero(t, accounts)
+
+		first := frontdoor.SignUp(t, s.URL, "admin")
+		requireAnswer(t, first.Get("/v1/admin/users"), 403, "admin_required", "")
+	})
+}
+
+// Somebody sends fields along that nobody has asked them for.
+func TestAttackMassAssignment(t *testing.T) {
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t)})
+		victim := frontdoor.SignUp(t, s.URL, "victim")
+		group := newGroup(victim)
+		const more = `"id":1,"user_id":1,"sender_id":1,"owner_id":1,"owner":"victim","creator_id":1,"admin":true,"is_admin":true,"Admin":true,"role":"owner",` +
+			`"roles":["admin"],"deactivated":false,"email_verified":true,"email_verified_at":"2020-01-01T00:00:00Z","created_at":"2020-01-01T00:00:00Z",` +
+			`"password_hash":"x","seq":1000,"kind":"system","scopes":["admin"],"session_id":1,"reader_ids":[1],"deleted":true`
+		mallory := frontdoor.NewClient(t, s.URL)
+		mallory.Post("/v1/auth/register", `{"username":"mallory","password":"`+frontdoor.Password+`",`+more+`}`).Want(200)
+		mallory.Post("/v1/auth/login", `{"username":"mallory","password":"`+frontdoor.Password+`",`+more+`}`).Want(200)
+		me := func() map[string]any {
+			var me map[string]any
+			mallory.Get("/v1/me").Want(200).Decode(&me)
+			return me
+		}
+		before := me()
+		require.EqualValues(t, 2, before["id"])
+		require.NotEqual(t, true, before["admin"])
+		require.NotEqual(t, true, before["email_verified"])
+		mallory.Do("PATCH", "/v1/me", `{"about":"changed",`+more+`}`).Want(200)
+		after := me()
+		require.Equal(t, "changed", after["about"])
+		delete(after, "about")
+		require.Equal(t, before, after)
+		requireAnswer(t, mallory.Get("/v1/admin/users"), 403, "admin_required", "")
+
+		sent := decode[message](mallory.Post("/v1/messages", `{"dest_username":"victim","message":"hi",`+more+`}`))
+		require.Equal(t, "mallory", sent.SenderUsername)
+		require.EqualValues(t, 1, sent.Seq)
+		require.NotContains(t, sent.CreatedAt, "2020")
+		requireAnswer(t, mallory.Do("PATCH", fmt.Sprintf("/v1/messages/%d", sent.ID), `{"text":"edited",`+more+`}`), 200, "", "")
+		edited := list(victim, "/v1/messages/p2p/mallory")[0]
+		require.Equal(t, "mallory", edited.SenderUsername)
+
+		own := decode[struct {
+			ChatID int64 `json:"chat_id"`
+		}](mallory.Post("/v1/group_chat", `{"title":"mine",`+more+`}`)).ChatID
+		add(t, victim, group, "mallory")
+		requireAnswer(t, mallory.Do("PATCH", fmt.Sprintf("/v1/group_chat/%d/participants/mallory", group), `{"role":"owner",`+more+`}`), 403, "owner_required", "")
+		require.NotContains(t, mallory.Get(fmt.Sprintf("/v1/group_chat/%d/participants", own)).Want(200).Text, "victim")
+	})
+}
+
+// Two sites of one Caddy, with a database each and the same secret: who is signed in to
+// one is nobody to the other.
+func TestAttackAnotherTenant(t *testing.T) {
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		const site = `
+http://127.0.0.1:{$%s} {
+	messaging {
+		database {env.%s}
+		session_secret "` + sessionSecret + `"
+		bcrypt_cost 4
+	}
+}
+`
+		s := frontdoor.Start(t, frontdoor.Options{
+			Database: engine.NewDatabase(t), Env: []string{"OTHER=" + engine.NewDatabase(t)},
+			Caddyfile: fmt.Sprintf(site, "PORT", "DATABASE") + fmt.Sprintf(site, "PORT2", "OTHER"),
+		})
+		mallory, victim := frontdoor.SignUp(t, s.URL, "mallory"), frontdoor.SignUp(t, s.URL2, "victim")
+		send(t, victim, "victim", "a secret")
+		cookie := login(t, mallory, "mallory").Value
+		require.Equal(t, 200, knock(t, s.URL, "session="+cookie))
+		require.Equal(t, 401, knock(t, s.URL2, "session="+cookie), "the id of the session is that of the victim's, and the secret the same")
+		requireAnswer(t, frontdoor.NewClient(t, s.URL2).Post("/v1/auth/login", credentials(t, "mallory", frontdoor.Password)), 400, "bad_credentials", "")
+		require.NotContains(t, mallory.Get("/v1/users").Want(200).Text, "victim")
+		requireAnswer(t, mallory.Get("/v1/messages/1"), 404, "message_not_found", "")
+		require.Empty(t, list(mallory, "/v1/messages"))
+	})
+}
+
+// withoutLimits is a site where one may try as often as one likes.
+const withoutLimits = `
+http://127.0.0.1:{$PORT} {
+	messaging {
+		database {env.DATABASE}
+		bcrypt_cost 4
+		rate_limits off
+	}
+}
+`

@@ -55,6 +55,7 @@ const (
 	free   = "404 not_blocked"
 	inside = "400 already_a_participant"
 	cred   = "400 bad_credentials"
+	used   = "401 token_revoked"
 	last   = "400 last_admin"
 	plain  = "426 upgrade_required"
 )
@@ -87,6 +88,18 @@ var authorisation = map[string]access{
 		deactivated: `/v1/auth/login {"username":"dora","password":"wrong"}`,
 	},
 	"logout": {ask: "/v1/auth/logout", want: signedIn},
+	"issue-token": {
+		ask:         `/v1/auth/token {"username":"alice","password":"correct horse battery"}`,
+		want:        answers{yes, yes, yes, yes, yes, yes, yes, shut},
+		deactivated: `/v1/auth/token {"username":"dora","password":"correct horse battery"}`,
+	},
+	"issue-token: to refresh, with none of ours": {
+		ask:  `/v1/auth/token {"refresh_token":"cmsg_rt_SKD2SGZN3YC6PFZMUXPCJCSW63IHDVRSMUMZ2BL5U46TRYF4E6XURUXJFZA"}`,
+		want: answers{used, used, used, used, used, used, used, used},
+	},
+	// A session is no username and password, which it takes.
+	"issue-token-by-basic": {ask: "/v1/auth/token", want: answers{who, who, who, who, who, who, who, who}},
+	"create-key":           {ask: `/v1/me/keys {"name":"bot","scopes":["read"]}`, want: signedIn},
 
 	"list-users":  {ask: "/v1/users", want: signedIn},
 	"get-user":    {ask: "/v1/users/alice", want: signedIn},

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -100,6 +101,7 @@ var allRoutes = map[string][]string{
 	"/v1/auth/login":                                     {"post"},
 	"/v1/auth/logout":                                    {"post"},
 	"/v1/auth/register":                                  {"post"},
+	"/v1/auth/token":                                     {"get", "post"},
 	"/v1/blocks":                                         {"get"},
 	"/v1/blocks/{username}":                              {"delete", "put"},
 	"/v1/chats":                                          {"get", "post"},
@@ -123,6 +125,7 @@ var allRoutes = map[string][]string{
 	"/v1/invites/{token}":                                {"get", "post"},
 	"/v1/me":                                             {"delete", "get", "patch"},
 	"/v1/me/export":                                      {"get"},
+	"/v1/me/keys":                                        {"post"},
 	"/v1/messages":                                       {"get", "post"},
 	"/v1/messages/group/{group_chat_id}":                 {"get"},
 	"/v1/messages/p2p/{dest_username}":                   {"get"},
@@ -187,7 +190,7 @@ func documentedRoutes(t *testing.T, s *frontdoor.Server) {
 			require.ElementsMatch(t, inPath, documented, path)
 
 			status := c.Do(strings.ToUpper(method), filled, "").StatusCode
-			if strings.HasPrefix(path, "/v1/auth/log") || path == "/v1/auth/register" {
+			if strings.HasPrefix(path, "/v1/auth/") {
 				require.Contains(t, []int{400, 401}, status, path)
 			} else {
 				require.Equal(t, 401, status, path)
@@ -312,6 +315,8 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 			`{"group_chat_id":%d,"message":"Lunch?","poll":{"options":["Pizza","Sushi"],"anonymous":%v,"closes_in":60}}`, group, anonymous))).ID
 	}
 	lunch, secret := ask(false), ask(true)
+	refresh := newTokensOf(t, s.URL, "alice").RefreshToken
+	inAnHour := time.Now().Add(time.Hour).Format(time.RFC3339)
 	large := strings.Repeat(" ", 65<<10)
 	many := strings.Repeat(" ", 1<<20+1) // of a body that may hold many messages
 	mine, theirs := send(t, alice, group, "hi").ID, send(t, bob, others, "hi").ID
@@ -330,6 +335,9 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		register     = "POST /v1/auth/register"
 		login        = "POST /v1/auth/login"
 		logout       = "POST /v1/auth/logout"
+		newTokens    = "POST /v1/auth/token"
+		tokens       = "GET /v1/auth/token"
+		newKey       = "POST /v1/me/keys"
 		create       = "POST /v1/group_chat"
 		groups       = "GET /v1/group_chat"
 		look         = "GET /v1/group_chat/{group_chat_id}"
@@ -412,6 +420,19 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{logout, other, nil, "", "", foreign, 403},
 		{logout, other, nil, "", "", "", 200},
 		{logout, other, nil, "", "", "", 401},
+		{newTokens, nobody, nil, "", `{"username":"alice","password":"open sesame"}`, "", 200},
+		{newTokens, nobody, nil, "", fmt.Sprintf(`{"refresh_token":%q}`, refresh), "", 200},
+		{newTokens, nobody, nil, "", fmt.Sprintf(`{"refresh_token":%q}`, refresh), "", 401},
+		{newTokens, nobody, nil, "", `{}`, "", 400},
+		{newTokens, nobody, nil, "", `{}`, foreign, 403},
+		{newTokens, nobody, nil, "", large, "", 413},
+		{tokens, nobody, nil, "", "", "", 401},
+		{tokens, nobody, nil, "", "", foreign, 403},
+		{newKey, alice, nil, "", `{"name":"bot","scopes":["read"],"expires_at":"` + inAnHour + `"}`, "", 200},
+		{newKey, alice, nil, "", `{"name":"bot","scopes":[]}`, "", 400},
+		{newKey, nobody, nil, "", `{"name":"bot","scopes":["read"]}`, "", 401},
+		{newKey, alice, nil, "", `{}`, foreign, 403},
+		{newKey, alice, nil, "", large, "", 413},
 		{create, alice, nil, "", "", "", 200},
 		{create, alice, nil, "", `{"title":"Weekend"}`, "", 200},
 		{create, alice, nil, "", `{"title":1}`, "", 400},
@@ -793,6 +814,27 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 			}
 			seen[q.route][fmt.Sprint(q.status)] = true
 		})
+	}
+	requireAnswer(t, nobody.Do("GET", "/v1/auth/token", "", "Authorization", basicAuth("alice", frontdoor.Password)), 200, "", "")
+	seen[tokens]["200"] = true
+	// A key has never the scope for everything.
+	keys := map[string]string{}
+	for _, scope := range []string{"read", "write"} {
+		keys[scope] = newKeyOf(alice, scope)
+	}
+	for path, operations := range d.Paths {
+		for method, op := range operations {
+			method = strings.ToUpper(method)
+			if scopes := op.scopes(); scopes != nil {
+				key := keys["read"]
+				if slices.Contains(scopes, "read") {
+					key = keys["write"]
+				}
+				r := nobody.Do(method, param.ReplaceAllString(path, "1"), "", "X-API-Key", key) // the client holds it to the document
+				requireAnswer(t, r, 403, "insufficient_scope", "")
+				seen[method+" "+path]["403"] = true
+			}
+		}
 	}
 	for status, header := range map[int][]string{
 		101: nil, 400: {"Sec-WebSocket-Key", ""}, 403: {"Origin", "https://example.com"},

@@ -69,7 +69,7 @@ type loginOutput struct {
 }
 
 type logoutOutput struct {
-	SetCookie http.Cookie `header:"Set-Cookie"`
+	SetCookie []http.Cookie `header:"Set-Cookie"`
 	Body      struct{}
 }
 
@@ -93,8 +93,7 @@ func (a *API) registerAuth() {
 	register(a, login, a.login)
 
 	logout := a.signedIn(tag(a.operation(http.MethodPost, "/v1/auth/logout", "logout",
-		"End the session")))
-	logout.Middlewares = append(logout.Middlewares, a.noteSession)
+		"End the session that the request comes by, whatever its kind")))
 	register(a, logout, a.logout)
 }
 
@@ -131,16 +130,22 @@ func (a *API) login(ctx context.Context, in *credentialsInput) (*loginOutput, er
 }
 
 func (a *API) logout(ctx context.Context, _ *struct{}) (*logoutOutput, error) {
-	if err := a.auth.Logout(ctx, tokenOf(ctx)); err != nil {
+	byCookie, err := a.auth.Logout(ctx, callerOf(ctx))
+	if err != nil {
 		return nil, err
 	}
-	return &logoutOutput{SetCookie: *a.auth.Cookies().Clear(auth.RequestOf(ctx).Secure)}, nil
+	out := &logoutOutput{}
+	// Who signs out by a token leaves the browser's session, if there is one, alone.
+	if byCookie {
+		out.SetCookie = []http.Cookie{*a.auth.Cookies().Clear(auth.RequestOf(ctx).Secure)}
+	}
+	return out, nil
 }
 
 type tokenKey struct{}
 
-// noteSession keeps the session token that a request came with, for the
-// controllers that end this session.
+// noteSession keeps the session token that a request came with, for those who sign in
+// anew, which ends that session.
 func (a *API) noteSession(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
 	token, _ := a.auth.Cookies().Token(r, auth.RequestOf(r.Context()).Secure)

@@ -923,7 +923,9 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		r.Want(status)
 		seen[socket][fmt.Sprint(status)] = true
 	}
-	seen[socket]["501"] = true // see TestWebSocketNeedsHTTP1
+	seen[socket]["501"] = true   // see TestWebSocketNeedsHTTP1
+	seen[register]["202"] = true // see TestRegistrationByDomain
+	seen[socket]["501"] = true   // see TestWebSocketNeedsHTTP1
 	for _, route := range []string{forgot, resetting, email, verification} {
 		seen[route]["501"] = true // see TestMailNotConfigured
 	}

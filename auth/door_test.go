@@ -148,7 +148,7 @@ func TestRegistrationsAreLimited(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
 		s.limitTo(t, map[limit.Name]string{limit.RegistrationAddress: "2/1h"})
 		register := func(address, name, password string) error {
-			_, err := s.Register(from(address, nil), name, password)
+			_, _, err := s.Register(from(address, nil), Registration{Username: name, Password: password})
 			return err
 		}
 		for range 5 {

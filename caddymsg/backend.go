@@ -31,6 +31,7 @@ var backends = caddy.NewUsagePool()
 type backend struct {
 	identity string // of the database
 	hashing  *auth.HashQueue
+	basics   *auth.Basics
 	metrics  *metrics
 	hub      *live.Hub
 	bus      atomic.Pointer[openedBus] // nil until it is open
@@ -69,7 +70,10 @@ type backendOptions struct {
 }
 
 func newBackend(identity string) *backend {
-	b := &backend{identity: identity, hashing: auth.NewHashQueue(), users: 1, wake: make(chan struct{}, 1), wakeMail: make(chan struct{}, 1)}
+	b := &backend{
+		identity: identity, hashing: auth.NewHashQueue(), basics: auth.NewBasics(), users: 1,
+		wake: make(chan struct{}, 1), wakeMail: make(chan struct{}, 1),
+	}
 	b.log, b.moveLog = newMovingLog()
 	b.hub = live.NewHub(live.Observer{
 		Joined: b.joined, Left: b.left,

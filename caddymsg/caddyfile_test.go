@@ -51,7 +51,7 @@ func TestCaddyfileErrors(t *testing.T) {
 	}{
 		"unknown option": {"messaging {\n sesion_secret x\n}", []string{
 			"sesion_secret",
-			"admin", "api", "database", "session_secret", "session_lifetime", "password_min_length", "bcrypt_cost", "registration",
+			"admin", "api", "database", "session_secret", "session_lifetime", "password_min_length", "bcrypt_cost", "basic_auth", "registration",
 		}},
 		"doubled option":            {"messaging {\n api v1\n database a.db\n api v1\n}", []string{"api", "twice"}},
 		"missing value":             {"messaging {\n database\n}", []string{"database"}},
@@ -138,6 +138,7 @@ func TestValidationErrors(t *testing.T) {
 		"second secret of no file":       {"session_secret {env.LIFE_SECRET} {file./nowhere/session_secret}", []string{"session_secret"}, ""},
 		"short secret in the variable":   {"session_secret {env.LIFE_SHORT}", []string{"session_secret", "openssl rand"}, "tooshort"},
 		"api unknown":                    {"api v2", []string{"api", "v2", "v1"}, ""},
+		"basic_auth neither":             {"basic_auth maybe", []string{"basic_auth", "maybe", "on", "off"}, ""},
 		"registration neither":           {"registration maybe", []string{"registration", "maybe", "open", "closed"}, ""},
 		"bcrypt_cost 3":                  {"bcrypt_cost 3", []string{"bcrypt_cost", "4", "31"}, ""},
 		"bcrypt_cost 32":                 {"bcrypt_cost 32", []string{"bcrypt_cost", "4", "31"}, ""},

@@ -87,6 +87,10 @@ func newMetrics(b *backend) *metrics {
 		gauge("messaging_events_behind", "How far the log is ahead of what was handed to connections, in events.", func() int { return int(b.hub.Lag()) }),
 		gauge("messaging_hashes_waiting", "Passwords that wait to be hashed.", b.hashing.Waiting),
 		gauge("messaging_mails_waiting", "Mails that wait to be sent, by any server; 0 where smtp is not configured.", b.mailsWaiting),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "messaging_password_hashes_total", ConstLabels: database,
+			Help: "Passwords that were hashed, to keep or to compare.",
+		}, func() float64 { return float64(b.hashing.Hashed()) }),
 		gauge("messaging_updates_waiting", "Updates that wait for their commit.", func() int { return b.stats().Waiting }),
 		gauge("messaging_database_connections", "Connections to the database.", func() int { return b.stats().Connections }),
 	}

@@ -409,6 +409,28 @@ func TestAttackGuessesOnManyAccounts(t *testing.T) {
 	})
 }
 
+// Whoever says that they come from elsewhere is not believed, where they are no proxy
+// that the site trusts.
+func TestAttackForgedAddress(t *testing.T) {
+	t.Parallel()
+	s := frontdoor.Start(t, frontdoor.Options{Caddyfile: directSite})
+	g := newGuesser(t, s)
+	g.all(200, func(i int) string { return fmt.Sprint("user", i) }, addresses(200))
+	require.LessOrEqual(t, g.tried.Load(), int64(50))
+	require.Positive(t, g.tried.Load())
+}
+
+// directSite is a site without a proxy, with the rate limits that there are by
+// themselves.
+const directSite = `
+http://127.0.0.1:{$PORT} {
+	messaging {
+		database {env.DATABASE}
+		bcrypt_cost 4
+	}
+}
+`
+
 // Signing in with the right password costs nothing, however often.
 func TestSignInsThatSucceedAreNotLimited(t *testing.T) {
 	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {

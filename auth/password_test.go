@@ -52,7 +52,9 @@ func newPostOffice(s *site) *postOffice {
 	p.opts.WakeMailing = func() {}
 	p.mailing = NewMailing(s.store, MailingOptions{
 		Send: func(_ context.Context, to string, l mail.Letter) error {
-			p.sent = append(p.sent, letter{to, l.Subject, l.Text})
+			if !strings.HasPrefix(l.Subject, "New sign-in") { // of which other tests tell
+				p.sent = append(p.sent, letter{to, l.Subject, l.Text})
+			}
 			return nil
 		},
 		Site: mail.Site{Name: "chat.example.com"},

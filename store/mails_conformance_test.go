@@ -150,9 +150,18 @@ func oneTimeTokens(t *testing.T, open opener) {
 		})
 		return used, err
 	}
+	find := func(token, purpose string, now time.Time) (found store.OneTimeToken, err error) {
+		view(t, s, func(tx *store.Tx) error {
+			found, err = tx.FindOneTimeToken(hash(token), purpose, now)
+			return nil
+		})
+		return found, err
+	}
 	unused := func(token, purpose string, now time.Time) {
 		t.Helper()
-		_, err := use(token, purpose, now)
+		_, err := find(token, purpose, now)
+		require.ErrorIs(t, err, store.ErrNotFound)
+		_, err = use(token, purpose, now)
 		require.ErrorIs(t, err, store.ErrNotFound)
 	}
 
@@ -160,6 +169,11 @@ func oneTimeTokens(t *testing.T, open opener) {
 	unused("another", store.ForPasswordReset, noon)
 	unused("one", store.ForVerification, noon)
 	unused("one", store.ForPasswordReset, noon.Add(time.Hour))
+	for range 2 { // it stays there
+		found, err := find("one", store.ForPasswordReset, noon.Add(time.Hour-time.Microsecond))
+		require.NoError(t, err)
+		require.Equal(t, made, found)
+	}
 	used, err := use("one", store.ForPasswordReset, noon.Add(time.Hour-time.Microsecond))
 	require.NoError(t, err)
 	require.Equal(t, made, used)

@@ -539,6 +539,10 @@ func plans(t *testing.T, prepare string) {
 		{name: "CreateOneTimeToken", fn: func(tx *store.Tx) error {
 			return tx.CreateOneTimeToken(&store.OneTimeToken{TokenHash: hash("reset"), Purpose: store.ForPasswordReset, UserID: ada.ID, ExpiresAt: noon})
 		}, want: []string{"(user_id=? AND purpose=?)", "(registration_id=?)"}},
+		{name: "FindOneTimeToken", fn: func(tx *store.Tx) error {
+			_, err := tx.FindOneTimeToken(hash("reset"), store.ForPasswordReset, noon.Add(-time.Hour))
+			return err
+		}, want: []string{"(token_hash=?)"}},
 		{name: "UseOneTimeToken", fn: func(tx *store.Tx) error {
 			_, err := tx.UseOneTimeToken(hash("reset"), store.ForPasswordReset, noon.Add(-time.Hour))
 			return err

@@ -207,8 +207,10 @@ func newPerson(t *testing.T, s *frontdoor.Server, db *sql.DB, engine frontdoor.E
 		VALUES ('new_sign_in', $1, $2, 'en', $3, $4, $5)`, p.id, named("mail")+"@mail.example", `{"address":"`+named("place")+`"}`, now, now+int64(time.Hour/time.Microsecond))
 	exec(`INSERT INTO invitations (token_hash, creator_id, note, created_at) VALUES ($1, $2, $3, $4)`, []byte(named("invitation")), p.id, named("note"), now)
 	exec(`UPDATE users SET pending_email = $1 WHERE id = $2`, named("pending")+"@mail.example", p.id)
-	exec(`INSERT INTO audit_log (action, actor_id, user_id, address, detail, created_at) VALUES ('an.action', $1, $1, $2, $3, $4)`,
-		p.id, p.address, named("detail"), now)
+	for _, to := range []any{p.id, p.id + 1000, nil} {
+		exec(`INSERT INTO audit_log (action, actor_id, user_id, address, detail, created_at) VALUES ('an.action', $1, $2, $3, $4, $5)`,
+			p.id, to, p.address, named("detail"), now)
+	}
 	return p
 }
 

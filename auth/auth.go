@@ -24,12 +24,16 @@ type Options struct {
 	Cookies *Cookies
 	// BasicAuth takes a username and password with each request, too.
 	BasicAuth bool
+	// Basics remembers which were right. Default: one of its own.
+	Basics *Basics
 	// SessionLifetime is how long a session lives after it was last used.
 	SessionLifetime time.Duration
 	// PasswordMinLength is the shortest new password, in characters.
 	PasswordMinLength int
-	// RegistrationClosed refuses new accounts.
-	RegistrationClosed bool
+	// Registration says who may make an account.
+	Registration RegistrationMode
+	// Domains are those of [RegistrationDomains], as [ParseDomain] returns them.
+	Domains []string
 	// AllowCommonPasswords takes the most common passwords too, and that which is the
 	// username: for the APIs of other systems, which know no such rule.
 	AllowCommonPasswords bool
@@ -49,6 +53,9 @@ type Service struct {
 
 // New makes a Service.
 func New(s *store.Store, c *chat.Service, h *Hasher, opts Options, log *slog.Logger) *Service {
+	if opts.Basics == nil {
+		opts.Basics = NewBasics()
+	}
 	return &Service{store: s, chat: c, hasher: h, opts: opts, log: log, now: time.Now}
 }
 
@@ -68,38 +75,6 @@ type Session struct {
 
 // tokenLength is in bytes; 256 bits can't be guessed.
 const tokenLength = 32
-
-// Register makes an account. It does not sign in. It returns Forbidden if
-// registration is closed, Invalid for a username or password that won't do,
-// Conflict if the username is taken, and Unavailable if too many passwords are
-// waiting to be hashed.
-func (s *Service) Register(ctx context.Context, username, password string) (chat.User, error) {
-	if s.opts.RegistrationClosed {
-		return chat.User{}, &chat.Error{
-			Kind: chat.Forbidden, Code: "registration_closed", Message: "This site does not take new accounts.",
-		}
-	}
-	// Before the password is hashed: hashing is what costs.
-	if _, _, err := chat.PrepareUsername(username); err != nil {
-		return chat.User{}, err
-	}
-	if err := s.checkNewPassword(password, username); err != nil {
-		return chat.User{}, err
-	}
-	if _, err := s.take(ctx, addressAsk(ctx, limit.RegistrationAddress)); err != nil {
-		return chat.User{}, err
-	}
-	hash, err := s.hasher.Hash(ctx, password)
-	if err != nil {
-		return chat.User{}, err
-	}
-	user, err := s.chat.Register(ctx, chat.Caller{Address: addressOf(ctx)}, username, hash)
-	if err != nil {
-		return chat.User{}, err
-	}
-	s.log.InfoContext(ctx, "user registered", "user_id", user.ID, "username", user.Username, "client_ip", RequestOf(ctx).ClientIP)
-	return user, nil
-}
 
 // Login checks a password and opens a session. The session that the caller
 // came with, if any, ends. It returns BadCredentials for a wrong password and
@@ -172,8 +147,10 @@ func (s *Service) auditFailure(ctx context.Context, userID int64) {
 // open opens a session of whoever has shown to be a user: of the kind and with the
 // tokens that it has already. The session that the caller came with, if any, ends. It
 // returns BadCredentials if the account has another password by now, and Forbidden if
-// it was deactivated.
+// it was deactivated. Of the kind basic an account has one session: if it has, that is
+// returned, and nobody has signed in.
 func (s *Service) open(ctx context.Context, user chat.User, session store.Session, previous []byte) (store.Session, error) {
+	reused := false
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		// The password was checked a while ago. What has become of the account since
 		// then may have ended its sessions, and must not leave a new one.
@@ -191,6 +168,11 @@ func (s *Service) open(ctx context.Context, user chat.User, session store.Sessio
 			}
 		}
 		now := s.now()
+		if session.Kind == store.BasicSession {
+			if reused, err = findBasic(tx, user.ID, now, &session); err != nil || reused {
+				return err
+			}
+		}
 		// A few a time: as fast as sessions are made, they go.
 		if err := tx.DeleteExpiredSessions(now, 10); err != nil {
 			return err
@@ -206,21 +188,37 @@ func (s *Service) open(ctx context.Context, user chat.User, session store.Sessio
 		if err := s.arrive(ctx, tx, current, session); err != nil {
 			return err
 		}
+		if err := endLeastUsed(tx, user.ID, now); err != nil {
+			return err
+		}
 		caller := chat.Caller{UserID: user.ID, Address: addressOf(ctx)}
 		return s.chat.Audit(tx, caller, chat.AuditEntry{Action: chat.UserSignedIn, UserID: user.ID})
 	})
-	if err != nil {
-		return store.Session{}, err
+	if err != nil || reused {
+		return session, err
 	}
 	s.log.InfoContext(ctx, "user logged in", "user_id", user.ID, "client_ip", RequestOf(ctx).ClientIP)
 	return session, nil
 }
 
-// Logout ends a session at once.
-func (s *Service) Logout(ctx context.Context, token []byte) error {
-	return s.store.Update(ctx, func(tx *store.Tx) error {
-		return s.end(tx, token)
+// Logout ends the session that a caller comes by at once, whatever its kind, and tells
+// whether it is one that a cookie holds.
+func (s *Service) Logout(ctx context.Context, caller chat.Caller) (byCookie bool, err error) {
+	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		session, err := tx.FindSession(caller.SessionID)
+		if err == nil {
+			err = tx.DeleteSession(caller.UserID, caller.SessionID)
+		}
+		byCookie = session.Kind == store.CookieSession
+		if errors.Is(err, store.ErrNotFound) { // it has ended meanwhile
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return chat.AppendSessionEnded(tx, caller.SessionID, caller.UserID, caller.UserID, s.now())
 	})
+	return byCookie, err
 }
 
 // end ends a session, if there is such a one.
@@ -248,19 +246,21 @@ func (s *Service) Authenticate(ctx context.Context, token []byte) (caller chat.C
 		session, err = tx.FindSessionByTokenHash(hashToken(token))
 		return err
 	})
-	now := s.now()
-	switch {
-	case errors.Is(err, store.ErrNotFound), err == nil && !now.Before(session.GoodUntil()):
-		return chat.Caller{}, 0, errUnauthenticated()
-	case err != nil:
-		return chat.Caller{}, 0, err
+	if err != nil {
+		return chat.Caller{}, 0, refuseUnknown(err)
 	}
-	if caller, err = chat.CallerOf(session); err != nil {
+	return s.use(ctx, session)
+}
+
+// use is what [Service.Authenticate] does with the session that it has found.
+func (s *Service) use(ctx context.Context, session store.Session) (caller chat.Caller, extended time.Duration, err error) {
+	now := s.now()
+	if caller, err = chat.CallerOf(session, now); err != nil {
 		return chat.Caller{}, 0, err
 	}
 	caller.Address = addressOf(ctx)
 	// Sliding, but a write only once in a hundredth of the lifetime.
-	if session.Kind == store.CookieSession || session.Kind == store.BasicSession {
+	if session.Slides() {
 		if expires := now.Add(s.opts.SessionLifetime); expires.Sub(session.ExpiresAt) >= s.opts.SessionLifetime/100 {
 			session.ExpiresAt, extended = expires, s.opts.SessionLifetime
 		}
@@ -290,11 +290,6 @@ func (s *Service) bearer(ctx context.Context, token string) (chat.Caller, error)
 	}
 	caller, _, err := s.Authenticate(ctx, []byte(token))
 	return caller, err
-}
-
-// basic is Authenticate for a username and password.
-func (s *Service) basic(_ context.Context, _, _ string) (chat.Caller, error) {
-	return chat.Caller{}, errNoBasic
 }
 
 func errUnauthenticated() *chat.Error {

@@ -78,33 +78,40 @@ func (b *lockedBuffer) String() string {
 // onEachEngine runs a test on SQLite and on PostgreSQL, in parallel with others.
 func onEachEngine(t *testing.T, test func(t *testing.T, s *site)) {
 	t.Parallel()
+	onEachDatabase(t, func(t *testing.T, database string) { test(t, newSite(t, database)) })
+}
+
+func onEachDatabase(t *testing.T, test func(t *testing.T, database string)) {
+	t.Helper()
 	for engine, newDatabase := range map[string]func(testing.TB) string{
 		"sqlite":   func(tb testing.TB) string { return filepath.Join(tb.TempDir(), "messaging.db") },
 		"postgres": pgtest.NewDatabase,
 	} {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			test(t, newSite(t, newDatabase(t)))
+			test(t, newDatabase(t))
 		})
 	}
 }
 
+// newSite is a site whose store takes one Update at a time, and lets another wait.
 func newSite(tb testing.TB, database string) *site {
 	tb.Helper()
+	return openSite(tb, store.Options{Database: database, QueueLength: 1, Writers: 1})
+}
+
+func openSite(tb testing.TB, opts store.Options) *site {
+	tb.Helper()
 	s := &site{clock: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
-	opened, err := store.Open(context.Background(), store.Options{
-		Database: database,
-		OnBatch:  func(updates int, _ time.Duration) { s.updates.Add(int64(updates)) },
-		OnCommit: func(events []store.Event) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			for _, e := range events {
-				s.events = append(s.events, fmt.Sprintf("%s, by %d, of %d: %s", e.Type, e.ActorID, e.UserID, e.Data))
-			}
-		},
-		QueueLength: 1,
-		Writers:     1,
-	})
+	opts.OnBatch = func(updates int, _ time.Duration) { s.updates.Add(int64(updates)) }
+	opts.OnCommit = func(events []store.Event) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, e := range events {
+			s.events = append(s.events, fmt.Sprintf("%s, by %d, of %d: %s", e.Type, e.ActorID, e.UserID, e.Data))
+		}
+	}
+	opened, err := store.Open(context.Background(), opts)
 	require.NoError(tb, err)
 	tb.Cleanup(func() { opened.Close() })
 	s.store = opened
@@ -117,9 +124,15 @@ func newSite(tb testing.TB, database string) *site {
 
 func (s *site) register(tb testing.TB, username, password string) chat.User {
 	tb.Helper()
-	user, err := s.Register(context.Background(), username, password)
+	user, err := s.signUp(context.Background(), username, password)
 	require.NoError(tb, err)
 	return user
+}
+
+// signUp registers with a name and a password alone.
+func (s *site) signUp(ctx context.Context, username, password string) (chat.User, error) {
+	user, _, err := s.Register(ctx, Registration{Username: username, Password: password})
+	return user, err
 }
 
 func (s *site) login(tb testing.TB, username, password string, previous []byte) Session {
@@ -228,7 +241,7 @@ func TestRegister(t *testing.T) {
 			"taken, in another case":        {"tAKEN", "open sesame", &refusal{chat.Conflict, "username_taken", "username"}},
 		} {
 			t.Run(name, func(t *testing.T) {
-				user, err := s.Register(t.Context(), c.username, c.password)
+				user, err := s.signUp(t.Context(), c.username, c.password)
 				if c.want != nil {
 					requireRefusal(t, *c.want, err)
 					require.Zero(t, user)
@@ -248,10 +261,10 @@ func TestRegister(t *testing.T) {
 func TestRegisterClosed(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
 		alice := s.register(t, "alice", "open sesame")
-		s.opts.RegistrationClosed = true
+		s.opts.Registration = RegistrationClosed
 		for _, username := range []string{"bob", "alice", ""} {
 			for _, password := range []string{"open sesame", ""} {
-				_, err := s.Register(t.Context(), username, password)
+				_, err := s.signUp(t.Context(), username, password)
 				requireRefusal(t, closed, err)
 			}
 		}
@@ -265,11 +278,11 @@ func TestRegisterChecksBeforeHashing(t *testing.T) {
 		defer takeAll(t, s.hasher.queue)()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err := s.Register(ctx, "a b", "open sesame")
+		_, err := s.signUp(ctx, "a b", "open sesame")
 		requireRefusal(t, refusal{chat.Invalid, "username_invalid", "username"}, err)
-		_, err = s.Register(ctx, "alice", "short")
+		_, err = s.signUp(ctx, "alice", "short")
 		requireRefusal(t, refusal{chat.Invalid, "password_too_short", "password"}, err)
-		_, err = s.Register(ctx, "alice", "open sesame")
+		_, err = s.signUp(ctx, "alice", "open sesame")
 		require.ErrorIs(t, err, context.Canceled)
 	})
 }
@@ -280,7 +293,7 @@ func TestRegisterConcurrently(t *testing.T) {
 		for _, username := range []string{"alice", "Alice", "ALICE", "ａｌｉｃｅ", "aLiCe", "alicE"} {
 			done.Go(func() {
 				// The one slot of the queue lets them to the store one by one.
-				_, err := s.Register(t.Context(), username, "open sesame")
+				_, err := s.signUp(t.Context(), username, "open sesame")
 				if err == nil {
 					made.Add(1)
 					return
@@ -408,7 +421,7 @@ func TestTooManyLogins(t *testing.T) {
 		requireRefusal(t, tooManyLogins, err)
 		_, err = s.Login(soon, "nobody", "open sesame", nil)
 		requireRefusal(t, tooManyLogins, err)
-		_, err = s.Register(soon, "bob", "open sesame")
+		_, err = s.signUp(soon, "bob", "open sesame")
 		requireRefusal(t, tooManyLogins, err)
 
 		cancel()
@@ -456,12 +469,16 @@ func TestLogout(t *testing.T) {
 		alice := s.register(t, "alice", "open sesame")
 		here, elsewhere := s.login(t, "alice", "open sesame", nil), s.login(t, "alice", "open sesame", nil)
 		id := s.sessionID(t, here.Token)
-		require.NoError(t, s.Logout(t.Context(), here.Token))
+		caller := chat.Caller{UserID: alice.ID, SessionID: id}
+		byCookie, err := s.Logout(t.Context(), caller)
+		require.NoError(t, err)
+		require.True(t, byCookie)
 		s.requireSignedOut(t, here.Token)
 		s.requireSignedIn(t, elsewhere.Token, alice)
 		require.Equal(t, []string{ended(id, alice)}, s.told())
-		for _, token := range [][]byte{here.Token, nil, []byte("no such session")} {
-			require.NoError(t, s.Logout(t.Context(), token), "there is nothing to end")
+		for _, caller := range []chat.Caller{caller, {UserID: alice.ID, SessionID: 9999}, {}} {
+			_, err := s.Logout(t.Context(), caller)
+			require.NoError(t, err, "there is nothing to end")
 		}
 		require.Empty(t, s.told(), "and nothing to tell of")
 		s.requireSignedIn(t, elsewhere.Token, alice)
@@ -589,12 +606,13 @@ func TestClosedStoreIsUnavailable(t *testing.T) {
 		token := s.login(t, "alice", "open sesame", nil).Token
 		require.NoError(t, s.store.Close())
 		unavailable := refusal{chat.Unavailable, "database_unavailable", ""}
-		requireRefusal(t, unavailable, s.Logout(t.Context(), token))
-		_, _, err := s.Authenticate(t.Context(), token)
+		_, err := s.Logout(t.Context(), chat.Caller{UserID: 1, SessionID: 1})
+		requireRefusal(t, unavailable, err)
+		_, _, err = s.Authenticate(t.Context(), token)
 		requireRefusal(t, unavailable, err)
 		_, err = s.Login(t.Context(), "alice", "open sesame", nil)
 		requireRefusal(t, unavailable, err)
-		_, err = s.Register(t.Context(), "bob", "open sesame")
+		_, err = s.signUp(t.Context(), "bob", "open sesame")
 		requireRefusal(t, unavailable, err)
 	})
 }

@@ -6,14 +6,16 @@ import (
 	"strings"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/store"
 )
 
 // Identify finds out who sends a request, by what it shows: a token or, where the site
 // takes that, a username and password in the header Authorization, a token in
 // X-API-Key, or the session cookie. The first of these that is there counts, good or
 // not. If Identify returns a cookie, the answer should set it: the session has been
-// extended, or its cookie was made with an old secret. The errors are those of [Service.Authenticate] and, for a password, those
-// of [Service.Login].
+// extended, or its cookie was made with an old secret. The errors are those of
+// [Service.Authenticate] and, for a password, those of [Service.Login], but for
+// BadCredentials, which is Unauthenticated here.
 func (s *Service) Identify(r *http.Request) (chat.Caller, *http.Cookie, error) {
 	ctx := r.Context()
 	switch scheme, value := authorization(r); {
@@ -21,11 +23,7 @@ func (s *Service) Identify(r *http.Request) (chat.Caller, *http.Cookie, error) {
 		caller, err := s.bearer(ctx, value)
 		return caller, nil, err
 	case scheme == "basic" && s.opts.BasicAuth:
-		username, password, ok := r.BasicAuth()
-		if !ok {
-			return chat.Caller{}, nil, errUnauthenticated()
-		}
-		caller, err := s.basic(ctx, username, password)
+		caller, err := s.basic(r)
 		return caller, nil, err
 	}
 	if key := r.Header.Get("X-API-Key"); key != "" {
@@ -51,5 +49,22 @@ func authorization(r *http.Request) (scheme, value string) {
 	return strings.ToLower(scheme), strings.TrimSpace(value)
 }
 
-// errNoBasic says that nothing takes a username and password with each request yet.
-var errNoBasic = errors.New("basic authentication is not there yet")
+// TakesBasic tells whether [Service.Identify] takes a username and password.
+func (s *Service) TakesBasic() bool { return s.opts.BasicAuth }
+
+// toUnauthenticated turns the refusal of a password that came in the header Authorization:
+// who sends it is told, as everywhere that header is read, that they are not signed in.
+func toUnauthenticated(err error) error {
+	if refusal := chat.AsError(err); refusal != nil && refusal.Kind == chat.BadCredentials {
+		return &chat.Error{Kind: chat.Unauthenticated, Code: refusal.Code, Message: refusal.Message}
+	}
+	return err
+}
+
+// refuseUnknown refuses a session that there is not.
+func refuseUnknown(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return errUnauthenticated()
+	}
+	return err
+}

@@ -23,6 +23,7 @@ const MaxPasswordLength = 72
 type HashQueue struct {
 	slots   chan struct{}
 	waiting atomic.Int64
+	hashed  atomic.Int64
 }
 
 // waitingPerSlot bounds the wait to about nine seconds at the default cost.
@@ -35,6 +36,9 @@ func NewHashQueue() *HashQueue {
 
 // Waiting is how many passwords wait to be hashed.
 func (q *HashQueue) Waiting() int { return int(q.waiting.Load()) }
+
+// Hashed is how many passwords have been hashed, to keep or to compare.
+func (q *HashQueue) Hashed() int64 { return q.hashed.Load() }
 
 // enter waits for a slot, which leave gives back.
 func (q *HashQueue) enter(ctx context.Context) error {
@@ -66,6 +70,7 @@ func (q *HashQueue) run(ctx context.Context, hash func() error) error {
 	if err := q.enter(ctx); err != nil {
 		return err
 	}
+	q.hashed.Add(1)
 	done := make(chan error, 1)
 	go func() {
 		defer q.leave()

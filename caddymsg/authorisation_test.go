@@ -55,6 +55,7 @@ const (
 	free   = "404 not_blocked"
 	inside = "400 already_a_participant"
 	cred   = "400 bad_credentials"
+	used   = "401 token_revoked"
 	last   = "400 last_admin"
 	plain  = "426 upgrade_required"
 )
@@ -87,6 +88,18 @@ var authorisation = map[string]access{
 		deactivated: `/v1/auth/login {"username":"dora","password":"wrong"}`,
 	},
 	"logout": {ask: "/v1/auth/logout", want: signedIn},
+	"issue-token": {
+		ask:         `/v1/auth/token {"username":"alice","password":"correct horse battery"}`,
+		want:        answers{yes, yes, yes, yes, yes, yes, yes, shut},
+		deactivated: `/v1/auth/token {"username":"dora","password":"correct horse battery"}`,
+	},
+	"issue-token: to refresh, with none of ours": {
+		ask:  `/v1/auth/token {"refresh_token":"cmsg_rt_SKD2SGZN3YC6PFZMUXPCJCSW63IHDVRSMUMZ2BL5U46TRYF4E6XURUXJFZA"}`,
+		want: answers{used, used, used, used, used, used, used, used},
+	},
+	// A session is no username and password, which it takes.
+	"issue-token-by-basic": {ask: "/v1/auth/token", want: answers{who, who, who, who, who, who, who, who}},
+	"create-key":           {ask: `/v1/me/keys {"name":"bot","scopes":["read"]}`, want: signedIn},
 
 	"list-users":  {ask: "/v1/users", want: signedIn},
 	"get-user":    {ask: "/v1/users/alice", want: signedIn},
@@ -250,7 +263,12 @@ var authorisation = map[string]access{
 	"admin-end-session":   {ask: "/v1/admin/users/2/sessions/2", want: systemAdmin},
 	"admin-list-groups":   {ask: "/v1/admin/group_chat", want: systemAdmin},
 	"admin-delete-group":  {ask: "/v1/admin/group_chat/1", want: systemAdmin},
-	"admin-audit-log":     {ask: "/v1/admin/audit_log", want: systemAdmin},
+
+	"admin-create-invitation": {ask: "/v1/admin/invitations", want: systemAdmin},
+	"admin-list-invitations":  {ask: "/v1/admin/invitations", want: systemAdmin},
+	"admin-revoke-invitation": {ask: "/v1/admin/invitations/1", want: systemAdmin},
+
+	"admin-audit-log": {ask: "/v1/admin/audit_log", want: systemAdmin},
 
 	"list-events":   {ask: "/v1/events", want: signedIn},
 	"list-presence": {ask: "/v1/presence?user_ids=1", want: signedIn},

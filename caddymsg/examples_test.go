@@ -22,10 +22,17 @@ type preparation struct {
 	path map[string]string
 	// before is asked first, as alice: method, path, body.
 	before []string
+	// together are fields that go with each request, and never those that take a secret
+	// that no example can have. No schema says so.
+	together, never []string
+	header          []string
 }
 
 // preparations are by operation. Most need none.
 var preparations = map[string]preparation{
+	"issue-token":          {together: []string{"username", "password"}, never: []string{"refresh_token"}},
+	"issue-token-by-basic": {header: []string{"Authorization", basicAuth("alice", worldPassword)}},
+
 	"register":        {before: []string{"DELETE /v1/me"}},
 	"add-participant": {before: []string{"DELETE /v1/group_chat/1/participants/bob"}},
 	"send-message":    {either: []string{"group_chat_id", "dest_username"}},
@@ -60,6 +67,10 @@ func TestExamples(t *testing.T) {
 			if id == "open-websocket" {
 				continue // it takes more than its inputs
 			}
+			inputs = slices.DeleteFunc(inputs, func(i input) bool { return slices.Contains(prepare.never, i.name) })
+			for i := range inputs {
+				inputs[i].required = inputs[i].required || slices.Contains(prepare.together, inputs[i].name)
+			}
 			for _, v := range variants(inputs, prepare.either) {
 				t.Run(id+" "+v.name, func(t *testing.T) {
 					w.restore()
@@ -67,7 +78,7 @@ func TestExamples(t *testing.T) {
 						call := append(strings.SplitN(call, " ", 3), "")
 						w.must("alice", call[0], call[1], call[2])
 					}
-					r := w.send(op, v.given, prepare.path)
+					r := w.send(op, v.given, prepare.path, prepare.header...)
 					require.Equal(t, op.success(t), r.StatusCode, "%s: %s", r.Request.URL, r.Text)
 				})
 			}
@@ -190,10 +201,9 @@ func variants(inputs []input, either []string) []variant {
 }
 
 // send makes a request of inputs and sends it.
-func (w *world) send(op *worldOperation, given []input, values map[string]string) *frontdoor.Response {
+func (w *world) send(op *worldOperation, given []input, values map[string]string, header ...string) *frontdoor.Response {
 	w.t.Helper()
 	path, query, body := op.path, url.Values{}, object{}
-	var header []string
 	for _, i := range given {
 		text, ok := i.example.(string)
 		if !ok {
@@ -241,8 +251,8 @@ func (op *worldOperation) success(t *testing.T) int {
 			found = append(found, status)
 		}
 	}
-	require.Len(t, found, 1, "statuses of success")
-	status, err := strconv.Atoi(found[0])
+	require.NotEmpty(t, found, "statuses of success")
+	status, err := strconv.Atoi(slices.Min(found))
 	require.NoError(t, err)
 	return status
 }

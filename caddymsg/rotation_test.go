@@ -23,6 +23,7 @@ http://127.0.0.1:{$PORT} {
 		database {env.DATABASE}
 		session_secret "` + strings.Join(secrets, `" "`) + `"
 		bcrypt_cost 4
+		rate_limits off
 	}
 }
 `

@@ -100,6 +100,7 @@ func newWorld(t *testing.T, engine frontdoor.Engine) *world {
 		r := w.must(invite.owner, "POST", fmt.Sprintf("/v1/group_chat/%d/invites", invite.group), "")
 		w.invites[invite.group] = r.Field("token").(string)
 	}
+	require.EqualValues(t, 1, w.must("root", "POST", "/v1/admin/invitations", `{"note":"for the new ones"}`).Field("id"))
 	w.save()
 	return w
 }

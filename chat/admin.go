@@ -59,7 +59,7 @@ func (s *Service) CreateAccount(ctx context.Context, caller Caller, a NewAccount
 			About: text(fields.About), Admin: a.Admin, CreatedAt: s.now(),
 			PresenceHidden: fields.PresenceHidden != nil && *fields.PresenceHidden,
 		}
-		return once(tx, caller, key, "create-account", user.CreatedAt, &user, func() error {
+		return Once(tx, caller, key, "create-account", user.CreatedAt, &user, func() error {
 			if err := createUser(tx, &user); err != nil {
 				return err
 			}

@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/caddymsg/messaging/store"
@@ -82,23 +81,34 @@ func (s *Service) ChatIDs(ctx context.Context, userID int64) (ids []int64, err e
 	return ids, err
 }
 
-// Session finds who holds a session, and when it ends unless it is used until then.
-// It returns Unauthenticated for one that has ended, and for that of an account
-// that was deactivated or deleted.
-func (s *Service) Session(ctx context.Context, id int64) (caller Caller, expires time.Time, err error) {
+// SessionEnd is when a session ends, if nothing is done.
+type SessionEnd struct {
+	At time.Time
+	// Slides says that to use the session moves its end. An access token that does not
+	// can be refreshed, perhaps.
+	Slides bool
+}
+
+// Session finds who holds a session, and when it ends. It returns Unauthenticated for
+// one that has ended, for that of an account that was deactivated or deleted, and, with
+// the code TokenExpired, for one whose access token has to be refreshed.
+func (s *Service) Session(ctx context.Context, id int64) (caller Caller, end SessionEnd, err error) {
 	var session store.Session
 	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
 		session, err = tx.FindSession(id)
 		return err
 	})
-	if errors.Is(err, store.ErrNotFound) || err == nil && !s.now().Before(session.GoodUntil()) {
-		err = &Error{Kind: Unauthenticated, Code: "unauthenticated", Message: "This session has ended."}
-	}
 	if err != nil {
-		return Caller{}, time.Time{}, err
+		return Caller{}, SessionEnd{}, refuse(err, store.ErrNotFound, errSessionEnded())
 	}
-	caller, err = CallerOf(session)
-	return caller, session.GoodUntil(), err
+	if caller, err = CallerOf(session, s.now()); err != nil {
+		return Caller{}, SessionEnd{}, err
+	}
+	return caller, SessionEnd{At: session.GoodUntil(), Slides: session.Slides()}, nil
+}
+
+func errSessionEnded() *Error {
+	return &Error{Kind: Unauthenticated, Code: "unauthenticated", Message: "This session has ended."}
 }
 
 // addPolls adds to the messages of events their polls, as nobody in particular

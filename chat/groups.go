@@ -51,7 +51,7 @@ func (s *Service) CreateGroup(ctx context.Context, caller Caller, n NewGroup) (G
 	var group Group
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
 		now := s.now()
-		return once(tx, caller, n.Key, "create-group", now, &group, func() error {
+		return Once(tx, caller, n.Key, "create-group", now, &group, func() error {
 			c := changed(store.NewGroup("", now), change)
 			if err := createChat(tx, &c, caller.UserID, caller.UserID); err != nil {
 				return err

@@ -52,7 +52,7 @@ func (s *Service) CreateInvite(ctx context.Context, caller Caller, chatID int64,
 	var invite Invite
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		now := s.now()
-		return once(tx, caller, n.Key, fmt.Sprintf("create-invite %d", chatID), now, &invite, func() error {
+		return Once(tx, caller, n.Key, fmt.Sprintf("create-invite %d", chatID), now, &invite, func() error {
 			if err := lockManaged(tx, caller, chatID); err != nil {
 				return err
 			}
@@ -134,7 +134,7 @@ func (s *Service) AcceptInvite(ctx context.Context, caller Caller, token, key st
 	var group Group
 	hash := inviteHash(token)
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
-		return once(tx, caller, key, fmt.Sprintf("accept-invite %x", hash), s.now(), &group, func() error {
+		return Once(tx, caller, key, fmt.Sprintf("accept-invite %x", hash), s.now(), &group, func() error {
 			invite, err := tx.FindInviteByTokenHash(hash, s.now())
 			if err == nil {
 				err = tx.LockGroup(invite.ChatID)

@@ -114,7 +114,7 @@ func (s *Service) SendAll(ctx context.Context, caller Caller, d Draft, texts []s
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		sent = nil
 		var ids []int64 // not the texts: they may be deleted
-		err := once(tx, caller, key, "send messages", s.now(), &ids, func() (err error) {
+		err := Once(tx, caller, key, "send messages", s.now(), &ids, func() (err error) {
 			sent, err = s.appendAll(tx, caller, d.ChatID, d, bodies)
 			for _, m := range sent {
 				ids = append(ids, m.ID)

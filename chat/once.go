@@ -22,19 +22,19 @@ const MaxClientIDLength = 128
 
 const badKey = "An idempotency key has at most 128 bytes and no control characters."
 
-// once does what creates something, unless the caller has used the idempotency
+// Once does what creates something, unless the caller has used the idempotency
 // key before: then result is what was answered first. An empty key does it
 // anyway. It is called in the Update that creates, and result is what create sets,
 // with all its exported fields. It returns Invalid for a key that won't do, and
 // for one that was used for another operation.
 //
 // Messages keep their key themselves (see [Draft]).
-func once[T any](tx *store.Tx, caller Caller, key, operation string, at time.Time, result *T, create func() error) error {
+func Once[T any](tx *store.Tx, caller Caller, key, operation string, at time.Time, result *T, create func() error) error {
 	if key == "" {
 		return create()
 	}
-	if !validKey(key) {
-		return invalid("Idempotency-Key", "idempotency_key_invalid", badKey)
+	if err := CheckKey(key); err != nil {
+		return err
 	}
 	hash, sealer, err := keyed(caller, key)
 	if err != nil {
@@ -99,6 +99,14 @@ func unseal(sealer cipher.AEAD, answer store.Answer, into any) error {
 		return fmt.Errorf("read answer to %s: %w", answer.Operation, err)
 	}
 	return nil
+}
+
+// CheckKey returns Invalid for what can't be an idempotency key. The empty one is none.
+func CheckKey(key string) error {
+	if validKey(key) {
+		return nil
+	}
+	return invalid("Idempotency-Key", "idempotency_key_invalid", badKey)
 }
 
 // validKey tells whether something may be an idempotency key.

@@ -34,7 +34,7 @@ func TestOnce(t *testing.T) {
 	ask := func(caller Caller, key, operation string) (made, error) {
 		var result made
 		err := s.Update(t.Context(), func(tx *store.Tx) error {
-			return once(tx, caller, key, operation, time.Now(), &result, func() error {
+			return Once(tx, caller, key, operation, time.Now(), &result, func() error {
 				n++
 				result = made{n, "the secret"}
 				return nil

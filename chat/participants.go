@@ -71,7 +71,7 @@ func (s *Service) AddParticipant(ctx context.Context, caller Caller, chatID int6
 	var added Participant
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		operation := "add-participant " + strconv.FormatInt(chatID, 10)
-		return once(tx, caller, key, operation, s.now(), &added, func() (err error) {
+		return Once(tx, caller, key, operation, s.now(), &added, func() (err error) {
 			added, err = s.addParticipant(tx, caller, chatID, username)
 			return err
 		})
@@ -205,7 +205,7 @@ func (s *Service) JoinGroup(ctx context.Context, caller Caller, chatID int64, ke
 	var group Group
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		operation := "join-group " + strconv.FormatInt(chatID, 10)
-		return once(tx, caller, key, operation, s.now(), &group, func() error {
+		return Once(tx, caller, key, operation, s.now(), &group, func() error {
 			_, err := groupFor(tx, caller, chatID)
 			if err == nil {
 				err = refuse(tx.LockGroup(chatID), store.ErrNotFound, errNotParticipant())

@@ -3,6 +3,7 @@ package chat
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/caddymsg/messaging/store"
 )
@@ -68,8 +69,21 @@ func (c Caller) Require(scope Scopes) error {
 	return &Error{Kind: Forbidden, Code: "insufficient_scope", Message: message}
 }
 
-// CallerOf is whoever holds a session.
-func CallerOf(session store.Session) (Caller, error) {
+// TokenExpired is the code of a refusal to a session that goes on, and whose access
+// token has to be refreshed.
+const TokenExpired = "token_expired"
+
+// CallerOf is whoever holds a session, at a time. It returns Unauthenticated if the
+// session, or its access token, has ended.
+func CallerOf(session store.Session, at time.Time) (Caller, error) {
+	if !at.Before(session.ExpiresAt) {
+		return Caller{}, errSessionEnded()
+	}
+	if !at.Before(session.GoodUntil()) {
+		return Caller{}, &Error{
+			Kind: Unauthenticated, Code: TokenExpired, Message: "This access token has expired. Get another one with the refresh token.",
+		}
+	}
 	c := Caller{UserID: session.UserID, Username: session.Username, Admin: session.Admin, SessionID: session.ID}
 	if session.Scopes == "" {
 		return c, nil

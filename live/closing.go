@@ -20,7 +20,8 @@ const (
 	// finds out.
 	Gap Reason = "resync"
 	// Old: every connection ends after an hour or two, so that what an old
-	// configuration holds is freed, and so that load spreads over the nodes.
+	// configuration holds is freed, and so that load spreads over the nodes; and one that
+	// came by an access token when that has ended.
 	Old Reason = "renew"
 	// Unavailable: the database does not answer.
 	Unavailable Reason = "unavailable"

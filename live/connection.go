@@ -36,6 +36,9 @@ type Connection struct {
 	started  bool     // the transport may be notified
 	notified bool     // and has been, and has not taken all since
 	closing  *Closing // it gets nothing any more
+	// renews is when the access token ends that it came by, if it is not refreshed until
+	// then; or a session that is not extended by its use. Zero is never.
+	renews time.Time
 
 	// Under the lock of the hub's presence.
 	present bool            // it counts
@@ -162,36 +165,54 @@ func (c *Connection) pushEphemeral(e *Event) bool {
 	return true
 }
 
-// Check ends the connection if it is too old. The transport calls it with each
-// heartbeat.
-func (c *Connection) Check() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if time.Now().After(c.ends) {
-		c.close(closing(Old, 0, time.Second))
+// Check ends the connection if it is too old, or if the access token that it came by
+// has ended and was not refreshed. The transport calls it with each heartbeat.
+func (c *Connection) Check(ctx context.Context) {
+	if c.checkAge() {
+		_, _ = c.Authenticate(ctx) // which ends it, if that is so; if it can't be found out, the next one may
 	}
 }
 
+// checkAge tells whether it has to be asked for the session again.
+func (c *Connection) checkAge() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if now.After(c.ends) {
+		c.close(closing(Old, 0, time.Second))
+	}
+	return c.closing == nil && !c.renews.IsZero() && !now.Before(c.renews)
+}
+
 // Authenticate finds out who the caller is now: what they may do, and what they are
-// called, may have changed since they connected. If their session has ended it
-// returns Unauthenticated, and ends the connection.
+// called, may have changed since they connected. If their session or its access token
+// has ended it returns Unauthenticated, and ends the connection.
 func (c *Connection) Authenticate(ctx context.Context) (chat.Caller, error) {
 	log, _ := c.hub.state()
-	caller, expires, err := log.Session(ctx, c.joined.Caller.SessionID)
+	caller, end, err := log.Session(ctx, c.joined.Caller.SessionID)
 	caller.Address = c.joined.Caller.Address
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if refusal := (*chat.Error)(nil); errors.As(err, &refusal) && refusal.Kind == chat.Unauthenticated {
-		c.close(Closing{Reason: SessionEnded})
-	}
-	if err == nil {
-		// To connect is to use a session, which moves its end: who is connected comes
-		// back in time for that.
-		if half := time.Now().Add(time.Until(expires) / 2); half.Before(c.ends) {
-			c.ends = half
+		if refusal.Code == chat.TokenExpired {
+			c.close(closing(Old, 0, time.Second)) // with another token
+		} else {
+			c.close(Closing{Reason: SessionEnded})
 		}
 	}
-	return caller, err
+	if err != nil {
+		return caller, err
+	}
+	if !end.Slides {
+		c.renews = end.At
+		return caller, nil
+	}
+	// To connect is to use a session, which moves its end: who is connected comes back
+	// in time for that.
+	if half := time.Now().Add(time.Until(end.At) / 2); half.Before(c.ends) {
+		c.ends = half
+	}
+	return caller, nil
 }
 
 // Heartbeat queues a sign of life. Its cursor is behind all that has been queued

@@ -33,7 +33,7 @@ type Log interface {
 	EventsByID(ctx context.Context, ids []int64) ([]chat.Event, error)
 	ChatIDs(ctx context.Context, userID int64) ([]int64, error)
 	// Session returns Unauthenticated for a session that has ended.
-	Session(ctx context.Context, id int64) (chat.Caller, time.Time, error)
+	Session(ctx context.Context, id int64) (chat.Caller, chat.SessionEnd, error)
 	// Watchable lists those of some users whose presence the caller may know of, by
 	// their ids.
 	Watchable(ctx context.Context, caller chat.Caller, userIDs []int64) ([]chat.Presence, error)

@@ -433,7 +433,7 @@ func (s *webSocket) beat() {
 		return
 	}
 	s.line.received()
-	s.connection.Check()
+	s.connection.Check(s.ctx)
 	s.connection.Heartbeat()
 	_ = s.send([]byte{final | opPing, 0}) // if it can't be, the connection has ended
 	s.mu.Lock()

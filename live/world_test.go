@@ -101,6 +101,7 @@ type memoryLog struct {
 	late    bool           // it is listed late
 	ended   map[int64]bool // sessions
 	expires time.Time
+	token   time.Time // when the access tokens end; zero if there are cookies
 	down    bool
 	reads   int
 	kinds   map[string]int // of them
@@ -276,13 +277,22 @@ func (l *memoryLog) chatsOf(userID int64) (ids []int64) {
 	return ids
 }
 
-func (l *memoryLog) Session(ctx context.Context, id int64) (caller chat.Caller, expires time.Time, err error) {
-	var ended bool
-	err = l.read(ctx, "session", func() { expires, ended = l.expires, l.ended[id] || !time.Now().Before(l.expires) })
-	if err == nil && ended {
+func (l *memoryLog) Session(ctx context.Context, id int64) (caller chat.Caller, end chat.SessionEnd, err error) {
+	var ended, old bool
+	err = l.read(ctx, "session", func() {
+		ended = l.ended[id] || !time.Now().Before(l.expires)
+		end = chat.SessionEnd{At: l.expires, Slides: l.token.IsZero()}
+		if !end.Slides {
+			end.At, old = l.token, !time.Now().Before(l.token)
+		}
+	})
+	switch {
+	case err == nil && ended:
 		err = &chat.Error{Kind: chat.Unauthenticated, Code: "unauthenticated"}
+	case err == nil && old:
+		err = &chat.Error{Kind: chat.Unauthenticated, Code: chat.TokenExpired}
 	}
-	return chat.Caller{SessionID: id}, expires, err
+	return chat.Caller{SessionID: id}, end, err
 }
 
 func (l *memoryLog) Watchable(ctx context.Context, caller chat.Caller, userIDs []int64) (found []chat.Presence, err error) {

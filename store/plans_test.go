@@ -155,6 +155,10 @@ func plans(t *testing.T, prepare string) {
 	})
 	invite := store.Invite{ChatID: club.ID, TokenHash: hash("invite"), CreatorID: ada.ID, CreatedAt: noon}
 	update(t, s, func(tx *store.Tx) error { return tx.CreateInvite(&invite) })
+	invitation := store.Invitation{TokenHash: hash("invitation"), CreatorID: ada.ID, CreatedAt: noon, MaxUses: 10}
+	update(t, s, func(tx *store.Tx) error { return tx.CreateInvitation(&invitation) })
+	registration := store.Registration{Username: "zoe", Email: "zoe@example.com", CreatedAt: noon, ExpiresAt: noon.Add(time.Hour)}
+	update(t, s, func(tx *store.Tx) error { return tx.CreateRegistration(&registration) })
 	db := otherProgram(t, path)
 	_, err := db.ExecContext(t.Context(), prepare)
 	require.NoError(t, err)
@@ -467,6 +471,31 @@ func plans(t *testing.T, prepare string) {
 		{name: "DeleteSpentInvites", fn: func(tx *store.Tx) error {
 			return tx.DeleteSpentInvites(club.ID, noon)
 		}, want: []string{"SEARCH i USING INDEX invites_chat (chat_id=?)"}},
+		// Of invitations, there are a thousand at most.
+		{name: "FindInvitationByTokenHash", fn: func(tx *store.Tx) error {
+			_, err := tx.FindInvitationByTokenHash(invitation.TokenHash, noon)
+			return err
+		}, want: []string{"(token_hash=?)"}},
+		{name: "ListInvitations", fn: func(tx *store.Tx) error {
+			_, err := tx.ListInvitations(noon, 10, 0)
+			return err
+		}, want: []string{"SCAN i", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}, may: []string{"SCAN i"}},
+		{name: "UseInvitation", fn: func(tx *store.Tx) error {
+			return tx.UseInvitation(invitation.ID, noon)
+		}, want: []string{"SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "RevokeInvitation", fn: func(tx *store.Tx) error {
+			return tx.RevokeInvitation(invitation.ID, noon)
+		}, want: []string{"SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "FindRegistration", fn: func(tx *store.Tx) error {
+			_, err := tx.FindRegistration(registration.ID, noon)
+			return err
+		}, want: []string{"SEARCH registrations USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "DeleteExpiredRegistrations", fn: func(tx *store.Tx) error {
+			return tx.DeleteExpiredRegistrations(noon, 10)
+		}, want: []string{"USING COVERING INDEX registrations_expiry (expires_at<?)"}},
+		{name: "DeleteRegistration", fn: func(tx *store.Tx) error {
+			return tx.DeleteRegistration(registration.ID)
+		}, want: []string{"SEARCH registrations USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "FindUserByID", fn: func(tx *store.Tx) error {
 			_, err := tx.FindUserByID(ada.ID)
 			return err

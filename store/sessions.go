@@ -38,6 +38,9 @@ type Session struct {
 	// FamilyHash and RefreshHash are SHA-256 of what the refresh tokens of a session
 	// have in common, and of the one that has not been used.
 	FamilyHash, RefreshHash []byte
+	// RefreshAnswer is what the last refresh answered, if it had an idempotency key. It
+	// is sealed: the store can't read it.
+	RefreshAnswer []byte
 }
 
 // GoodUntil is when the session's token ends, if nothing is done.
@@ -47,6 +50,9 @@ func (s Session) GoodUntil() time.Time {
 	}
 	return s.ExpiresAt
 }
+
+// Slides tells whether to use a session moves its end.
+func (s Session) Slides() bool { return s.Kind == CookieSession || s.Kind == BasicSession }
 
 // LogValue keeps the hashes out of logs.
 func (s Session) LogValue() slog.Value {
@@ -88,13 +94,13 @@ func (tx *Tx) FindSessionByFamilyHash(hash []byte) (Session, error) {
 }
 
 const sessionColumns = `s.id, s.kind, s.token_hash, s.user_id, u.username, u.admin, s.name, s.scopes, s.user_agent, s.address,
-	s.created_at, s.used_at, s.expires_at, s.token_expires_at, s.family_hash, s.refresh_hash`
+	s.created_at, s.used_at, s.expires_at, s.token_expires_at, s.family_hash, s.refresh_hash, s.refresh_answer`
 
 func scanSession(row scanner, s *Session) error {
 	var created, used, expires int64
 	var tokenExpires sql.NullInt64
 	err := row.Scan(&s.ID, &s.Kind, &s.TokenHash, &s.UserID, &s.Username, &s.Admin, &s.Name, &s.Scopes, &s.UserAgent, &s.Address,
-		&created, &used, &expires, &tokenExpires, &s.FamilyHash, &s.RefreshHash)
+		&created, &used, &expires, &tokenExpires, &s.FamilyHash, &s.RefreshHash, &s.RefreshAnswer)
 	s.CreatedAt, s.UsedAt, s.ExpiresAt = fromMicros(created), fromMicros(used), fromMicros(expires)
 	s.TokenExpiresAt = timeOrZero(tokenExpires)
 	return err
@@ -122,15 +128,15 @@ func (tx *Tx) TouchSession(s Session) error {
 }
 
 // RefreshSession gives a session other tokens, if its refresh token is still a certain
-// one: what TouchSession stores, and TokenHash, TokenExpiresAt and RefreshHash.
-// It returns ErrNotFound if the session was ended or refreshed meanwhile.
+// one: what TouchSession stores, and TokenHash, TokenExpiresAt, RefreshHash and
+// RefreshAnswer. It returns ErrNotFound if the session was ended or refreshed meanwhile.
 func (tx *Tx) RefreshSession(s Session, refreshHash []byte) error {
 	err := tx.execOne(`
 		UPDATE sessions SET used_at = ?2, expires_at = ?3, user_agent = ?4, address = ?5,
-			token_hash = ?6, token_expires_at = ?7, refresh_hash = ?8
-		WHERE id = ?1 AND refresh_hash = ?9`,
+			token_hash = ?6, token_expires_at = ?7, refresh_hash = ?8, refresh_answer = ?9
+		WHERE id = ?1 AND refresh_hash = ?10`,
 		s.ID, micros(s.UsedAt), micros(s.ExpiresAt), s.UserAgent, s.Address,
-		s.TokenHash, timeOrNull(s.TokenExpiresAt), s.RefreshHash, refreshHash)
+		s.TokenHash, timeOrNull(s.TokenExpiresAt), s.RefreshHash, s.RefreshAnswer, refreshHash)
 	if err != nil {
 		return fmt.Errorf("refresh session: %w", err)
 	}
@@ -189,6 +195,23 @@ func (tx *Tx) DeleteSessionsOf(userID, but int64) ([]int64, error) {
 	ended, err := list(tx, 4, scanID, `DELETE FROM sessions WHERE user_id = ?1 AND id <> ?2 RETURNING id`, userID, but)
 	if err != nil {
 		return nil, fmt.Errorf("delete sessions of user: %w", err)
+	}
+	tx.wrote = tx.wrote || len(ended) > 0
+	slices.Sort(ended)
+	return ended, nil
+}
+
+// DeleteLeastUsedSessionsOf ends the sessions of a user, other than keys, but for so
+// many that were used last, and tells their ids.
+func (tx *Tx) DeleteLeastUsedSessionsOf(userID int64, keep int) ([]int64, error) {
+	tx.writing = true
+	ended, err := list(tx, 4, scanID, `
+		DELETE FROM sessions WHERE id IN (
+			SELECT id FROM sessions WHERE user_id = ?1 AND kind <> 'key'
+			ORDER BY used_at DESC, id DESC LIMIT 100 OFFSET ?2)
+		RETURNING id`, userID, keep)
+	if err != nil {
+		return nil, fmt.Errorf("delete least used sessions of user: %w", err)
 	}
 	tx.wrote = tx.wrote || len(ended) > 0
 	slices.Sort(ended)

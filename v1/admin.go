@@ -72,7 +72,7 @@ type createAccountInput struct {
 	Body           struct {
 		_           struct{} `additionalProperties:"true"`
 		Username    string   `json:"username" example:"dave" doc:"Letters, digits and visible ASCII characters but the slash; at most 64. Upper and lower case are the same name."`
-		Password    string   `json:"password" example:"correct horse battery" doc:"At most 72 bytes."`
+		Password    string   `json:"password" example:"correct horse battery" doc:"At most 72 bytes. None of the most common ones, nor the username."`
 		Admin       bool     `json:"admin,omitempty" example:"false" doc:"An administrator of this server."`
 		DisplayName *string  `json:"display_name,omitempty" example:"Dave Bowman" doc:"One line, at most 64 characters."`
 		Email       *string  `json:"email,omitempty" example:"dave@example.com" doc:"An address."`

@@ -20,21 +20,22 @@ import (
 
 // commands are what a client may ask for over a WebSocket.
 var commands = map[string]command{
-	"message.send":         does(sendCommand),
-	"message.edit":         does(editCommand),
-	"message.delete":       does(deleteCommand),
-	"reaction.add":         does(reactCommand),
-	"reaction.remove":      does(unreactCommand),
-	"chat.read":            does(readCommand),
-	"chat.delivered":       does(deliveredCommand),
-	"ping":                 does(pingCommand),
-	"typing":               does(typingCommand),
-	"presence.subscribe":   does(watchCommand),
-	"presence.unsubscribe": does(unwatchCommand),
+	"message.send":         does(chat.WriteScope, sendCommand),
+	"message.edit":         does(chat.WriteScope, editCommand),
+	"message.delete":       does(chat.WriteScope, deleteCommand),
+	"reaction.add":         does(chat.WriteScope, reactCommand),
+	"reaction.remove":      does(chat.WriteScope, unreactCommand),
+	"chat.read":            does(chat.WriteScope, readCommand),
+	"chat.delivered":       does(chat.WriteScope, deliveredCommand),
+	"ping":                 does(chat.ReadScope, pingCommand),
+	"typing":               does(chat.ReadScope, typingCommand),
+	"presence.subscribe":   does(chat.ReadScope, watchCommand),
+	"presence.unsubscribe": does(chat.ReadScope, unwatchCommand),
 }
 
 // command is a kind of them.
 type command struct {
+	scope  chat.Scopes  // that it needs of whoever comes by a key
 	schema *huma.Schema // of its data
 	run    func(ctx context.Context, c call, data []byte) (answer any, err error)
 }
@@ -72,11 +73,12 @@ var (
 	errUnknownCommand = &Problem{Status: http.StatusBadRequest, Code: "unknown_command", Field: "type", Detail: "There is no command of this type."}
 )
 
-// does makes a command of what it does.
-func does[I any](do func(context.Context, call, *I) (any, error)) command {
+// does makes a command of what it does, for whoever has a scope.
+func does[I any](scope chat.Scopes, do func(context.Context, call, *I) (any, error)) command {
 	schema := huma.SchemaFromType(commandTypes, reflect.TypeFor[I]())
 	schema.AdditionalProperties = true // as in the body of a request
 	return command{
+		scope:  scope,
 		schema: schema,
 		run: func(ctx context.Context, c call, data []byte) (any, error) {
 			in := new(I)
@@ -147,6 +149,9 @@ func (s shared) run(ctx context.Context, c *live.Connection, frame []byte) (answ
 	}
 	// As with each request.
 	caller, err := c.Authenticate(ctx)
+	if err == nil {
+		err = caller.Require(what.scope)
+	}
 	if err != nil {
 		return s.refuse(ctx, told.ID, err), true
 	}

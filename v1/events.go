@@ -224,7 +224,7 @@ func (s *eventStream) run(ctx context.Context, c *live.Connection, notified <-ch
 			return
 		case <-notified:
 		case <-heartbeat.C:
-			c.Check()
+			c.Check(ctx)
 			c.Heartbeat()
 		}
 	}

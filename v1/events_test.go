@@ -126,13 +126,13 @@ func (l *someLog) MayType(context.Context, chat.Caller, int64) error { return ni
 
 func (l *someLog) ChatIDs(context.Context, int64) ([]int64, error) { return []int64{1}, nil }
 
-func (l *someLog) Session(context.Context, int64) (chat.Caller, time.Time, error) {
+func (l *someLog) Session(context.Context, int64) (chat.Caller, chat.SessionEnd, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
-		return chat.Caller{}, time.Time{}, &chat.Error{Kind: chat.Unauthenticated}
+		return chat.Caller{}, chat.SessionEnd{}, &chat.Error{Kind: chat.Unauthenticated}
 	}
-	return chat.Caller{}, time.Now().Add(cmp.Or(l.lifetime, 10*time.Hour)), nil
+	return chat.Caller{}, chat.SessionEnd{At: time.Now().Add(cmp.Or(l.lifetime, 10*time.Hour)), Slides: true}, nil
 }
 
 // addLong adds messages of the greatest length, in JSON about 60 KB each.
@@ -184,7 +184,7 @@ func inBubble(t *testing.T, test func(*testing.T, *hubTest)) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hubTest{t: t, log: &someLog{}, hub: live.NewHub(live.Observer{}, slog.New(slog.DiscardHandler))}
 		h.hub.Use(h.log)
-		h.api = &API{shared: shared{hub: h.hub, problems: problems{slog.New(slog.DiscardHandler)}}}
+		h.api = &API{shared: shared{hub: h.hub, problems: problems{log: slog.New(slog.DiscardHandler)}}}
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { h.hub.Run(ctx) })

@@ -31,6 +31,8 @@ type Problem struct {
 	RequestID string `json:"request_id,omitempty" doc:"Names the request in the server's log."`
 
 	RetryAfter int64 `json:"retry_after,omitempty" example:"2" doc:"How many seconds to wait before asking again, if that is known: the same as the header Retry-After."`
+
+	challenges []string // of a 401
 }
 
 // Error makes a Problem an error that huma answers with as it is.
@@ -45,6 +47,8 @@ func (p *Problem) ContentType(string) string { return "application/problem+json"
 // GetHeaders tells huma the header.
 func (p *Problem) GetHeaders() http.Header {
 	switch p.Status {
+	case http.StatusUnauthorized:
+		return http.Header{"Www-Authenticate": p.challenges}
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		wait := p.RetryAfter
 		if wait == 0 {
@@ -94,7 +98,10 @@ func status(refusal *chat.Error) int {
 }
 
 // problems are told to the clients, and to a log.
-type problems struct{ log *slog.Logger }
+type problems struct {
+	log   *slog.Logger
+	basic bool // the site takes usernames and passwords with each request
+}
 
 // problem tells an error to the client, and to the log what only the operator
 // should know. It is the only place that does.
@@ -114,6 +121,9 @@ func (to problems) problem(ctx context.Context, err error) *Problem {
 		to.log.ErrorContext(ctx, "request failed", "request_id", id, "error", err)
 	case p.Status == http.StatusServiceUnavailable, p.Status == http.StatusNotImplemented:
 		to.log.WarnContext(ctx, "request refused", "request_id", id, "error", err)
+	}
+	if p.Status == http.StatusUnauthorized && p.challenges == nil {
+		p.challenges = to.challenges()
 	}
 	p.Title = http.StatusText(p.Status)
 	p.RequestID = id
@@ -139,7 +149,9 @@ func (to problems) writeError(w http.ResponseWriter, r *http.Request, err error)
 func (to problems) writeHumaError(ctx huma.Context, err error) {
 	p := to.problem(ctx.Context(), err)
 	for name, values := range p.GetHeaders() {
-		ctx.SetHeader(name, values[0])
+		for _, value := range values {
+			ctx.AppendHeader(name, value)
+		}
 	}
 	ctx.SetHeader("Content-Type", p.ContentType(""))
 	ctx.SetStatus(p.Status)

@@ -68,8 +68,10 @@ func New(opts Options) (*API, error) {
 		auth:   opts.Auth, limits: opts.Limits,
 		mux: http.NewServeMux(), ofMessage: http.NewServeMux(),
 	}
+	a.basic = a.auth != nil && a.auth.TakesBasic() // the document alone needs no accounts
 	a.huma = newHuma(a)
 	a.registerAuth()
+	a.registerTokens()
 	a.registerUsers()
 	a.registerExport()
 	a.registerBlocks()
@@ -81,6 +83,7 @@ func New(opts Options) (*API, error) {
 	a.registerMessages()
 	a.registerReactions()
 	a.registerAdmin()
+	a.registerInvitations()
 	a.registerAudit()
 	a.registerSearch()
 	a.registerPolls()
@@ -187,12 +190,7 @@ func newHuma(a *API) huma.API {
 	cfg.Formats = map[string]huma.Format{"application/json": format, "application/problem+json": format}
 	cfg.DefaultFormat = "application/json"
 	cfg.Transformers = []huma.Transformer{a.explain}
-	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"session": {
-			Type: "apiKey", In: "cookie", Name: "session",
-			Description: "Set by POST /v1/auth/login. Over TLS its name is __Host-session.",
-		},
-	}
+	cfg.Components.SecuritySchemes = securitySchemes
 	return jsonAPI{huma.NewAPI(cfg, adapter{
 		Adapter: humago.NewAdapter(a.mux, ""), ofMessage: humago.NewAdapter(a.ofMessage, ""),
 	})}
@@ -254,34 +252,11 @@ func (a *API) operation(method, path, id, summary string, errors ...int) huma.Op
 	return op
 }
 
-// signedIn makes an operation one that only a signed-in person may ask for.
-func (a *API) signedIn(op huma.Operation) huma.Operation {
-	op.Security = []map[string][]string{{"session": {}}}
-	op.Middlewares = append(huma.Middlewares{a.authenticate}, op.Middlewares...)
-	op.Responses["401"] = a.problemResponse(http.StatusUnauthorized)
-	op.Responses["429"] = a.problemResponse(http.StatusTooManyRequests)
-	return op
-}
-
 type callerKey struct{}
 
 // callerOf is who asks for an operation that was made signedIn.
 func callerOf(ctx context.Context) chat.Caller {
 	return ctx.Value(callerKey{}).(chat.Caller)
-}
-
-// authenticate comes before all other checks of a request (contract 0).
-func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
-	r, _ := humago.Unwrap(ctx)
-	caller, cookie, err := a.auth.Identify(r)
-	if err != nil {
-		a.writeHumaError(ctx, err)
-		return
-	}
-	if cookie != nil {
-		ctx.AppendHeader("Set-Cookie", cookie.String())
-	}
-	next(huma.WithValue(ctx, callerKey{}, caller))
 }
 
 // register adds a route whose errors are told as every error of this API is.

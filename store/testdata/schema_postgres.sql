@@ -179,6 +179,7 @@ COLUMN sessions.used_at bigint NOT NULL DEFAULT 0;
 COLUMN sessions.token_expires_at bigint;
 COLUMN sessions.family_hash bytea;
 COLUMN sessions.refresh_hash bytea;
+COLUMN sessions.refresh_answer bytea;
 COLUMN users.id bigint NOT NULL IDENTITY BY DEFAULT;
 COLUMN users.username text NOT NULL;
 COLUMN users.username_key text NOT NULL;

@@ -14,6 +14,7 @@ ALTER TABLE sessions ADD COLUMN used_at          BIGINT NOT NULL DEFAULT 0;  -- 
 ALTER TABLE sessions ADD COLUMN token_expires_at BIGINT; -- when the token needs to be refreshed; expires_at is that of the refresh token then
 ALTER TABLE sessions ADD COLUMN family_hash      BYTEA;    -- SHA-256 of what all its refresh tokens begin with
 ALTER TABLE sessions ADD COLUMN refresh_hash     BYTEA;    -- and of the one that has not been used
+ALTER TABLE sessions ADD COLUMN refresh_answer   BYTEA; -- what the last refresh answered, sealed with its idempotency key and the token that it used up
 UPDATE sessions SET used_at = created_at;
 CREATE UNIQUE INDEX sessions_family ON sessions (family_hash) WHERE family_hash IS NOT NULL;
 
@@ -127,6 +128,7 @@ DROP TABLE invitations;
 DROP TABLE known_places;
 DROP INDEX sessions_family;
 DELETE FROM sessions WHERE kind <> 'cookie';
+ALTER TABLE sessions DROP COLUMN refresh_answer;
 ALTER TABLE sessions DROP COLUMN refresh_hash;
 ALTER TABLE sessions DROP COLUMN family_hash;
 ALTER TABLE sessions DROP COLUMN token_expires_at;

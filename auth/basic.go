@@ -1,0 +1,185 @@
+package auth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/store"
+)
+
+const (
+	// maxBasics is how many usernames and passwords are remembered at once, and
+	// basicLifetime for how long.
+	maxBasics     = 10_000
+	basicLifetime = 5 * time.Minute
+)
+
+// Basics remembers for a short while which usernames and passwords were right, so that
+// not every request with them is worth a hash. It has no password: only a MAC, under a
+// key that is in no other place than this process. What it remembers is the session
+// that they are good for, and whoever asks looks whether that goes on. All sites of a
+// database share one.
+type Basics struct {
+	key    []byte
+	flight singleflight.Group
+
+	mu    sync.Mutex
+	known map[basicMAC]knownBasic
+	// order has the MACs as they were added: the oldest are forgotten first. first is
+	// how many of them are gone.
+	order []basicMAC
+	first int
+}
+
+type basicMAC [sha256.Size]byte
+
+// knownBasic is what a username and password are good for.
+type knownBasic struct {
+	sessionID int64
+	// usernameKey and passwordHash are those of the account when it was looked: with
+	// others, they are not good any more.
+	usernameKey, passwordHash string
+	until                     time.Time
+}
+
+// NewBasics makes a Basics that has seen none.
+func NewBasics() *Basics {
+	b := &Basics{key: make([]byte, sha256.Size), known: map[basicMAC]knownBasic{}}
+	rand.Read(b.key)
+	return b
+}
+
+func (b *Basics) mac(username, password string) (mac basicMAC) {
+	h := hmac.New(sha256.New, b.key)
+	// With its length: else a part of one could be taken for a part of the other.
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(username))))
+	h.Write([]byte(username))
+	h.Write([]byte(password))
+	h.Sum(mac[:0])
+	return mac
+}
+
+func (b *Basics) find(mac basicMAC, now time.Time) (knownBasic, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	known, ok := b.known[mac]
+	return known, ok && now.Before(known.until)
+}
+
+func (b *Basics) add(mac basicMAC, known knownBasic) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, again := b.known[mac]; !again {
+		if len(b.order)-b.first == maxBasics {
+			delete(b.known, b.order[b.first])
+			b.first++
+		}
+		if b.first == maxBasics { // half of it is gone
+			b.order, b.first = slices.Clone(b.order[b.first:]), 0
+		}
+		b.order = append(b.order, mac)
+	}
+	b.known[mac] = known
+}
+
+// basic is Authenticate for the username and password of a request.
+func (s *Service) basic(r *http.Request) (chat.Caller, error) {
+	ctx := r.Context()
+	username, password, ok := r.BasicAuth()
+	if !ok {
+		return chat.Caller{}, errUnauthenticated()
+	}
+	mac := s.opts.Basics.mac(username, password)
+	if known, ok := s.opts.Basics.find(mac, s.now()); ok {
+		session, err := s.basicSession(ctx, known)
+		switch {
+		case err == nil:
+			caller, _, err := s.use(ctx, session)
+			return caller, err
+		case !errors.Is(err, store.ErrNotFound):
+			return chat.Caller{}, err
+		}
+	}
+	// Requests that come at once wait for one hash, and none of them takes it from the
+	// others by going.
+	shared := context.WithoutCancel(ctx)
+	signIn := s.opts.Basics.flight.DoChan(string(mac[:]), func() (any, error) {
+		return s.signInBasic(shared, mac, username, password)
+	})
+	select {
+	case <-ctx.Done():
+		return chat.Caller{}, ctx.Err()
+	case answer := <-signIn:
+		if answer.Err != nil {
+			return chat.Caller{}, toUnauthenticated(answer.Err)
+		}
+		caller, _, err := s.use(ctx, answer.Val.(store.Session))
+		return caller, err
+	}
+}
+
+// signInBasic checks a username and password, and finds or opens their session.
+func (s *Service) signInBasic(ctx context.Context, mac basicMAC, username, password string) (store.Session, error) {
+	if known, ok := s.opts.Basics.find(mac, s.now()); ok { // since it was looked, others have signed in
+		session, err := s.basicSession(ctx, known)
+		if !errors.Is(err, store.ErrNotFound) {
+			return session, err
+		}
+	}
+	user, err := s.verify(ctx, username, password)
+	if err != nil {
+		return store.Session{}, err
+	}
+	token := make([]byte, tokenLength) // that nobody holds
+	rand.Read(token)
+	opened, err := s.open(ctx, user, store.Session{Kind: store.BasicSession, TokenHash: hashToken(token)}, nil)
+	if err != nil {
+		return store.Session{}, err
+	}
+	known := knownBasic{opened.ID, user.UsernameKey, user.PasswordHash, s.now().Add(basicLifetime)}
+	session, err := s.basicSession(ctx, known)
+	if err != nil {
+		return store.Session{}, refuseUnknown(err) // ended already
+	}
+	s.opts.Basics.add(mac, known)
+	return session, nil
+}
+
+// basicSession finds the session that a username and password were good for, or
+// ErrNotFound if they are so no longer. There are sessions that outlive a change of the
+// password: that by which it was changed.
+func (s *Service) basicSession(ctx context.Context, known knownBasic) (session store.Session, err error) {
+	err = s.store.View(ctx, func(tx *store.Tx) error {
+		if session, err = tx.FindSession(known.sessionID); err != nil {
+			return err
+		}
+		user, err := tx.FindUserByID(session.UserID)
+		if err == nil && (user.UsernameKey != known.usernameKey || user.PasswordHash != known.passwordHash) ||
+			err == nil && !s.now().Before(session.ExpiresAt) {
+			err = store.ErrNotFound
+		}
+		return err
+	})
+	return session, err
+}
+
+// findBasic finds the session of the kind basic that an account has, if it has one.
+func findBasic(tx *store.Tx, userID int64, now time.Time, session *store.Session) (bool, error) {
+	found, err := tx.ListSessionsOf(userID, store.BasicSession, now, 1, 0)
+	if err != nil || len(found) == 0 {
+		return false, err
+	}
+	*session = found[0]
+	return true, nil
+}

@@ -428,6 +428,7 @@ func TestExport(t *testing.T) {
 			require.Equal(t, "Pizza", lists["activity"].with("what", "vote")[0]["choice"])
 			require.EqualValues(t, mention.ID, lists["activity"].with("what", "mention")[0]["message_id"])
 
+			require.Len(t, lists["invitations"].with("note", "xqz-note-1"), 1)
 			require.Len(t, lists["blocks"].with("username", "bob"), 1)
 			require.Len(t, lists["audit_log"].with("action", "user.sign_in_failed").with("address", p.address), 1)
 			require.Len(t, lists["audit_log"].with("action", "user.signed_in").with("by_me", true), 1)

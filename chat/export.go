@@ -34,6 +34,8 @@ type Export struct {
 
 // What an export has beside what the other rules answer with.
 type (
+	// Invitation lets somebody make an account.
+	Invitation = store.Invitation
 	// ChatEver is a chat that somebody is in, or has been.
 	ChatEver struct {
 		store.ChatEver
@@ -117,6 +119,13 @@ func (e *Export) Sessions() iter.Seq2[Session, error] {
 func (e *Export) Blocks() iter.Seq2[Block, error] {
 	return pages(e, func(tx *store.Tx, offset int) ([]Block, error) {
 		return tx.ListBlocks(e.caller.UserID, exportedRows, offset)
+	})
+}
+
+// Invitations are those to register that they have made, as an administrator.
+func (e *Export) Invitations() iter.Seq2[Invitation, error] {
+	return pages(e, func(tx *store.Tx, offset int) ([]store.Invitation, error) {
+		return tx.ListInvitationsBy(e.caller.UserID, exportedRows, offset)
 	})
 }
 

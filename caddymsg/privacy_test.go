@@ -68,29 +68,35 @@ func dump(t *testing.T, db *sql.DB, engine frontdoor.Engine) map[string][]map[st
 	t.Helper()
 	all := map[string][]map[string]string{}
 	for _, table := range tablesOf(t, db, engine) {
-		rows, err := db.Query(`SELECT * FROM "` + table + `"`)
-		require.NoError(t, err)
-		columns, err := rows.Columns()
-		require.NoError(t, err)
-		all[table] = []map[string]string{}
-		for rows.Next() {
-			values, into := make([]any, len(columns)), make([]any, len(columns))
-			for i := range values {
-				into[i] = &values[i]
-			}
-			require.NoError(t, rows.Scan(into...))
-			row := map[string]string{}
-			for i, value := range values {
-				row[columns[i]] = fmt.Sprint(value)
-				if b, ok := value.([]byte); ok {
-					row[columns[i]] = string(b) + " " + hex.EncodeToString(b)
-				}
-			}
-			all[table] = append(all[table], row)
-		}
-		require.NoError(t, rows.Err())
-		require.NoError(t, rows.Close())
+		all[table] = rowsOf(t, db, table)
 	}
+	return all
+}
+
+func rowsOf(t *testing.T, db *sql.DB, table string) []map[string]string {
+	t.Helper()
+	rows, err := db.Query(`SELECT * FROM "` + table + `"`)
+	require.NoError(t, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	require.NoError(t, err)
+	all := []map[string]string{}
+	for rows.Next() {
+		values, into := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		require.NoError(t, rows.Scan(into...))
+		row := map[string]string{}
+		for i, value := range values {
+			row[columns[i]] = fmt.Sprint(value)
+			if b, ok := value.([]byte); ok {
+				row[columns[i]] = string(b) + " " + hex.EncodeToString(b)
+			}
+		}
+		all = append(all, row)
+	}
+	require.NoError(t, rows.Err())
 	return all
 }
 

@@ -272,7 +272,7 @@ func newExportedSession(s chat.Session) exportedSession {
 	}
 }
 
-func newExportedChat(c chat.ChatEver) exportedChat {
+func newExportedChat(c chat.ExportedChat) exportedChat {
 	shown := exportedChat{ID: c.ID, Kind: c.Kind, Left: c.Participant == nil}
 	for _, i := range c.Invites {
 		shown.Invites = append(shown.Invites, newInvite(i))

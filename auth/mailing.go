@@ -203,6 +203,8 @@ func (m *Mailing) attempt(ctx context.Context) (sent, err error) {
 		return errNoneDue, nil
 	case err != nil:
 		return errNoneDue, fmt.Errorf("claim a mail: %w", err)
+	case a.replaced:
+		return errNoneDue, nil
 	case a.needless:
 		m.done(ctx, slog.LevelInfo, a.mail, MailNeedless, "mail not sent: what it was about has passed")
 		return errNoneDue, nil
@@ -223,6 +225,7 @@ type mailAttempt struct {
 	mail     store.Mail
 	ticket   mail.Ticket
 	needless bool
+	replaced bool // by others, which are due
 }
 
 // claim begins an attempt with a mail that is due, and makes the token that it brings:
@@ -234,6 +237,10 @@ func (m *Mailing) claim(ctx context.Context) (a mailAttempt, err error) {
 		a = mailAttempt{}
 		if a.mail, err = tx.ClaimMail(now, now.Add(m.lease)); err != nil {
 			return err
+		}
+		if a.mail.Kind == string(forgotPassword) {
+			a.replaced = true
+			return queueResets(tx, a.mail, now)
 		}
 		a.ticket, err = newTicket(tx, a.mail, now)
 		if errors.Is(err, store.ErrNotFound) {
@@ -261,27 +268,31 @@ func (m *Mailing) send(ctx context.Context, a mailAttempt) (err error) {
 	return m.opts.Send(ctx, a.mail.Address, mail.Write(mail.Kind(a.mail.Kind), a.mail.Locale, m.opts.Site, facts, a.ticket))
 }
 
-// note notes what has become of an attempt: nil, or why the mail was not sent.
+// note notes what has become of an attempt: nil, or why the mail was not sent. It is
+// told of when it has been noted.
 func (m *Mailing) note(ctx context.Context, q store.Mail, sent error) error {
-	remove := func(tx *store.Tx) error { return tx.DeleteMail(q.ID) }
 	now := time.Now()
-	switch {
-	case sent == nil:
-		m.done(ctx, slog.LevelInfo, q, MailSent, "mail sent")
-		return m.update(ctx, remove)
-	case errors.Is(sent, mail.ErrRefused):
-		m.done(ctx, slog.LevelWarn, q, MailRefused, "mail not sent: it is refused for good", slog.Any("error", sent))
-		return m.update(ctx, remove)
-	case now.Sub(q.CreatedAt) >= mailGiveUp:
-		m.done(ctx, slog.LevelError, q, MailGivenUp, "mail not sent: given up", slog.Any("error", sent))
-		return m.update(ctx, remove)
-	}
 	next := now.Add(mailBackOff(q.Attempts))
 	if errors.Is(sent, mail.ErrUnavailable) {
 		next = now // not its fault: it waits behind the others, for the mail server
 	}
-	m.done(ctx, slog.LevelWarn, q, MailDelayed, "mail not sent: it will be tried again", slog.Any("error", sent), slog.Time("next", next))
-	return m.update(ctx, func(tx *store.Tx) error { return tx.PostponeMail(q, next) })
+	remove := func(tx *store.Tx) error { return tx.DeleteMail(q.ID) }
+	postpone := func(tx *store.Tx) error { return tx.PostponeMail(q, next) }
+	noted := func(change func(*store.Tx) error, level slog.Level, result, message string, more ...slog.Attr) error {
+		err := m.update(ctx, change)
+		m.done(ctx, level, q, result, message, more...)
+		return err
+	}
+	why := slog.Any("error", sent)
+	switch {
+	case sent == nil:
+		return noted(remove, slog.LevelInfo, MailSent, "mail sent")
+	case errors.Is(sent, mail.ErrRefused):
+		return noted(remove, slog.LevelWarn, MailRefused, "mail not sent: it is refused for good", why)
+	case now.Sub(q.CreatedAt) >= mailGiveUp:
+		return noted(remove, slog.LevelError, MailGivenUp, "mail not sent: given up", why)
+	}
+	return noted(postpone, slog.LevelWarn, MailDelayed, "mail not sent: it will be tried again", why, slog.Time("next", next))
 }
 
 // mailBackOff is how long to wait after so many attempts.
@@ -378,6 +389,10 @@ func (s *Service) queueMail(tx *store.Tx, kind mail.Kind, facts mail.Facts, m st
 	if !s.SendsMail() {
 		return nil
 	}
+	return queueMail(tx, kind, facts, m, s.now())
+}
+
+func queueMail(tx *store.Tx, kind mail.Kind, facts mail.Facts, m store.Mail, now time.Time) error {
 	if kind.BringsToken() && m.UserID != 0 {
 		if err := tx.DeleteMailsOf(m.UserID, string(kind)); err != nil {
 			return err
@@ -387,7 +402,7 @@ func (s *Service) queueMail(tx *store.Tx, kind mail.Kind, facts mail.Facts, m st
 	if err != nil {
 		return fmt.Errorf("queue mail: %w", err)
 	}
-	m.Kind, m.Data, m.CreatedAt = string(kind), string(data), s.now()
+	m.Kind, m.Data, m.CreatedAt = string(kind), string(data), now
 	return tx.CreateMail(&m)
 }
 

@@ -39,6 +39,7 @@ const anyHost = `
 	messaging {
 		database {env.DATABASE}
 		bcrypt_cost 4
+		rate_limits off
 	}
 }
 `
@@ -434,6 +435,7 @@ http://127.0.0.1:{$%s} {
 		database {env.%s}
 		session_secret "` + sessionSecret + `"
 		bcrypt_cost 4
+		rate_limits off
 	}
 }
 `

@@ -57,6 +57,9 @@ const (
 	inside = "400 already_a_participant"
 	cred   = "400 bad_credentials"
 	used   = "401 token_revoked"
+	wrong  = "400 wrong_password"
+	stale  = "400 token_invalid"
+	noMail = "400 nothing_to_verify"
 	last   = "400 last_admin"
 	plain  = "426 upgrade_required"
 )
@@ -106,6 +109,41 @@ var authorisation = map[string]access{
 	"get-my-session":   {ask: "/v1/me/sessions/1", want: answers{who, gone, gone, gone, yes, gone, gone, who}}, // alice's
 	"end-my-sessions":  {ask: "/v1/me/sessions", want: signedIn},
 	"end-my-session":   {ask: "/v1/me/sessions/1", want: answers{who, gone, gone, gone, yes, gone, gone, who}},
+
+	"change-password": {
+		ask: `/v1/me/password {"current_password":"correct horse battery","password":"another horse"}`, want: signedIn,
+	},
+	"change-password: with a wrong one": {
+		ask:  `/v1/me/password {"current_password":"wrong","password":"another horse"}`,
+		want: answers{who, wrong, wrong, wrong, wrong, wrong, wrong, who},
+	},
+	"forgot-password": {ask: `/v1/auth/forgot-password {"email":"alice@example.com"}`, want: anybody},
+	"reset-password": { // whoever reads alice's mails
+		ask:  `/v1/auth/reset-password {"token":"cmsg_reset_EXAMPLEEXAMPLEEXAMPLEEXAMPWZVDLBI","password":"another horse"}`,
+		want: anybody,
+	},
+	"reset-password: without a token": {
+		ask:  `/v1/auth/reset-password {"token":"cmsg_mail_EXAMPLEEXAMPLEEXAMPLEEXAMPMZGNTFQ","password":"another horse"}`,
+		want: answers{stale, stale, stale, stale, stale, stale, stale, stale},
+	},
+	"change-email": {
+		ask: `/v1/me/email {"email":"new@example.com","password":"correct horse battery"}`, want: signedIn,
+	},
+	"change-email: with a wrong password": {
+		ask:  `/v1/me/email {"email":"new@example.com","password":"wrong"}`,
+		want: answers{who, wrong, wrong, wrong, wrong, wrong, wrong, who},
+	},
+	"send-verification": {
+		ask:  "/v1/me/email/verification",
+		want: answers{who, noMail, noMail, noMail, yes, noMail, noMail, who},
+	},
+	"verify-email": { // whoever reads alice's mails
+		ask: `/v1/auth/verify-email {"token":"cmsg_mail_EXAMPLEEXAMPLEEXAMPLEEXAMPMZGNTFQ"}`, want: anybody,
+	},
+	"verify-email: without a token": {
+		ask:  `/v1/auth/verify-email {"token":"cmsg_reset_EXAMPLEEXAMPLEEXAMPLEEXAMPWZVDLBI"}`,
+		want: answers{stale, stale, stale, stale, stale, stale, stale, stale},
+	},
 
 	"list-users":  {ask: "/v1/users", want: signedIn},
 	"get-user":    {ask: "/v1/users/alice", want: signedIn},

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/internal/frontdoor"
+	"github.com/caddymsg/messaging/internal/smtptest"
 )
 
 // The API at the root of one site, and below a path of another.
@@ -23,6 +24,7 @@ http://127.0.0.1:{$PORT} {
 	messaging {
 		database {env.DATABASE}
 		bcrypt_cost 4
+		rate_limits off
 		admin root
 	}
 }
@@ -31,6 +33,7 @@ http://127.0.0.1:{$PORT2} {
 		messaging {
 			database {env.DATABASE}
 			bcrypt_cost 4
+			rate_limits off
 		}
 	}
 }
@@ -98,10 +101,13 @@ var allRoutes = map[string][]string{
 	"/v1/admin/users/{id}":                               {"delete", "get", "patch"},
 	"/v1/admin/users/{id}/sessions":                      {"delete", "get"},
 	"/v1/admin/users/{id}/sessions/{session_id}":         {"delete"},
+	"/v1/auth/forgot-password":                           {"post"},
 	"/v1/auth/login":                                     {"post"},
 	"/v1/auth/logout":                                    {"post"},
 	"/v1/auth/register":                                  {"post"},
 	"/v1/auth/token":                                     {"get", "post"},
+	"/v1/auth/reset-password":                            {"post"},
+	"/v1/auth/verify-email":                              {"post"},
 	"/v1/blocks":                                         {"get"},
 	"/v1/blocks/{username}":                              {"delete", "put"},
 	"/v1/chats":                                          {"get", "post"},
@@ -124,10 +130,13 @@ var allRoutes = map[string][]string{
 	"/v1/group_chat/{group_chat_id}/participants/{user}": {"delete", "patch"},
 	"/v1/invites/{token}":                                {"get", "post"},
 	"/v1/me":                                             {"delete", "get", "patch"},
+	"/v1/me/email":                                       {"put"},
+	"/v1/me/email/verification":                          {"post"},
 	"/v1/me/export":                                      {"get"},
 	"/v1/me/sessions":                                    {"delete", "get"},
 	"/v1/me/sessions/{session_id}":                       {"delete", "get"},
 	"/v1/me/keys":                                        {"post"},
+	"/v1/me/password":                                    {"post"},
 	"/v1/messages":                                       {"get", "post"},
 	"/v1/messages/group/{group_chat_id}":                 {"get"},
 	"/v1/messages/p2p/{dest_username}":                   {"get"},
@@ -205,6 +214,9 @@ func documentedRoutes(t *testing.T, s *frontdoor.Server) {
 		}
 		if path == "/v1/chats/unread" {
 			allowed = append(allowed, "DELETE", "PATCH") // to a chat of that name, which they answer with 404
+		}
+		if path == "/v1/auth/reset-password" || path == "/v1/auth/verify-email" {
+			allowed = append(allowed, "GET", "HEAD") // the pages
 		}
 		r := c.Do("TRACE", filled, "").Want(405)
 		require.ElementsMatch(t, allowed, strings.Split(r.Header.Get("Allow"), ", "), "%s takes what is documented, and no more", path)
@@ -297,7 +309,16 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	frontdoor.SignUp(t, s.URL, "carol")
 	eve := frontdoor.SignUp(t, s.URL, "eve")
 	root := frontdoor.SignUp(t, s.URL, "root")
-	lifeReload(t, s, docsCaddyfile, root, alice, bob, eve) // which makes root an administrator
+	post := smtptest.Start(t, smtptest.Options{Plain: true})
+	// Which makes root an administrator, and has mails sent.
+	lifeReload(t, s, strings.Replace(docsCaddyfile, "admin root", fmt.Sprintf(
+		"admin root\nsmtp {\nhost %s\nport %d\ntls off\nfrom chat@example.com\n}", post.Host, post.Port), 1), root, alice, bob, eve)
+	heidi := frontdoor.SignUp(t, s.URL, "heidi")
+	addEmail(t, heidi, post, "heidi@example.com")
+	heidi.Post("/v1/auth/forgot-password", `{"email":"heidi@example.com"}`).Want(200)
+	resetToken := post.Await(t, "heidi@example.com").Token(t)
+	eve.Do("PUT", "/v1/me/email", `{"email":"eve@example.com","password":"open sesame"}`).Want(200)
+	verifyToken := post.Await(t, "eve@example.com").Token(t)
 	gone := root.Get("/v1/users/carol").Field("id")
 	nobody, other := frontdoor.NewClient(t, s.URL), frontdoor.NewClient(t, s.URL)
 	d := readDocument(t, nobody)
@@ -320,7 +341,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	elsewhere := frontdoor.NewClient(t, s.URL)
 	elsewhere.Post("/v1/auth/login", credentials(t, "alice", "open sesame")).Want(200)
 	second := decode[[]struct{ ID int64 }](elsewhere.Get("/v1/me/sessions?offset=1"))[0].ID
-	program := with(t, s.URL, "X-API-Key", plant(t, s, "alice", "key", "Backup", "read"))
+	program := with(t, s.URL, "X-API-Key", newKeyOf(alice, "read"))
 	refresh := newTokensOf(t, s.URL, "alice").RefreshToken
 	inAnHour := time.Now().Add(time.Hour).Format(time.RFC3339)
 	large := strings.Repeat(" ", 65<<10)
@@ -365,6 +386,12 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		one          = "/v1/messages/{message_id}"
 		edits        = "GET /v1/messages/{message_id}/edits"
 		thread       = "GET /v1/messages/{message_id}/thread"
+		password     = "POST /v1/me/password"
+		forgot       = "POST /v1/auth/forgot-password"
+		resetting    = "POST /v1/auth/reset-password"
+		email        = "PUT /v1/me/email"
+		verification = "POST /v1/me/email/verification"
+		verifying    = "POST /v1/auth/verify-email"
 		users        = "GET /v1/users"
 		user         = "GET /v1/users/{user}"
 		change       = "PATCH /v1/me"
@@ -535,6 +562,33 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{messages, alice, nil, "", fmt.Sprintf(`{"group_chat_id":%d,"message":"hi"}`, others), "", 403},
 		{messages, alice, nil, "", `{"dest_username":"bob","message":"hi"}`, foreign, 403},
 		{messages, alice, nil, "", large, "", 413},
+		{forgot, nobody, nil, "", `{"email":"nobody@example.com"}`, "", 200},
+		{forgot, nobody, nil, "", `{"email":"nobody"}`, "", 400},
+		{forgot, nobody, nil, "", `{"email":"nobody@example.com"}`, foreign, 403},
+		{forgot, nobody, nil, "", large, "", 413},
+		{resetting, nobody, nil, "", `{"token":"` + resetToken + `","password":"another password"}`, foreign, 403},
+		{resetting, nobody, nil, "", `{"token":"` + resetToken + `","password":"another password"}`, "", 200},
+		{resetting, nobody, nil, "", `{"token":"` + resetToken + `","password":"another password"}`, "", 400},
+		{resetting, nobody, nil, "", large, "", 413},
+		{login, heidi, nil, "", `{"username":"heidi","password":"another password"}`, "", 200},
+		{password, heidi, nil, "", `{"current_password":"wrong","password":"open sesame"}`, "", 400},
+		{password, heidi, nil, "", `{"current_password":"another password","password":"open sesame"}`, foreign, 403},
+		{password, heidi, nil, "", `{"current_password":"another password","password":"open sesame"}`, "", 200},
+		{password, nobody, nil, "", `{"current_password":"another password","password":"open sesame"}`, "", 401},
+		{password, heidi, nil, "", large, "", 413},
+		{verifying, nobody, nil, "", `{"token":"` + verifyToken + `"}`, foreign, 403},
+		{verifying, nobody, nil, "", `{"token":"` + verifyToken + `"}`, "", 200},
+		{verifying, nobody, nil, "", `{"token":"` + verifyToken + `"}`, "", 400},
+		{verifying, nobody, nil, "", large, "", 413},
+		{verification, heidi, nil, "", "", "", 400},
+		{email, heidi, nil, "", `{"email":"heidi@example.org","password":"wrong"}`, "", 400},
+		{email, heidi, nil, "", `{"email":"heidi@example.org","password":"open sesame"}`, foreign, 403},
+		{email, heidi, nil, "", `{"email":"heidi@example.org","password":"open sesame"}`, "", 200},
+		{email, nobody, nil, "", `{"email":"heidi@example.org","password":"open sesame"}`, "", 401},
+		{email, heidi, nil, "", large, "", 413},
+		{verification, heidi, nil, "", "", "", 200},
+		{verification, nobody, nil, "", "", "", 401},
+		{verification, heidi, nil, "", "", foreign, 403},
 		{users, alice, nil, "?username=bob", "", "", 200},
 		{users, nobody, nil, "", "", "", 401},
 		{user, alice, []any{"bob"}, "", "", "", 200},
@@ -542,7 +596,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{user, alice, []any{"nobody"}, "", "", "", 404},
 		{"GET /v1/me", alice, nil, "", "", "", 200},
 		{"GET /v1/me", nobody, nil, "", "", "", 401},
-		{change, alice, nil, "", `{"display_name":"Alice","email":"alice@example.com","locale":"en","about":"text","presence":"hidden"}`, "", 200},
+		{change, alice, nil, "", `{"display_name":"Alice","locale":"en","about":"text","presence":"hidden"}`, "", 200},
 		{change, alice, nil, "", `{"email":"nonsense"}`, "", 400},
 		{change, nobody, nil, "", `{}`, "", 401},
 		{change, alice, nil, "", `{}`, foreign, 403},
@@ -870,6 +924,9 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		seen[socket][fmt.Sprint(status)] = true
 	}
 	seen[socket]["501"] = true // see TestWebSocketNeedsHTTP1
+	for _, route := range []string{forgot, resetting, email, verification} {
+		seen[route]["501"] = true // see TestMailNotConfigured
+	}
 	for path, operations := range d.Paths {
 		for method, op := range operations {
 			route := strings.ToUpper(method) + " " + path

@@ -105,11 +105,6 @@ var authorisation = map[string]access{
 	"issue-token-by-basic": {ask: "/v1/auth/token", want: answers{who, who, who, who, who, who, who, who}},
 	"create-key":           {ask: `/v1/me/keys {"name":"bot","scopes":["read"]}`, want: signedIn},
 
-	"list-my-sessions": {ask: "/v1/me/sessions", want: signedIn},
-	"get-my-session":   {ask: "/v1/me/sessions/1", want: answers{who, gone, gone, gone, yes, gone, gone, who}}, // alice's
-	"end-my-sessions":  {ask: "/v1/me/sessions", want: signedIn},
-	"end-my-session":   {ask: "/v1/me/sessions/1", want: answers{who, gone, gone, gone, yes, gone, gone, who}},
-
 	"change-password": {
 		ask: `/v1/me/password {"current_password":"correct horse battery","password":"another horse"}`, want: signedIn,
 	},
@@ -144,6 +139,10 @@ var authorisation = map[string]access{
 		ask:  `/v1/auth/verify-email {"token":"cmsg_reset_EXAMPLEEXAMPLEEXAMPLEEXAMPWZVDLBI"}`,
 		want: answers{stale, stale, stale, stale, stale, stale, stale, stale},
 	},
+	"list-my-sessions": {ask: "/v1/me/sessions", want: signedIn},
+	"get-my-session":   {ask: "/v1/me/sessions/1", want: answers{who, gone, gone, gone, yes, gone, gone, who}}, // alice's
+	"end-my-sessions":  {ask: "/v1/me/sessions", want: signedIn},
+	"end-my-session":   {ask: "/v1/me/sessions/1", want: answers{who, gone, gone, gone, yes, gone, gone, who}},
 
 	"list-users":  {ask: "/v1/users", want: signedIn},
 	"get-user":    {ask: "/v1/users/alice", want: signedIn},

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/internal/frontdoor"
+	"github.com/caddymsg/messaging/internal/smtptest"
 )
 
 const (
@@ -308,4 +309,42 @@ func deviceCookie(t *testing.T, s *frontdoor.Server) {
 	}
 	require.Equal(t, 401, knock(t, s.URL, "session="+device.Value), "nobody is signed in by it")
 	require.Equal(t, 401, knock(t, s.URL, "device="+device.Value))
+}
+
+// Whoever signs in with a browser that is new, or by a program from elsewhere, is told
+// of by mail.
+func TestNewSignInMail(t *testing.T) {
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		post := smtptest.Start(t, smtptest.Options{Plain: true})
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: plainMailSite("{$PORT}", post)})
+		here, bob := frontdoor.SignUp(t, s.URL, "alice"), frontdoor.SignUp(t, s.URL, "bob")
+		addEmail(t, here, post, "alice@example.com")
+		signIn := func(c *frontdoor.Client, header ...string) {
+			t.Helper()
+			c.Do("POST", "/v1/auth/login", credentials(t, "alice", frontdoor.Password), header...).Want(200)
+		}
+		// None of these: the browser is known, and so is the address of the program.
+		signIn(here)
+		here.Post("/v1/auth/logout", "").Want(200)
+		signIn(here)
+		byToken(t, s.URL, "alice")
+
+		signIn(frontdoor.NewClient(t, s.URL), "User-Agent", firefox)
+		told := post.Await(t, "alice@example.com")
+		require.Equal(t, "New sign-in at 127.0.0.1", told.Subject)
+		for _, what := range []string{"Device: Firefox on Linux", "Address: 127.0.0.1", "“alice”"} {
+			require.Contains(t, told.Text, what)
+		}
+		// The browser is one that bob is known with, and not alice.
+		signIn(bob, "User-Agent", chrome)
+		require.Contains(t, post.Await(t, "alice@example.com").Text, "Device: Chrome on Android")
+		signIn(bob, "User-Agent", chrome) // now she is
+
+		lifeEventually(t, "no mail waits", func() bool {
+			var n int
+			err := frontdoor.OpenDatabase(t, s.Database).QueryRowContext(t.Context(), `SELECT count(*) FROM mails`).Scan(&n)
+			return err == nil && n == 0
+		})
+		require.Len(t, post.Mails(), 3, "with that which verified the address")
+	})
 }

@@ -340,9 +340,10 @@ func TestNewSignInMail(t *testing.T) {
 		require.Contains(t, post.Await(t, "alice@example.com").Text, "Device: Chrome on Android")
 		signIn(bob, "User-Agent", chrome) // now she is
 
+		db := frontdoor.OpenDatabase(t, s.Database)
 		lifeEventually(t, "no mail waits", func() bool {
 			var n int
-			err := frontdoor.OpenDatabase(t, s.Database).QueryRowContext(t.Context(), `SELECT count(*) FROM mails`).Scan(&n)
+			err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM mails`).Scan(&n)
 			return err == nil && n == 0
 		})
 		require.Len(t, post.Mails(), 3, "with that which verified the address")

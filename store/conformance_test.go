@@ -1092,7 +1092,6 @@ func writes(t *testing.T, open opener) {
 		},
 		"DeleteExpiredSessions": func(tx *store.Tx) error { return tx.DeleteExpiredSessions(noon, 10) },
 		"NotePlace":             func(tx *store.Tx) error { return tx.NotePlace(ada.ID, hash("written"), noon, 1) },
-		"DeletePlacesOf":        func(tx *store.Tx) error { return tx.DeletePlacesOf(ada.ID) },
 		"DeleteOldPlaces":       func(tx *store.Tx) error { return tx.DeleteOldPlaces(noon, 10) },
 		"CreateChat": func(tx *store.Tx) error {
 			c := store.NewDirectChat(ada.ID, bob.ID, noon)

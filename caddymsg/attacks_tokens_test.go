@@ -178,6 +178,30 @@ func TestAttackScopeEscalation(t *testing.T) {
 	})
 }
 
+// A key that has got out is used to make itself another one, or to take the account over.
+func TestAttackKeyMakesKey(t *testing.T) {
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t)})
+		victim := frontdoor.SignUp(t, s.URL, "victim")
+		key := newKey(t, victim, "read", "write", "admin")
+		before := victim.Get("/v1/me/sessions").Want(200).Text
+		for _, call := range []string{
+			`POST /v1/me/keys {"name":"another","scopes":["read"]}`,
+			`GET /v1/me/sessions`, `DELETE /v1/me/sessions`, `DELETE /v1/me/sessions?others=true`, fmt.Sprintf(`DELETE /v1/me/sessions/%d`, key.ID),
+			`POST /v1/me/password {"current_password":"` + frontdoor.Password + `","password":"something else entirely"}`,
+			`PUT /v1/me/email {"email":"mallory@example.com","password":"` + frontdoor.Password + `"}`,
+			`POST /v1/me/email/verification`, `PATCH /v1/me {"username":"mallory"}`, `DELETE /v1/me`, `GET /v1/me/export`, `POST /v1/auth/logout`,
+		} {
+			method, rest, _ := strings.Cut(call, " ")
+			path, body, _ := strings.Cut(rest, " ")
+			requireAnswer(t, bearer(t, s.URL, key.Key, method, path, body), 403, "insufficient_scope", "")
+		}
+		require.Equal(t, before, victim.Get("/v1/me/sessions").Want(200).Text)
+		victim.Delete(fmt.Sprint("/v1/me/sessions/", key.ID)).Want(200)
+		require.Equal(t, 401, bearer(t, s.URL, key.Key, "GET", "/v1/me", "").StatusCode)
+	})
+}
+
 // twins are pairs of passwords that a careless server would take for the same.
 var twins = map[string][2]string{
 	"behind 72 bytes":             {strings.Repeat("x", 72), strings.Repeat("x", 72) + "y"},

@@ -538,3 +538,18 @@ func TestAttackReadingTheLog(t *testing.T) {
 		}
 	})
 }
+
+// Somebody sees the screen on which a password is chosen, or sits down at the browser
+// afterwards.
+func TestAttackShoulderSurfing(t *testing.T) {
+	t.Parallel()
+	s := frontdoor.Start(t, frontdoor.Options{})
+	c := frontdoor.NewClient(t, s.URL)
+	page := c.Get("/v1/auth/reset-password").Want(200).Text
+	field := regexp.MustCompile(`<input[^>]* name="password"[^>]*>`).FindString(page)
+	require.Contains(t, field, `type="password"`, "what is typed is not to be read")
+	require.Contains(t, field, `autocomplete="new-password"`, "a password manager may choose it")
+	script := c.Get("/v1/auth/pages.js").Want(200).Text
+	require.NotRegexp(t, `paste|localStorage|sessionStorage|document\.cookie`, page+script, "it may be pasted, and is kept nowhere")
+	require.Contains(t, script, "history.replaceState", "the token leaves the address")
+}

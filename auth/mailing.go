@@ -203,6 +203,8 @@ func (m *Mailing) attempt(ctx context.Context) (sent, err error) {
 		return errNoneDue, nil
 	case err != nil:
 		return errNoneDue, fmt.Errorf("claim a mail: %w", err)
+	case a.replaced:
+		return errNoneDue, nil
 	case a.needless:
 		m.done(ctx, slog.LevelInfo, a.mail, MailNeedless, "mail not sent: what it was about has passed")
 		return errNoneDue, nil
@@ -223,6 +225,7 @@ type mailAttempt struct {
 	mail     store.Mail
 	ticket   mail.Ticket
 	needless bool
+	replaced bool // by others, which are due
 }
 
 // claim begins an attempt with a mail that is due, and makes the token that it brings:
@@ -234,6 +237,10 @@ func (m *Mailing) claim(ctx context.Context) (a mailAttempt, err error) {
 		a = mailAttempt{}
 		if a.mail, err = tx.ClaimMail(now, now.Add(m.lease)); err != nil {
 			return err
+		}
+		if a.mail.Kind == string(forgotPassword) {
+			a.replaced = true
+			return queueResets(tx, a.mail, now)
 		}
 		a.ticket, err = newTicket(tx, a.mail, now)
 		if errors.Is(err, store.ErrNotFound) {
@@ -345,7 +352,12 @@ func newTicket(tx *store.Tx, q store.Mail, now time.Time) (mail.Ticket, error) {
 		prefix, t.Purpose, t.ExpiresAt = verifyPrefix, store.ForVerification, now.Add(verifyLifetime)
 		needed = needed && (user.PendingEmail == q.Address || user.Email == q.Address && user.EmailVerifiedAt.IsZero())
 	case mail.VerifyRegistration:
-		prefix, t.Purpose, t.ExpiresAt = verifyPrefix, store.ForRegistration, now.Add(verifyLifetime)
+		registration, err := tx.FindRegistration(q.RegistrationID, now)
+		if err != nil {
+			return mail.Ticket{}, err
+		}
+		// No longer than there is something to verify it for.
+		prefix, t.Purpose, t.ExpiresAt = verifyPrefix, store.ForRegistration, registration.ExpiresAt
 	case mail.PasswordChanged, mail.EmailChanged, mail.NewSignIn:
 	}
 	switch {
@@ -377,6 +389,10 @@ func (s *Service) queueMail(tx *store.Tx, kind mail.Kind, facts mail.Facts, m st
 	if !s.SendsMail() {
 		return nil
 	}
+	return queueMail(tx, kind, facts, m, s.now())
+}
+
+func queueMail(tx *store.Tx, kind mail.Kind, facts mail.Facts, m store.Mail, now time.Time) error {
 	if kind.BringsToken() && m.UserID != 0 {
 		if err := tx.DeleteMailsOf(m.UserID, string(kind)); err != nil {
 			return err
@@ -386,7 +402,7 @@ func (s *Service) queueMail(tx *store.Tx, kind mail.Kind, facts mail.Facts, m st
 	if err != nil {
 		return fmt.Errorf("queue mail: %w", err)
 	}
-	m.Kind, m.Data, m.CreatedAt = string(kind), string(data), s.now()
+	m.Kind, m.Data, m.CreatedAt = string(kind), string(data), now
 	return tx.CreateMail(&m)
 }
 

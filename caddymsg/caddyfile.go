@@ -43,11 +43,18 @@ var options = map[string]func(h *Handler, value string) error{
 	"password_min_length": func(h *Handler, v string) error { return number(v, &h.PasswordMinLength) },
 	"bcrypt_cost":         func(h *Handler, v string) error { return number(v, &h.BcryptCost) },
 	"basic_auth":          func(h *Handler, v string) error { h.BasicAuth = v; return nil },
-	"registration":        func(h *Handler, v string) error { h.Registration = v; return nil },
-	"admin":               func(h *Handler, v string) error { h.Admin = append(h.Admin, v); return nil },
-	"bus":                 func(h *Handler, v string) error { h.Bus = append(h.Bus, v); return nil },
-	"bus_credentials":     func(h *Handler, v string) error { h.BusCredentials = v; return nil },
-	"bus_ca":              func(h *Handler, v string) error { h.BusCA = v; return nil },
+	"registration": func(h *Handler, v string) error {
+		if h.Registration == "" {
+			h.Registration = v
+		} else {
+			h.RegistrationDomains = append(h.RegistrationDomains, v)
+		}
+		return nil
+	},
+	"admin":           func(h *Handler, v string) error { h.Admin = append(h.Admin, v); return nil },
+	"bus":             func(h *Handler, v string) error { h.Bus = append(h.Bus, v); return nil },
+	"bus_credentials": func(h *Handler, v string) error { h.BusCredentials = v; return nil },
+	"bus_ca":          func(h *Handler, v string) error { h.BusCA = v; return nil },
 	"bus_certificate": func(h *Handler, v string) error {
 		if h.BusCertificate == "" {
 			h.BusCertificate = v
@@ -97,7 +104,7 @@ func names(options ...iter.Seq[string]) string {
 // several are the options that take more than one value, and pairs those that take
 // two. They are read once for each.
 var (
-	several = []string{"admin", "bus", "session_secret"}
+	several = []string{"admin", "bus", "registration", "session_secret"}
 	pairs   = []string{"bus_certificate"}
 )
 
@@ -133,7 +140,7 @@ func bound(s string, into *int) error {
 //		password_min_length     <characters>
 //		bcrypt_cost             <4-31>
 //		basic_auth              on|off
-//		registration            open|closed
+//		registration            open|closed|invitation|domains <domain>...
 //		admin                   <username>...
 //		bus                     <nats address>...
 //		bus_credentials         <file>

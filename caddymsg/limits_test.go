@@ -128,7 +128,8 @@ func limitedSends(t *testing.T, _ *frontdoor.Server, people map[string]*frontdoo
 
 	// Who comes from the same address has what is left of it.
 	neighbour := people["neighbour"]
-	requireLimited(t, neighbour.Do("POST", chat, `{"texts":["1","2","3","4"]}`, here...), "rate_limited", "sends_address")
+	r = neighbour.Do("POST", chat, `{"texts":["1","2","3","4"]}`, here...).Want(429)
+	require.Contains(t, r.Header.Get("RateLimit"), `"sends_address";r=3;`, "all of it or nothing")
 	neighbour.Do("POST", chat, `{"texts":["1","2","3"]}`, here...).Want(200)
 	requireLimited(t, neighbour.Do("POST", chat, `{"text":"hi"}`, here...), "rate_limited", "sends_address")
 	neighbour.Do("POST", chat, `{"text":"hi"}`, from("192.0.2.101")...).Want(200)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -75,8 +76,14 @@ type Handler struct {
 	// Default: off.
 	BasicAuth string `json:"basic_auth,omitempty"`
 
-	// Whether anybody may make an account: `open` or `closed`. Default: open.
+	// Who may make an account: `open`: anybody; `closed`: nobody; `invitation`: who has
+	// an invitation of an administrator; `domains`: who has an e-mail address of one of
+	// certain domains. Default: open.
 	Registration string `json:"registration,omitempty"`
+
+	// The domains, where the registration is limited to some. Those below them are
+	// others.
+	RegistrationDomains []string `json:"registration_domains,omitempty"`
 
 	// The usernames of accounts that become administrators when the server starts.
 	// Nobody becomes one by registering such a name: that takes another start, or a
@@ -148,6 +155,7 @@ type Handler struct {
 	bus      bus.NATSOptions // resolved: it may hold a password, too
 	mail     mailOptions     // resolved: it holds a password
 	secrets  []string        // resolved; without any, it is to be found in the storage
+	domains  []string        // resolved: as addresses are compared with them
 	backend  *backend
 	app      *App
 
@@ -284,8 +292,8 @@ func (h *Handler) Validate() error {
 	if h.BasicAuth != "on" && h.BasicAuth != "off" {
 		return fmt.Errorf("basic_auth: %q is neither on nor off", h.BasicAuth)
 	}
-	if h.Registration != "open" && h.Registration != "closed" {
-		return fmt.Errorf("registration: %q is neither open nor closed", h.Registration)
+	if err := h.validateRegistration(); err != nil {
+		return err
 	}
 	if *h.ShutdownDelay < 0 {
 		return fmt.Errorf("shutdown_delay: %s is below 0", time.Duration(*h.ShutdownDelay))
@@ -300,6 +308,27 @@ func (h *Handler) Validate() error {
 		if _, _, err := chat.PrepareUsername(name); err != nil {
 			return fmt.Errorf("admin: %q is no username", name)
 		}
+	}
+	return nil
+}
+
+func (h *Handler) validateRegistration() error {
+	mode := auth.RegistrationMode(h.Registration)
+	switch {
+	case !slices.Contains(auth.RegistrationModes(), mode):
+		return fmt.Errorf("registration: %q is none of open, closed, invitation and domains", h.Registration)
+	case mode != auth.RegistrationDomains && len(h.RegistrationDomains) > 0:
+		return fmt.Errorf("registration: domains are named, but it is %s", mode)
+	case mode == auth.RegistrationDomains && len(h.RegistrationDomains) == 0:
+		return errors.New("registration: domains need to be named, as in: registration domains example.com")
+	}
+	h.domains = nil
+	for _, name := range h.RegistrationDomains {
+		domain, err := auth.ParseDomain(name)
+		if err != nil {
+			return fmt.Errorf("registration: %w", err)
+		}
+		h.domains = append(h.domains, domain)
 	}
 	return nil
 }
@@ -328,14 +357,15 @@ func (h *Handler) open() (*v1.API, error) {
 		wakeMailing = h.backend.wakeMailing
 	}
 	accounts := auth.New(h.backend.store, rules, auth.NewHasher(h.backend.hashing, h.BcryptCost), auth.Options{
-		Cookies:            cookies,
-		Limits:             h.backend.limits,
-		BasicAuth:          h.BasicAuth == "on",
-		Basics:             h.backend.basics,
-		SessionLifetime:    time.Duration(h.SessionLifetime),
-		PasswordMinLength:  h.PasswordMinLength,
-		RegistrationClosed: h.Registration == "closed",
-		WakeMailing:        wakeMailing,
+		Cookies:           cookies,
+		Limits:            h.backend.limits,
+		BasicAuth:         h.BasicAuth == "on",
+		Basics:            h.backend.basics,
+		SessionLifetime:   time.Duration(h.SessionLifetime),
+		PasswordMinLength: h.PasswordMinLength,
+		Registration:      auth.RegistrationMode(h.Registration),
+		Domains:           h.domains,
+		WakeMailing:       wakeMailing,
 	}, log)
 	return v1.New(v1.Options{
 		Chat: rules, Auth: accounts, Log: log, Hub: h.backend.hub,

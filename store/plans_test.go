@@ -161,6 +161,10 @@ func plans(t *testing.T, prepare string) {
 	update(t, s, func(tx *store.Tx) error {
 		return tx.CreateOneTimeToken(&store.OneTimeToken{TokenHash: hash("reset"), Purpose: store.ForPasswordReset, UserID: ada.ID, ExpiresAt: noon})
 	})
+	invitation := store.Invitation{TokenHash: hash("invitation"), CreatorID: ada.ID, CreatedAt: noon, MaxUses: 10}
+	update(t, s, func(tx *store.Tx) error { return tx.CreateInvitation(&invitation) })
+	registration := store.Registration{Username: "zoe", Email: "zoe@example.com", CreatedAt: noon, ExpiresAt: noon.Add(time.Hour)}
+	update(t, s, func(tx *store.Tx) error { return tx.CreateRegistration(&registration) })
 	db := otherProgram(t, path)
 	_, err := db.ExecContext(t.Context(), prepare)
 	require.NoError(t, err)
@@ -473,6 +477,31 @@ func plans(t *testing.T, prepare string) {
 		{name: "DeleteSpentInvites", fn: func(tx *store.Tx) error {
 			return tx.DeleteSpentInvites(club.ID, noon)
 		}, want: []string{"SEARCH i USING INDEX invites_chat (chat_id=?)"}},
+		// Of invitations, there are a thousand at most.
+		{name: "FindInvitationByTokenHash", fn: func(tx *store.Tx) error {
+			_, err := tx.FindInvitationByTokenHash(invitation.TokenHash, noon)
+			return err
+		}, want: []string{"(token_hash=?)"}},
+		{name: "ListInvitations", fn: func(tx *store.Tx) error {
+			_, err := tx.ListInvitations(noon, 10, 0)
+			return err
+		}, want: []string{"SCAN i", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}, may: []string{"SCAN i"}},
+		{name: "UseInvitation", fn: func(tx *store.Tx) error {
+			return tx.UseInvitation(invitation.ID, noon)
+		}, want: []string{"SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "RevokeInvitation", fn: func(tx *store.Tx) error {
+			return tx.RevokeInvitation(invitation.ID, noon)
+		}, want: []string{"SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "FindRegistration", fn: func(tx *store.Tx) error {
+			_, err := tx.FindRegistration(registration.ID, noon)
+			return err
+		}, want: []string{"SEARCH registrations USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "DeleteExpiredRegistrations", fn: func(tx *store.Tx) error {
+			return tx.DeleteExpiredRegistrations(noon, 10)
+		}, want: []string{"USING COVERING INDEX registrations_expiry (expires_at<?)"}},
+		{name: "DeleteRegistration", fn: func(tx *store.Tx) error {
+			return tx.DeleteRegistration(registration.ID)
+		}, want: []string{"SEARCH registrations USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "FindUserByID", fn: func(tx *store.Tx) error {
 			_, err := tx.FindUserByID(ada.ID)
 			return err
@@ -527,9 +556,6 @@ func plans(t *testing.T, prepare string) {
 		{name: "NotePlace", fn: func(tx *store.Tx) error {
 			return tx.NotePlace(ada.ID, hash("place"), noon, 50)
 		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=?)"}, sort: true},
-		{name: "DeletePlacesOf", fn: func(tx *store.Tx) error {
-			return tx.DeletePlacesOf(ada.ID)
-		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=?)"}},
 		{name: "DeleteOldPlaces", fn: func(tx *store.Tx) error {
 			return tx.DeleteOldPlaces(noon, 10)
 		}, want: []string{"USING COVERING INDEX known_places_use (used_at<?)"}},

@@ -448,8 +448,9 @@ func attempts(t *testing.T, took time.Duration, send func(attempt int) error) (a
 // A mail that the mail server does not take is tried again later and later, for three
 // days.
 func TestMailBackOff(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		at, p, s := attempts(t, 100*time.Hour, func(int) error { return errors.New("450 not now") })
+		at, p, s := attempts(t, 75*time.Hour, func(int) error { return errors.New("450 not now") })
 		var want []time.Duration
 		for next, wait := time.Duration(0), time.Minute; ; wait = min(2*wait, time.Hour) {
 			want = append(want, next)
@@ -472,6 +473,7 @@ func TestMailBackOff(t *testing.T) {
 // Where the mail server is out of reach it is tried every minute: so the mail is sent
 // soon after it is back, however long it was away.
 func TestMailRest(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		at, p, s := attempts(t, 5*time.Hour, func(attempt int) error {
 			if attempt <= 200 {
@@ -493,6 +495,7 @@ func TestMailRest(t *testing.T) {
 
 // A mail that can't be written does not end the server, and is given up at last.
 func TestMailThatPanics(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		_, p, s := attempts(t, time.Hour, func(attempt int) error {
 			if attempt == 1 {

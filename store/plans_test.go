@@ -155,16 +155,16 @@ func plans(t *testing.T, prepare string) {
 	})
 	invite := store.Invite{ChatID: club.ID, TokenHash: hash("invite"), CreatorID: ada.ID, CreatedAt: noon}
 	update(t, s, func(tx *store.Tx) error { return tx.CreateInvite(&invite) })
+	invitation := store.Invitation{TokenHash: hash("invitation"), CreatorID: ada.ID, CreatedAt: noon, MaxUses: 10}
+	update(t, s, func(tx *store.Tx) error { return tx.CreateInvitation(&invitation) })
+	registration := store.Registration{Username: "zoe", Email: "zoe@example.com", CreatedAt: noon, ExpiresAt: noon.Add(time.Hour)}
+	update(t, s, func(tx *store.Tx) error { return tx.CreateRegistration(&registration) })
 	// The last claim is of it.
 	waiting := newMail(t, s, "notice", ada, noon)
 	waiting.Attempts = 1
 	update(t, s, func(tx *store.Tx) error {
 		return tx.CreateOneTimeToken(&store.OneTimeToken{TokenHash: hash("reset"), Purpose: store.ForPasswordReset, UserID: ada.ID, ExpiresAt: noon})
 	})
-	invitation := store.Invitation{TokenHash: hash("invitation"), CreatorID: ada.ID, CreatedAt: noon, MaxUses: 10}
-	update(t, s, func(tx *store.Tx) error { return tx.CreateInvitation(&invitation) })
-	registration := store.Registration{Username: "zoe", Email: "zoe@example.com", CreatedAt: noon, ExpiresAt: noon.Add(time.Hour)}
-	update(t, s, func(tx *store.Tx) error { return tx.CreateRegistration(&registration) })
 	db := otherProgram(t, path)
 	_, err := db.ExecContext(t.Context(), prepare)
 	require.NoError(t, err)
@@ -758,6 +758,10 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.ListInvitesBy(ada.ID, club.ID)
 			return err
 		}, want: []string{"SEARCH i USING INDEX invites_chat (chat_id=?)"}},
+		{name: "ListInvitationsBy", fn: func(tx *store.Tx) error {
+			_, err := tx.ListInvitationsBy(ada.ID, 10, 0)
+			return err
+		}, want: []string{"SEARCH i USING INDEX invitations_creator (creator_id=?)"}},
 		{name: "FindErasing", fn: func(tx *store.Tx) error {
 			if _, err := tx.FindErasing(); !errors.Is(err, store.ErrNotFound) {
 				return fmt.Errorf("found: %w", err)

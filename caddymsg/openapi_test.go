@@ -108,6 +108,7 @@ var allRoutes = map[string][]string{
 	"/v1/auth/reset-password":                            {"post"},
 	"/v1/auth/token":                                     {"get", "post"},
 	"/v1/auth/verify-email":                              {"post"},
+	"/v1/auth/token":                                     {"get", "post"},
 	"/v1/blocks":                                         {"get"},
 	"/v1/blocks/{username}":                              {"delete", "put"},
 	"/v1/chats":                                          {"get", "post"},
@@ -134,6 +135,8 @@ var allRoutes = map[string][]string{
 	"/v1/me/email/verification":                          {"post"},
 	"/v1/me/export":                                      {"get"},
 	"/v1/me/keys":                                        {"post"},
+	"/v1/me/sessions":                                    {"delete", "get"},
+	"/v1/me/sessions/{session_id}":                       {"delete", "get"},
 	"/v1/me/password":                                    {"post"},
 	"/v1/me/sessions":                                    {"delete", "get"},
 	"/v1/me/sessions/{session_id}":                       {"delete", "get"},
@@ -316,9 +319,9 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	heidi := frontdoor.SignUp(t, s.URL, "heidi")
 	addEmail(t, heidi, post, "heidi@example.com")
 	heidi.Post("/v1/auth/forgot-password", `{"email":"heidi@example.com"}`).Want(200)
-	resetToken := post.Await(t, "heidi@example.com").Token(t)
+	resetToken := awaitMail(t, post, "heidi@example.com", aboutReset).Token(t)
 	eve.Do("PUT", "/v1/me/email", `{"email":"eve@example.com","password":"open sesame"}`).Want(200)
-	verifyToken := post.Await(t, "eve@example.com").Token(t)
+	verifyToken := awaitMail(t, post, "eve@example.com", aboutVerification).Token(t)
 	gone := root.Get("/v1/users/carol").Field("id")
 	nobody, other := frontdoor.NewClient(t, s.URL), frontdoor.NewClient(t, s.URL)
 	d := readDocument(t, nobody)

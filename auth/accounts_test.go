@@ -125,7 +125,7 @@ func TestLoginMeetsAChange(t *testing.T) {
 
 func TestCreateAccount(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
-		s.opts.RegistrationClosed = true
+		s.opts.Registration = RegistrationClosed
 		username := func(s string) chat.NewAccount { return chat.NewAccount{Profile: chat.Profile{Username: &s}} }
 		_, err := s.CreateAccount(t.Context(), chat.Caller{UserID: 1, Username: "eve"}, username("mallory"), "open sesame", "")
 		requireRefusal(t, adminRequired, err)
@@ -184,7 +184,7 @@ func TestSignInsAreAudited(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
 		const address = "2001:db8::1"
 		ctx := WithRequest(t.Context(), Request{ClientIP: netip.MustParseAddr(address)})
-		alice, err := s.Register(ctx, "alice", "first-secret")
+		alice, err := s.signUp(ctx, "alice", "first-secret")
 		require.NoError(t, err)
 		_, err = s.Login(ctx, "alice", "first-secret", nil)
 		require.NoError(t, err)
@@ -192,7 +192,7 @@ func TestSignInsAreAudited(t *testing.T) {
 		requireRefusal(t, badCredentials, err)
 		_, err = s.Login(ctx, "third-secret", "x", nil) // typed into the wrong field
 		requireRefusal(t, badCredentials, err)
-		_, err = s.Register(ctx, "ALICE", "open sesame")
+		_, err = s.signUp(ctx, "ALICE", "open sesame")
 		requireRefusal(t, refusal{chat.Conflict, "username_taken", "username"}, err)
 		_, err = s.Login(t.Context(), "alice", "first-secret", nil)
 		require.NoError(t, err)

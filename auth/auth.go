@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddymsg/messaging/chat"
@@ -30,8 +31,10 @@ type Options struct {
 	SessionLifetime time.Duration
 	// PasswordMinLength is the shortest new password, in characters.
 	PasswordMinLength int
-	// RegistrationClosed refuses new accounts.
-	RegistrationClosed bool
+	// Registration says who may make an account.
+	Registration RegistrationMode
+	// Domains are those of [RegistrationDomains], as [ParseDomain] returns them.
+	Domains []string
 	// AllowCommonPasswords takes the most common passwords too, and that which is the
 	// username: for the APIs of other systems, which know no such rule.
 	AllowCommonPasswords bool
@@ -47,6 +50,8 @@ type Service struct {
 	opts   Options
 	log    *slog.Logger
 	now    func() time.Time
+	// usesFrom is from when on the use of sessions is noted, in microseconds.
+	usesFrom atomic.Int64
 }
 
 // New makes a Service.
@@ -73,38 +78,6 @@ type Session struct {
 
 // tokenLength is in bytes; 256 bits can't be guessed.
 const tokenLength = 32
-
-// Register makes an account. It does not sign in. It returns Forbidden if
-// registration is closed, Invalid for a username or password that won't do,
-// Conflict if the username is taken, and Unavailable if too many passwords are
-// waiting to be hashed.
-func (s *Service) Register(ctx context.Context, username, password string) (chat.User, error) {
-	if s.opts.RegistrationClosed {
-		return chat.User{}, &chat.Error{
-			Kind: chat.Forbidden, Code: "registration_closed", Message: "This site does not take new accounts.",
-		}
-	}
-	// Before the password is hashed: hashing is what costs.
-	if _, _, err := chat.PrepareUsername(username); err != nil {
-		return chat.User{}, err
-	}
-	if err := s.checkNewPassword(password, username); err != nil {
-		return chat.User{}, err
-	}
-	if _, err := s.take(ctx, addressAsk(ctx, limit.RegistrationAddress)); err != nil {
-		return chat.User{}, err
-	}
-	hash, err := s.hasher.Hash(ctx, password)
-	if err != nil {
-		return chat.User{}, err
-	}
-	user, err := s.chat.Register(ctx, chat.Caller{Address: addressOf(ctx)}, username, hash)
-	if err != nil {
-		return chat.User{}, err
-	}
-	s.log.InfoContext(ctx, "user registered", "user_id", user.ID, "username", user.Username, "client_ip", RequestOf(ctx).ClientIP)
-	return user, nil
-}
 
 // Login checks a password and opens a session. The session that the caller
 // came with, if any, ends. It returns BadCredentials for a wrong password and
@@ -181,7 +154,7 @@ func (s *Service) auditFailure(ctx context.Context, userID int64) {
 // returned, and nobody has signed in.
 func (s *Service) open(ctx context.Context, user chat.User, session store.Session, previous []byte) (store.Session, error) {
 	reused := false
-	err := s.store.Update(ctx, func(tx *store.Tx) error {
+	err := s.updateAndMail(ctx, func(tx *store.Tx) error {
 		// The password was checked a while ago. What has become of the account since
 		// then may have ended its sessions, and must not leave a new one.
 		current, err := tx.LockUser(user.ID)
@@ -197,13 +170,13 @@ func (s *Service) open(ctx context.Context, user chat.User, session store.Sessio
 				Kind: chat.Forbidden, Code: "account_deactivated", Message: "This account has been deactivated.",
 			}
 		}
+		if err := s.arrive(ctx, tx, current, session.Kind); err != nil {
+			return err
+		}
 		now := s.now()
 		if session.Kind == store.BasicSession {
-			if reused, err = findBasic(tx, user.ID, now, &session); err != nil {
+			if reused, err = findBasic(tx, user.ID, now, &session); err != nil || reused {
 				return err
-			}
-			if reused {
-				return s.arrive(ctx, tx, current, store.Session{ID: session.ID, Kind: session.Kind, CreatedAt: now})
 			}
 		}
 		// A few a time: as fast as sessions are made, they go.
@@ -219,9 +192,6 @@ func (s *Service) open(ctx context.Context, user chat.User, session store.Sessio
 			return err
 		}
 		if err := endLeastUsed(tx, user.ID, now); err != nil {
-			return err
-		}
-		if err := s.arrive(ctx, tx, current, session); err != nil {
 			return err
 		}
 		caller := chat.Caller{UserID: user.ID, Address: addressOf(ctx)}
@@ -292,13 +262,13 @@ func (s *Service) use(ctx context.Context, session store.Session) (caller chat.C
 		return chat.Caller{}, 0, err
 	}
 	caller.Address = addressOf(ctx)
-	// Sliding, but a write only once in a hundredth of the lifetime.
+	// Sliding, but a write for that only once in a hundredth of the lifetime.
 	if session.Slides() {
 		if expires := now.Add(s.opts.SessionLifetime); expires.Sub(session.ExpiresAt) >= s.opts.SessionLifetime/100 {
 			session.ExpiresAt, extended = expires, s.opts.SessionLifetime
 		}
 	}
-	if extended == 0 {
+	if extended == 0 && !s.useIsDue(session, now) {
 		return caller, 0, nil
 	}
 	session.UsedAt, session.UserAgent, session.Address = now, userAgentOf(ctx), addressOf(ctx)
@@ -310,7 +280,8 @@ func (s *Service) use(ctx context.Context, session store.Session) (caller chat.C
 		return chat.Caller{}, 0, errUnauthenticated()
 	case errors.Is(err, store.ErrUnavailable):
 		// Reading still works, and the session is good for now.
-		s.log.WarnContext(ctx, "session not extended", "error", err)
+		s.usesFrom.Store(now.Add(usesRest).UnixMicro())
+		s.log.WarnContext(ctx, "the use of a session is not noted, nor is it extended", "error", err)
 		return caller, 0, nil
 	}
 	return caller, extended, err

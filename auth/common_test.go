@@ -92,7 +92,7 @@ func TestCommonPasswordsAreRefused(t *testing.T) {
 			"the name, written as another": {"max-of-exeter", "ｍａｘ-of-exeter"},
 		} {
 			t.Run(name, func(t *testing.T) {
-				_, err := s.Register(t.Context(), c.username, c.password)
+				_, err := s.signUp(t.Context(), c.username, c.password)
 				requireRefusal(t, tooCommon, err)
 				_, err = s.CreateAccount(t.Context(), operator,
 					chat.NewAccount{Profile: chat.Profile{Username: &c.username}}, c.password, "")
@@ -125,7 +125,7 @@ func TestCommonPasswordsAreAllowed(t *testing.T) {
 		s.register(t, "max", "12345678")
 		s.register(t, "max-of-exeter", "max-of-exeter")
 		s.login(t, "max", "12345678", nil)
-		_, err := s.Register(t.Context(), "eve", "1234567")
+		_, err := s.signUp(t.Context(), "eve", "1234567")
 		requireRefusal(t, refusal{chat.Invalid, "password_too_short", "password"}, err)
 	})
 }

@@ -68,7 +68,7 @@ func TestLoginHashesOnce(t *testing.T) {
 func TestLog(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
 		ctx := WithRequest(t.Context(), Request{ClientIP: netip.MustParseAddr("192.0.2.7")})
-		alice, err := s.Register(ctx, "alice", "first-secret")
+		alice, err := s.signUp(ctx, "alice", "first-secret")
 		require.NoError(t, err)
 		session, err := s.Login(ctx, "alice", "first-secret", nil)
 		require.NoError(t, err)

@@ -58,11 +58,11 @@ const (
 	// else's, should the server that makes it be cut off.
 	mailWithin = 45 * time.Second
 	mailLease  = 2 * time.Minute
-	// mailNoteWithin bounds how long a server that is about to end waits for its
-	// database.
+	// mailNoteWithin bounds how long it may take to note what has become of an attempt,
+	// also where the server is about to end.
 	mailNoteWithin = 5 * time.Second
-	// A mail that could not be sent is tried again after some time, and then after
-	// twice as long each time, and at last given up.
+	// A mail that the mail server did not take is tried again after some time, and then
+	// after twice as long each time, and at last given up.
 	mailRetryMin  = time.Minute
 	mailRetryMax  = time.Hour
 	mailGiveUp    = 72 * time.Hour
@@ -82,9 +82,8 @@ func NewMailing(s *store.Store, opts MailingOptions, log *slog.Logger) *Mailing 
 // Waiting is how many mails waited when it looked last.
 func (m *Mailing) Waiting() int { return int(m.waiting.Load()) }
 
-// Run sends mails until ctx ends. It looks when it is woken, and now and then. What
-// waits since its mail could not be sent is tried at once: it begins when somebody may
-// have set things right.
+// Run sends mails until ctx ends. It looks when it is woken, and now and then. It begins
+// with those that could not be sent before, since somebody may have set things right.
 func (m *Mailing) Run(ctx context.Context, wake <-chan struct{}) {
 	m.hasten(ctx)
 	rest := time.Duration(0)  // while the mail server is out of reach
@@ -111,12 +110,11 @@ func (m *Mailing) Run(ctx context.Context, wake <-chan struct{}) {
 		case tried.unavailable > 0 && tried.served == 0:
 			rest = min(max(mailRestMin, 2*rest), mailRestMax)
 			pauseFor(ctx, nil, rest) // nor does it help to be woken
-		case tried.served > 0 && rest > 0:
+		case tried.served > 0:
 			rest = 0
-			m.hasten(ctx)
 		case pause > 0:
 			pauseFor(ctx, wake, min(pause, mailLookEvery))
-		case tried.served == 0: // others have taken what was due
+		default: // others have taken what was due
 			pauseFor(ctx, wake, mailRestMin/10)
 		}
 	}
@@ -205,6 +203,8 @@ func (m *Mailing) attempt(ctx context.Context) (sent, err error) {
 		return errNoneDue, nil
 	case err != nil:
 		return errNoneDue, fmt.Errorf("claim a mail: %w", err)
+	case a.replaced:
+		return errNoneDue, nil
 	case a.needless:
 		m.done(ctx, slog.LevelInfo, a.mail, MailNeedless, "mail not sent: what it was about has passed")
 		return errNoneDue, nil
@@ -225,6 +225,7 @@ type mailAttempt struct {
 	mail     store.Mail
 	ticket   mail.Ticket
 	needless bool
+	replaced bool // by others, which are due
 }
 
 // claim begins an attempt with a mail that is due, and makes the token that it brings:
@@ -236,6 +237,10 @@ func (m *Mailing) claim(ctx context.Context) (a mailAttempt, err error) {
 		a = mailAttempt{}
 		if a.mail, err = tx.ClaimMail(now, now.Add(m.lease)); err != nil {
 			return err
+		}
+		if a.mail.Kind == string(forgotPassword) {
+			a.replaced = true
+			return queueResets(tx, a.mail, now)
 		}
 		a.ticket, err = newTicket(tx, a.mail, now)
 		if errors.Is(err, store.ErrNotFound) {
@@ -279,6 +284,9 @@ func (m *Mailing) note(ctx context.Context, q store.Mail, sent error) error {
 		return m.update(ctx, remove)
 	}
 	next := now.Add(mailBackOff(q.Attempts))
+	if errors.Is(sent, mail.ErrUnavailable) {
+		next = now // not its fault: it waits behind the others, for the mail server
+	}
 	m.done(ctx, slog.LevelWarn, q, MailDelayed, "mail not sent: it will be tried again", slog.Any("error", sent), slog.Time("next", next))
 	return m.update(ctx, func(tx *store.Tx) error { return tx.PostponeMail(q, next) })
 }
@@ -290,11 +298,19 @@ func mailBackOff(attempts int) time.Duration {
 
 // update changes the queue. A mail that is gone needs no change: what it was about has
 // been removed, or another attempt has been made meanwhile.
+// It tries again for as long as it may: a mail that was sent, and of which nothing is
+// noted, would be sent again.
 func (m *Mailing) update(ctx context.Context, fn func(*store.Tx) error) error {
-	if err := m.store.Update(ctx, fn); err != nil && !errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("note what has become of a mail: %w", err)
+	for {
+		err := m.store.Update(ctx, fn)
+		switch {
+		case err == nil, errors.Is(err, store.ErrNotFound):
+			return nil
+		case !errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil:
+			return fmt.Errorf("note what has become of a mail: %w", err)
+		}
+		pauseFor(ctx, nil, mailRestMin/10)
 	}
-	return nil
 }
 
 // done tells what has become of an attempt. The address is private, and is left out.
@@ -332,7 +348,12 @@ func newTicket(tx *store.Tx, q store.Mail, now time.Time) (mail.Ticket, error) {
 		prefix, t.Purpose, t.ExpiresAt = verifyPrefix, store.ForVerification, now.Add(verifyLifetime)
 		needed = needed && (user.PendingEmail == q.Address || user.Email == q.Address && user.EmailVerifiedAt.IsZero())
 	case mail.VerifyRegistration:
-		prefix, t.Purpose, t.ExpiresAt = verifyPrefix, store.ForRegistration, now.Add(verifyLifetime)
+		registration, err := tx.FindRegistration(q.RegistrationID, now)
+		if err != nil {
+			return mail.Ticket{}, err
+		}
+		// No longer than there is something to verify it for.
+		prefix, t.Purpose, t.ExpiresAt = verifyPrefix, store.ForRegistration, registration.ExpiresAt
 	case mail.PasswordChanged, mail.EmailChanged, mail.NewSignIn:
 	}
 	switch {
@@ -364,6 +385,10 @@ func (s *Service) queueMail(tx *store.Tx, kind mail.Kind, facts mail.Facts, m st
 	if !s.SendsMail() {
 		return nil
 	}
+	return queueMail(tx, kind, facts, m, s.now())
+}
+
+func queueMail(tx *store.Tx, kind mail.Kind, facts mail.Facts, m store.Mail, now time.Time) error {
 	if kind.BringsToken() && m.UserID != 0 {
 		if err := tx.DeleteMailsOf(m.UserID, string(kind)); err != nil {
 			return err
@@ -373,7 +398,7 @@ func (s *Service) queueMail(tx *store.Tx, kind mail.Kind, facts mail.Facts, m st
 	if err != nil {
 		return fmt.Errorf("queue mail: %w", err)
 	}
-	m.Kind, m.Data, m.CreatedAt = string(kind), string(data), s.now()
+	m.Kind, m.Data, m.CreatedAt = string(kind), string(data), now
 	return tx.CreateMail(&m)
 }
 

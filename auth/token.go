@@ -16,6 +16,8 @@ const (
 	keyPrefix     = "cmsg_key_"
 	resetPrefix   = "cmsg_reset_"
 	verifyPrefix  = "cmsg_mail_"
+
+	invitationPrefix = "cmsg_inv_"
 )
 
 const (

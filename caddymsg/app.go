@@ -47,6 +47,7 @@ func (a *App) add(h *Handler) {
 	opts := h.backendOptions()
 	if before := a.options[h.backend]; before != nil {
 		opts.admins = slices.Concat(before.admins, opts.admins)
+		opts.mail = opts.mail.or(before.mail)
 	}
 	a.options[h.backend] = opts
 }

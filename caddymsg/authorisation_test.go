@@ -53,9 +53,13 @@ const (
 	block  = "403 blocked"
 	none   = "404 message_not_found"
 	free   = "404 not_blocked"
+	gone   = "404 session_not_found"
 	inside = "400 already_a_participant"
 	cred   = "400 bad_credentials"
 	used   = "401 token_revoked"
+	wrong  = "400 wrong_password"
+	stale  = "400 token_invalid"
+	noMail = "400 nothing_to_verify"
 	last   = "400 last_admin"
 	plain  = "426 upgrade_required"
 )
@@ -100,6 +104,45 @@ var authorisation = map[string]access{
 	// A session is no username and password, which it takes.
 	"issue-token-by-basic": {ask: "/v1/auth/token", want: answers{who, who, who, who, who, who, who, who}},
 	"create-key":           {ask: `/v1/me/keys {"name":"bot","scopes":["read"]}`, want: signedIn},
+
+	"change-password": {
+		ask: `/v1/me/password {"current_password":"correct horse battery","password":"another horse"}`, want: signedIn,
+	},
+	"change-password: with a wrong one": {
+		ask:  `/v1/me/password {"current_password":"wrong","password":"another horse"}`,
+		want: answers{who, wrong, wrong, wrong, wrong, wrong, wrong, who},
+	},
+	"forgot-password": {ask: `/v1/auth/forgot-password {"email":"alice@example.com"}`, want: anybody},
+	"reset-password": { // whoever reads alice's mails
+		ask:  `/v1/auth/reset-password {"token":"cmsg_reset_EXAMPLEEXAMPLEEXAMPLEEXAMPWZVDLBI","password":"another horse"}`,
+		want: anybody,
+	},
+	"reset-password: without a token": {
+		ask:  `/v1/auth/reset-password {"token":"cmsg_mail_EXAMPLEEXAMPLEEXAMPLEEXAMPMZGNTFQ","password":"another horse"}`,
+		want: answers{stale, stale, stale, stale, stale, stale, stale, stale},
+	},
+	"change-email": {
+		ask: `/v1/me/email {"email":"new@example.com","password":"correct horse battery"}`, want: signedIn,
+	},
+	"change-email: with a wrong password": {
+		ask:  `/v1/me/email {"email":"new@example.com","password":"wrong"}`,
+		want: answers{who, wrong, wrong, wrong, wrong, wrong, wrong, who},
+	},
+	"send-verification": {
+		ask:  "/v1/me/email/verification",
+		want: answers{who, noMail, noMail, noMail, yes, noMail, noMail, who},
+	},
+	"verify-email": { // whoever reads alice's mails
+		ask: `/v1/auth/verify-email {"token":"cmsg_mail_EXAMPLEEXAMPLEEXAMPLEEXAMPMZGNTFQ"}`, want: anybody,
+	},
+	"verify-email: without a token": {
+		ask:  `/v1/auth/verify-email {"token":"cmsg_reset_EXAMPLEEXAMPLEEXAMPLEEXAMPWZVDLBI"}`,
+		want: answers{stale, stale, stale, stale, stale, stale, stale, stale},
+	},
+	"list-my-sessions": {ask: "/v1/me/sessions", want: signedIn},
+	"get-my-session":   {ask: "/v1/me/sessions/1", want: answers{who, gone, gone, gone, yes, gone, gone, who}}, // alice's
+	"end-my-sessions":  {ask: "/v1/me/sessions", want: signedIn},
+	"end-my-session":   {ask: "/v1/me/sessions/1", want: answers{who, gone, gone, gone, yes, gone, gone, who}},
 
 	"list-users":  {ask: "/v1/users", want: signedIn},
 	"get-user":    {ask: "/v1/users/alice", want: signedIn},
@@ -263,7 +306,12 @@ var authorisation = map[string]access{
 	"admin-end-session":   {ask: "/v1/admin/users/2/sessions/2", want: systemAdmin},
 	"admin-list-groups":   {ask: "/v1/admin/group_chat", want: systemAdmin},
 	"admin-delete-group":  {ask: "/v1/admin/group_chat/1", want: systemAdmin},
-	"admin-audit-log":     {ask: "/v1/admin/audit_log", want: systemAdmin},
+
+	"admin-create-invitation": {ask: "/v1/admin/invitations", want: systemAdmin},
+	"admin-list-invitations":  {ask: "/v1/admin/invitations", want: systemAdmin},
+	"admin-revoke-invitation": {ask: "/v1/admin/invitations/1", want: systemAdmin},
+
+	"admin-audit-log": {ask: "/v1/admin/audit_log", want: systemAdmin},
 
 	"list-events":   {ask: "/v1/events", want: signedIn},
 	"list-presence": {ask: "/v1/presence?user_ids=1", want: signedIn},

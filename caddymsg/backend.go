@@ -37,7 +37,9 @@ type backend struct {
 	bus      atomic.Pointer[openedBus] // nil until it is open
 	log      *slog.Logger              // of the configuration
 	moveLog  func(*slog.Logger)
-	wake     chan struct{} // what is done behind the requests
+	wake     chan struct{}                // what is done behind the requests
+	mailing  atomic.Pointer[auth.Mailing] // nil: no mails are sent
+	wakeMail chan struct{}
 
 	starting sync.Mutex // held to open it, and to change its options
 
@@ -49,6 +51,7 @@ type backend struct {
 	limits    *limit.Limiter  // of what they are asked
 	following *task           // the hub; as long as the store is open
 	work      *task           // what is done behind the requests
+	mails     *task           // what sends mails
 	options   *backendOptions // in effect; nil until it is open
 }
 
@@ -57,6 +60,7 @@ type backend struct {
 type backendOptions struct {
 	store         store.Options
 	bus           bus.NATSOptions // without servers, PostgreSQL itself is the bus
+	mail          mailOptions
 	shutdownDelay time.Duration
 	// eventRetention is how long events are kept; 0 is for ever.
 	eventRetention time.Duration
@@ -66,7 +70,10 @@ type backendOptions struct {
 }
 
 func newBackend(identity string) *backend {
-	b := &backend{identity: identity, hashing: auth.NewHashQueue(), basics: auth.NewBasics(), users: 1, wake: make(chan struct{}, 1)}
+	b := &backend{
+		identity: identity, hashing: auth.NewHashQueue(), basics: auth.NewBasics(), users: 1,
+		wake: make(chan struct{}, 1), wakeMail: make(chan struct{}, 1),
+	}
 	b.log, b.moveLog = newMovingLog()
 	b.hub = live.NewHub(live.Observer{
 		Joined: b.joined, Left: b.left,
@@ -131,10 +138,12 @@ func (b *backend) apply(ctx context.Context, opts *backendOptions) error {
 	b.limits.Configure(opts.rates)
 	err := errors.Join(b.openBus(ctx, opts), b.grantAdmin(ctx, opts.admins))
 	b.work.end()
+	b.mails.end()
+	mails := b.beginMailing(ctx, opts.mail)
 	work := begin(func(ctx context.Context) { b.rules.Run(ctx, b.wake, chat.Work{EventRetention: opts.eventRetention}) })
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.work, b.options = work, opts
+	b.work, b.mails, b.options = work, mails, opts
 	return err
 }
 
@@ -236,6 +245,7 @@ func (b *backend) release() error {
 	}
 	// Whoever opens it has a hold on it: nobody begins this anew.
 	b.work.end()
+	b.mails.end()
 	b.following.end()
 	if opened := b.bus.Load(); opened != nil {
 		opened.Close()

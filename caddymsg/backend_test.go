@@ -204,7 +204,7 @@ func connect(t *testing.T, b *backend, s *store.Store, username string) (c *live
 	accounts := auth.New(s, chat.New(s, log), auth.NewHasher(b.hashing, bcrypt.MinCost), auth.Options{
 		SessionLifetime: time.Hour, PasswordMinLength: 1,
 	}, log)
-	_, err := accounts.Register(t.Context(), username, "open sesame")
+	_, _, err := accounts.Register(t.Context(), auth.Registration{Username: username, Password: "open sesame"})
 	require.NoError(t, err)
 	session, err := accounts.Login(t.Context(), username, "open sesame", nil)
 	require.NoError(t, err)
@@ -290,7 +290,7 @@ func TestBackendBus(t *testing.T) {
 	feed, err := rules.Feed(ctx)
 	require.NoError(t, err)
 	namespace, _, _ := strings.Cut(feed.Epoch, "-")
-	user, err := auth.New(s, rules, auth.NewHasher(b.hashing, bcrypt.MinCost), auth.Options{}, log).Register(ctx, "alice", "open sesame")
+	user, _, err := auth.New(s, rules, auth.NewHasher(b.hashing, bcrypt.MinCost), auth.Options{}, log).Register(ctx, auth.Registration{Username: "alice", Password: "open sesame"})
 	require.NoError(t, err)
 
 	// hear lets another node listen, which notes the highest id that it is told.
@@ -409,7 +409,8 @@ func TestRefusedOptions(t *testing.T) {
 	backends.Range(func(_, value any) bool { b = value.(*backend); return true })
 	require.Equal(t, time.Second, b.options.shutdownDelay)
 	require.Equal(t, []string{"bob"}, b.options.admins)
-	_, err = auth.New(b.store, b.rules, auth.NewHasher(b.hashing, bcrypt.MinCost), auth.Options{}, b.log).Register(t.Context(), "alice", "open sesame")
+	_, _, err = auth.New(b.store, b.rules, auth.NewHasher(b.hashing, bcrypt.MinCost), auth.Options{}, b.log).
+		Register(t.Context(), auth.Registration{Username: "alice", Password: "open sesame"})
 	require.NoError(t, err)
 	isAdmin := func() (is bool) {
 		require.NoError(t, b.store.View(t.Context(), func(tx *store.Tx) error {

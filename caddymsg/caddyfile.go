@@ -3,6 +3,7 @@ package caddymsg
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -42,11 +43,18 @@ var options = map[string]func(h *Handler, value string) error{
 	"password_min_length": func(h *Handler, v string) error { return number(v, &h.PasswordMinLength) },
 	"bcrypt_cost":         func(h *Handler, v string) error { return number(v, &h.BcryptCost) },
 	"basic_auth":          func(h *Handler, v string) error { h.BasicAuth = v; return nil },
-	"registration":        func(h *Handler, v string) error { h.Registration = v; return nil },
-	"admin":               func(h *Handler, v string) error { h.Admin = append(h.Admin, v); return nil },
-	"bus":                 func(h *Handler, v string) error { h.Bus = append(h.Bus, v); return nil },
-	"bus_credentials":     func(h *Handler, v string) error { h.BusCredentials = v; return nil },
-	"bus_ca":              func(h *Handler, v string) error { h.BusCA = v; return nil },
+	"registration": func(h *Handler, v string) error {
+		if h.Registration == "" {
+			h.Registration = v
+		} else {
+			h.RegistrationDomains = append(h.RegistrationDomains, v)
+		}
+		return nil
+	},
+	"admin":           func(h *Handler, v string) error { h.Admin = append(h.Admin, v); return nil },
+	"bus":             func(h *Handler, v string) error { h.Bus = append(h.Bus, v); return nil },
+	"bus_credentials": func(h *Handler, v string) error { h.BusCredentials = v; return nil },
+	"bus_ca":          func(h *Handler, v string) error { h.BusCA = v; return nil },
 	"bus_certificate": func(h *Handler, v string) error {
 		if h.BusCertificate == "" {
 			h.BusCertificate = v
@@ -55,6 +63,7 @@ var options = map[string]func(h *Handler, value string) error{
 		}
 		return nil
 	},
+	"public_url": func(h *Handler, v string) error { h.PublicURL = v; return nil },
 	"shutdown_delay": func(h *Handler, v string) error {
 		delay, err := caddy.ParseDuration(v)
 		h.ShutdownDelay = new(caddy.Duration(delay))
@@ -79,12 +88,23 @@ var options = map[string]func(h *Handler, value string) error{
 // blocks are the options that may have a block of their own. They are read whole.
 var blocks = map[string]func(h *Handler, d *caddyfile.Dispenser) error{
 	"rate_limits": readRateLimits,
+	"smtp":        readSMTP,
+}
+
+// names lists options for an error.
+func names(options ...iter.Seq[string]) string {
+	var all []string
+	for _, some := range options {
+		all = slices.AppendSeq(all, some)
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
 }
 
 // several are the options that take more than one value, and pairs those that take
 // two. They are read once for each.
 var (
-	several = []string{"admin", "bus", "session_secret"}
+	several = []string{"admin", "bus", "registration", "session_secret"}
 	pairs   = []string{"bus_certificate"}
 )
 
@@ -120,12 +140,22 @@ func bound(s string, into *int) error {
 //		password_min_length     <characters>
 //		bcrypt_cost             <4-31>
 //		basic_auth              on|off
-//		registration            open|closed
+//		registration            open|closed|invitation|domains <domain>...
 //		admin                   <username>...
 //		bus                     <nats address>...
 //		bus_credentials         <file>
 //		bus_ca                  <file>
 //		bus_certificate         <certificate file> <key file>
+//		public_url              <url>
+//		smtp {
+//			host     <host>
+//			port     <port>
+//			tls      starttls|tls|off
+//			username <username>
+//			password <placeholder>
+//			from     <address>
+//			ca       <file>
+//		}
 //		shutdown_delay          <duration>
 //		event_retention         <duration>|off
 //		connections_per_user    <number>|off
@@ -147,9 +177,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		read, ok := options[name]
 		readBlock, isBlock := blocks[name]
 		if !ok && !isBlock {
-			names := slices.AppendSeq(slices.Collect(maps.Keys(options)), maps.Keys(blocks))
-			slices.Sort(names)
-			return d.Errf("messaging has no option %q; it has: %s", name, strings.Join(names, ", "))
+			return d.Errf("messaging has no option %q; it has: %s", name, names(maps.Keys(options), maps.Keys(blocks)))
 		}
 		if seen[name] {
 			return d.Errf("%s is given twice", name)

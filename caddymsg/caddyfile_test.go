@@ -67,6 +67,16 @@ func TestCaddyfileErrors(t *testing.T) {
 		"a certificate, no key":     {"messaging {\n bus_certificate a\n}", []string{"bus_certificate", "two values"}},
 		"a certificate, two keys":   {"messaging {\n bus_certificate a b c\n}", []string{"bus_certificate", "two values"}},
 		"an empty certificate":      {"messaging {\n bus_certificate \"\" b\n}", []string{"bus_certificate", "two values"}},
+		"smtp without a block":      {"messaging {\n smtp\n}", []string{"smtp", "block"}},
+		"smtp with a value":         {"messaging {\n smtp smtp.example.com\n}", []string{"smtp", "block"}},
+		"smtp with nothing in it":   {"messaging {\n smtp {\n }\n}", []string{"smtp", "block"}},
+		"smtp twice":                {"messaging {\n smtp {\n  host a\n }\n smtp {\n  host b\n }\n}", []string{"smtp", "twice"}},
+		"smtp with another option":  {"messaging {\n smtp {\n  server a\n }\n}", []string{"server", "ca, from, host, password, port, tls, username"}},
+		"smtp with two hosts":       {"messaging {\n smtp {\n  host a b\n }\n}", []string{"smtp host", "one value"}},
+		"smtp with host twice":      {"messaging {\n smtp {\n  host a\n  host b\n }\n}", []string{"smtp host", "twice"}},
+		"smtp with no number":       {"messaging {\n smtp {\n  port smtp\n }\n}", []string{"smtp port", "\"smtp\""}},
+		"smtp with an empty host":   {"messaging {\n smtp {\n  host \"\"\n }\n}", []string{"smtp host", "one value"}},
+		"public_url twice":          {"messaging {\n public_url https://a\n public_url https://b\n}", []string{"public_url", "twice"}},
 		"block as a value":          {"messaging {\n database a.db {\n  api v1\n }\n}", nil},
 		"argument on the line":      {"messaging v1", []string{"messaging"}},
 		"argument behind a matcher": {"messaging /v1/* v1 {\n}", []string{"messaging"}},
@@ -170,6 +180,23 @@ func TestValidationErrors(t *testing.T) {
 		"credentials of no file":         {lifeShared + "bus nats://127.0.0.1\n bus_credentials /nowhere/bus.creds", []string{"bus_credentials", "/nowhere/bus.creds"}, ""},
 		"authorities of no file":         {lifeShared + "bus nats://127.0.0.1\n bus_ca /nowhere/ca.pem", []string{"bus_ca", "/nowhere/ca.pem"}, ""},
 		"certificate of no file":         {lifeShared + "bus nats://127.0.0.1\n bus_certificate /nowhere/a.pem /nowhere/a.key", []string{"bus_certificate", "/nowhere/a.pem"}, ""},
+		"smtp without a host":            {lifeMail("from chat@example.com"), []string{"smtp host"}, ""},
+		"smtp without a sender":          {lifeMail("host smtp.example.com"), []string{"smtp from"}, ""},
+		"smtp from nobody":               {lifeMail("host smtp.example.com", "from Chat"), []string{"smtp from", "Chat"}, ""},
+		"smtp with another tls":          {lifeMail("host smtp.example.com", "from chat@example.com", "tls on"), []string{"smtp tls", "starttls"}, ""},
+		"smtp on no port":                {lifeMail("host smtp.example.com", "from chat@example.com", "port 65536"), []string{"smtp port", "65536"}, ""},
+		"username without a password":    {lifeMail("host smtp.example.com", "from chat@example.com", "username chat"), []string{"smtp username", "password"}, ""},
+		"password of a mail server":      {lifeMail("host smtp.example.com", "from chat@example.com", "username chat", "password opensesame"), []string{"smtp password", "{env."}, "opensesame"},
+		"half a password of one":         {lifeMail("host smtp.example.com", "from chat@example.com", "username chat", "password open{env.LIFE_SHORT}"), []string{"smtp password", "{env."}, "tooshort"},
+		"password in no variable":        {lifeMail("host smtp.example.com", "from chat@example.com", "username chat", "password {env.LIFE_NOT_SET}"), []string{"smtp password", "LIFE_NOT_SET"}, ""},
+		"password without tls":           {lifeMail("host smtp.example.com", "from chat@example.com", "username chat", "password {env.LIFE_SHORT}", "tls off"), []string{"smtp tls", "off"}, "tooshort"},
+		"authorities of mail in no file": {lifeMail("host smtp.example.com", "from chat@example.com", "ca /nowhere/ca.pem"), []string{"smtp ca", "/nowhere/ca.pem"}, ""},
+		"public_url without a scheme":    {"public_url chat.example.com", []string{"public_url", "https://"}, ""},
+		"public_url of another scheme":   {"public_url ftp://chat.example.com", []string{"public_url", "https://"}, ""},
+		"public_url without a host":      {"public_url https:///chat", []string{"public_url", "https://"}, ""},
+		"public_url with a password":     {"public_url https://chat:opensesame@chat.example.com", []string{"public_url"}, "opensesame"},
+		"public_url with a query":        {"public_url https://chat.example.com/?a=b", []string{"public_url"}, ""},
+		"public_url in no variable":      {"public_url {env.LIFE_NOT_SET}", []string{"public_url", "LIFE_NOT_SET"}, ""},
 		"database in no variable":        {"database {env.LIFE_NOT_SET}", []string{"database", "LIFE_NOT_SET"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -188,6 +215,11 @@ func TestValidationErrors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// lifeMail is an smtp block.
+func lifeMail(options ...string) string {
+	return "smtp {\n" + strings.Join(options, "\n") + "\n}"
 }
 
 // lifeShared is a database that several nodes may share. Nobody looks whether it is

@@ -158,6 +158,7 @@ http://127.0.0.1:{$PORT} {
 	messaging {
 		database {env.DATABASE}
 		bcrypt_cost 4
+		rate_limits off
 	}
 	header /page Content-Type text/html
 	respond /page "<!doctype html><title>page</title>"

@@ -28,6 +28,7 @@ http://127.0.0.1:{$PORT} {
 	messaging {
 		database {env.DATABASE}
 		bcrypt_cost 4
+		rate_limits off
 	}
 	respond /hello "the next handler"
 	root {$DIR}/site
@@ -37,6 +38,7 @@ http://127.0.0.1:{$PORT2} {
 	messaging {
 		database {env.CLOSED}
 		bcrypt_cost 4
+		rate_limits off
 		registration closed
 	}
 }

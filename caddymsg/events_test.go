@@ -542,6 +542,7 @@ http://127.0.0.1:{$PORT} {
 	messaging {
 		database {env.DATABASE}
 		bcrypt_cost 4
+		rate_limits off
 	}
 }
 https://127.0.0.1:{$PORT2} {
@@ -550,6 +551,7 @@ https://127.0.0.1:{$PORT2} {
 	messaging {
 		database {env.DATABASE}
 		bcrypt_cost 4
+		rate_limits off
 	}
 }
 `})

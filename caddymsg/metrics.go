@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddymsg/messaging/auth"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -23,6 +24,7 @@ type metrics struct {
 	closings      *prometheus.CounterVec
 	delivered     prometheus.Counter
 	limited       *prometheus.CounterVec
+	mails         *prometheus.CounterVec
 	all           []prometheus.Collector
 }
 
@@ -67,6 +69,13 @@ func newMetrics(b *backend) *metrics {
 			Name: "messaging_rate_limited_total", ConstLabels: database,
 			Help: "What was refused because it was done too often, by limit.",
 		}, []string{"limit"}),
+		mails: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "messaging_mails_total", ConstLabels: database,
+			Help: "Attempts of this server to send a mail, by what has become of it.",
+		}, []string{"result"}),
+	}
+	for _, result := range auth.MailResults() {
+		m.mails.WithLabelValues(result) // so that there is a 0
 	}
 	gauge := func(name, help string, value func() int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: database},
@@ -74,9 +83,10 @@ func newMetrics(b *backend) *metrics {
 	}
 	m.all = []prometheus.Collector{
 		m.requests, m.open, m.messages, m.commitUpdates, m.commitSeconds,
-		m.live, m.closings, m.delivered, m.limited,
+		m.live, m.closings, m.delivered, m.limited, m.mails,
 		gauge("messaging_events_behind", "How far the log is ahead of what was handed to connections, in events.", func() int { return int(b.hub.Lag()) }),
 		gauge("messaging_hashes_waiting", "Passwords that wait to be hashed.", b.hashing.Waiting),
+		gauge("messaging_mails_waiting", "Mails that wait to be sent, by any server; 0 where smtp is not configured.", b.mailsWaiting),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "messaging_password_hashes_total", ConstLabels: database,
 			Help: "Passwords that were hashed, to keep or to compare.",

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -75,8 +76,14 @@ type Handler struct {
 	// Default: off.
 	BasicAuth string `json:"basic_auth,omitempty"`
 
-	// Whether anybody may make an account: `open` or `closed`. Default: open.
+	// Who may make an account: `open`: anybody; `closed`: nobody; `invitation`: who has
+	// an invitation of an administrator; `domains`: who has an e-mail address of one of
+	// certain domains. Default: open.
 	Registration string `json:"registration,omitempty"`
+
+	// The domains, where the registration is limited to some. Those below them are
+	// others.
+	RegistrationDomains []string `json:"registration_domains,omitempty"`
 
 	// The usernames of accounts that become administrators when the server starts.
 	// Nobody becomes one by registering such a name: that takes another start, or a
@@ -104,6 +111,15 @@ type Handler struct {
 
 	// A file with the key of that certificate.
 	BusKey string `json:"bus_key,omitempty"`
+
+	// The address that people know the site by, `https://chat.example.com`: mails link
+	// to it. It is never taken from a request, which anybody may write as they like.
+	// Default: mails have no links.
+	PublicURL string `json:"public_url,omitempty"`
+
+	// By which mail server mails are sent. Default: none are, and what needs them is
+	// refused.
+	SMTP *SMTP `json:"smtp,omitempty"`
 
 	// How long the open connections may take to end when the server ends, or when
 	// its configuration does not name the database any more. They end one after
@@ -137,7 +153,9 @@ type Handler struct {
 	database store.Options   // resolved: it holds the password
 	identity string          // of the database
 	bus      bus.NATSOptions // resolved: it may hold a password, too
+	mail     mailOptions     // resolved: it holds a password
 	secrets  []string        // resolved; without any, it is to be found in the storage
+	domains  []string        // resolved: as addresses are compared with them
 	backend  *backend
 	app      *App
 
@@ -241,6 +259,9 @@ func (h *Handler) resolve() error {
 	if err := h.resolveBus(); err != nil {
 		return err
 	}
+	if err := h.resolveMail(); err != nil {
+		return err
+	}
 	if h.rates, err = parseRateLimits(h.RateLimits); err != nil {
 		return err
 	}
@@ -271,8 +292,8 @@ func (h *Handler) Validate() error {
 	if h.BasicAuth != "on" && h.BasicAuth != "off" {
 		return fmt.Errorf("basic_auth: %q is neither on nor off", h.BasicAuth)
 	}
-	if h.Registration != "open" && h.Registration != "closed" {
-		return fmt.Errorf("registration: %q is neither open nor closed", h.Registration)
+	if err := h.validateRegistration(); err != nil {
+		return err
 	}
 	if *h.ShutdownDelay < 0 {
 		return fmt.Errorf("shutdown_delay: %s is below 0", time.Duration(*h.ShutdownDelay))
@@ -287,6 +308,27 @@ func (h *Handler) Validate() error {
 		if _, _, err := chat.PrepareUsername(name); err != nil {
 			return fmt.Errorf("admin: %q is no username", name)
 		}
+	}
+	return nil
+}
+
+func (h *Handler) validateRegistration() error {
+	mode := auth.RegistrationMode(h.Registration)
+	switch {
+	case !slices.Contains(auth.RegistrationModes(), mode):
+		return fmt.Errorf("registration: %q is none of open, closed, invitation and domains", h.Registration)
+	case mode != auth.RegistrationDomains && len(h.RegistrationDomains) > 0:
+		return fmt.Errorf("registration: domains are named, but it is %s", mode)
+	case mode == auth.RegistrationDomains && len(h.RegistrationDomains) == 0:
+		return errors.New("registration: domains need to be named, as in: registration domains example.com")
+	}
+	h.domains = nil
+	for _, name := range h.RegistrationDomains {
+		domain, err := auth.ParseDomain(name)
+		if err != nil {
+			return fmt.Errorf("registration: %w", err)
+		}
+		h.domains = append(h.domains, domain)
 	}
 	return nil
 }
@@ -310,14 +352,20 @@ func (h *Handler) open() (*v1.API, error) {
 		return nil, err
 	}
 	rules, log := h.backend.rules, h.backend.log
+	var wakeMailing func()
+	if h.app.options[h.backend].mail.sender != nil {
+		wakeMailing = h.backend.wakeMailing
+	}
 	accounts := auth.New(h.backend.store, rules, auth.NewHasher(h.backend.hashing, h.BcryptCost), auth.Options{
-		Cookies:            cookies,
-		BasicAuth:          h.BasicAuth == "on",
-		Basics:             h.backend.basics,
-		Limits:             h.backend.limits,
-		SessionLifetime:    time.Duration(h.SessionLifetime),
-		PasswordMinLength:  h.PasswordMinLength,
-		RegistrationClosed: h.Registration == "closed",
+		Cookies:           cookies,
+		Limits:            h.backend.limits,
+		BasicAuth:         h.BasicAuth == "on",
+		Basics:            h.backend.basics,
+		SessionLifetime:   time.Duration(h.SessionLifetime),
+		PasswordMinLength: h.PasswordMinLength,
+		Registration:      auth.RegistrationMode(h.Registration),
+		Domains:           h.domains,
+		WakeMailing:       wakeMailing,
 	}, log)
 	return v1.New(v1.Options{
 		Chat: rules, Auth: accounts, Log: log, Hub: h.backend.hub,
@@ -329,7 +377,7 @@ func (h *Handler) open() (*v1.API, error) {
 // backendOptions are those that the handler has in common with others.
 func (h *Handler) backendOptions() *backendOptions {
 	return &backendOptions{
-		store: h.database, bus: h.bus, shutdownDelay: time.Duration(*h.ShutdownDelay),
+		store: h.database, bus: h.bus, mail: h.mail, shutdownDelay: time.Duration(*h.ShutdownDelay),
 		eventRetention: max(0, time.Duration(h.EventRetention)), // below 0 is for ever
 		rates:          h.rates,
 		admins:         h.Admin, log: h.ctx.Slogger(),

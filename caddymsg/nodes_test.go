@@ -33,6 +33,7 @@ http://127.0.0.1:{$PORT} {
 		database {env.DATABASE}
 		session_secret {env.SESSION_SECRET}
 		bcrypt_cost 4
+		rate_limits off
 	}
 }
 `

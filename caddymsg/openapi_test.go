@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/internal/frontdoor"
+	"github.com/caddymsg/messaging/internal/smtptest"
 )
 
 // The API at the root of one site, and below a path of another.
@@ -23,6 +24,7 @@ http://127.0.0.1:{$PORT} {
 	messaging {
 		database {env.DATABASE}
 		bcrypt_cost 4
+		rate_limits off
 		admin root
 	}
 }
@@ -31,6 +33,7 @@ http://127.0.0.1:{$PORT2} {
 		messaging {
 			database {env.DATABASE}
 			bcrypt_cost 4
+			rate_limits off
 		}
 	}
 }
@@ -92,14 +95,19 @@ var allRoutes = map[string][]string{
 	"/v1/admin/audit_log":                                {"get"},
 	"/v1/admin/group_chat":                               {"get"},
 	"/v1/admin/group_chat/{id}":                          {"delete"},
+	"/v1/admin/invitations":                              {"get", "post"},
+	"/v1/admin/invitations/{id}":                         {"delete"},
 	"/v1/admin/users":                                    {"get", "post"},
 	"/v1/admin/users/{id}":                               {"delete", "get", "patch"},
 	"/v1/admin/users/{id}/sessions":                      {"delete", "get"},
 	"/v1/admin/users/{id}/sessions/{session_id}":         {"delete"},
+	"/v1/auth/forgot-password":                           {"post"},
 	"/v1/auth/login":                                     {"post"},
 	"/v1/auth/logout":                                    {"post"},
 	"/v1/auth/register":                                  {"post"},
 	"/v1/auth/token":                                     {"get", "post"},
+	"/v1/auth/reset-password":                            {"post"},
+	"/v1/auth/verify-email":                              {"post"},
 	"/v1/blocks":                                         {"get"},
 	"/v1/blocks/{username}":                              {"delete", "put"},
 	"/v1/chats":                                          {"get", "post"},
@@ -124,6 +132,11 @@ var allRoutes = map[string][]string{
 	"/v1/me":                                             {"delete", "get", "patch"},
 	"/v1/me/keys":                                        {"post"},
 	"/v1/me/export":                                      {"get"},
+	"/v1/me/email":                                       {"put"},
+	"/v1/me/email/verification":                          {"post"},
+	"/v1/me/sessions":                                    {"delete", "get"},
+	"/v1/me/sessions/{session_id}":                       {"delete", "get"},
+	"/v1/me/password":                                    {"post"},
 	"/v1/messages":                                       {"get", "post"},
 	"/v1/messages/group/{group_chat_id}":                 {"get"},
 	"/v1/messages/p2p/{dest_username}":                   {"get"},
@@ -202,6 +215,9 @@ func documentedRoutes(t *testing.T, s *frontdoor.Server) {
 		if path == "/v1/chats/unread" {
 			allowed = append(allowed, "DELETE", "PATCH") // to a chat of that name, which they answer with 404
 		}
+		if path == "/v1/auth/reset-password" || path == "/v1/auth/verify-email" {
+			allowed = append(allowed, "GET", "HEAD") // the pages
+		}
 		r := c.Do("TRACE", filled, "").Want(405)
 		require.ElementsMatch(t, allowed, strings.Split(r.Header.Get("Allow"), ", "), "%s takes what is documented, and no more", path)
 	}
@@ -236,7 +252,7 @@ func documentedErrors(t *testing.T, s *frontdoor.Server) {
 					require.NotEmpty(t, response.Content["application/zip"].Schema)
 					continue
 				}
-				if status == "200" {
+				if status == "200" || path == "/v1/auth/register" && status == "202" {
 					require.NotEmpty(t, response.Content["application/json"].Schema)
 					continue
 				}
@@ -293,7 +309,16 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	frontdoor.SignUp(t, s.URL, "carol")
 	eve := frontdoor.SignUp(t, s.URL, "eve")
 	root := frontdoor.SignUp(t, s.URL, "root")
-	lifeReload(t, s, docsCaddyfile, root, alice, bob, eve) // which makes root an administrator
+	post := smtptest.Start(t, smtptest.Options{Plain: true})
+	// Which makes root an administrator, and has mails sent.
+	lifeReload(t, s, strings.Replace(docsCaddyfile, "admin root", fmt.Sprintf(
+		"admin root\nsmtp {\nhost %s\nport %d\ntls off\nfrom chat@example.com\n}", post.Host, post.Port), 1), root, alice, bob, eve)
+	heidi := frontdoor.SignUp(t, s.URL, "heidi")
+	addEmail(t, heidi, post, "heidi@example.com")
+	heidi.Post("/v1/auth/forgot-password", `{"email":"heidi@example.com"}`).Want(200)
+	resetToken := post.Await(t, "heidi@example.com").Token(t)
+	eve.Do("PUT", "/v1/me/email", `{"email":"eve@example.com","password":"open sesame"}`).Want(200)
+	verifyToken := post.Await(t, "eve@example.com").Token(t)
 	gone := root.Get("/v1/users/carol").Field("id")
 	nobody, other := frontdoor.NewClient(t, s.URL), frontdoor.NewClient(t, s.URL)
 	d := readDocument(t, nobody)
@@ -313,6 +338,10 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 			`{"group_chat_id":%d,"message":"Lunch?","poll":{"options":["Pizza","Sushi"],"anonymous":%v,"closes_in":60}}`, group, anonymous))).ID
 	}
 	lunch, secret := ask(false), ask(true)
+	elsewhere := frontdoor.NewClient(t, s.URL)
+	elsewhere.Post("/v1/auth/login", credentials(t, "alice", "open sesame")).Want(200)
+	second := decode[[]struct{ ID int64 }](elsewhere.Get("/v1/me/sessions?offset=1"))[0].ID
+	program := with(t, s.URL, "X-API-Key", plant(t, s, "alice", "key", "Backup", "read"))
 	refresh := newTokensOf(t, s.URL, "alice").RefreshToken
 	inAnHour := time.Now().Add(time.Hour).Format(time.RFC3339)
 	large := strings.Repeat(" ", 65<<10)
@@ -357,6 +386,12 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		one          = "/v1/messages/{message_id}"
 		edits        = "GET /v1/messages/{message_id}/edits"
 		thread       = "GET /v1/messages/{message_id}/thread"
+		password     = "POST /v1/me/password"
+		forgot       = "POST /v1/auth/forgot-password"
+		resetting    = "POST /v1/auth/reset-password"
+		email        = "PUT /v1/me/email"
+		verification = "POST /v1/me/email/verification"
+		verifying    = "POST /v1/auth/verify-email"
 		users        = "GET /v1/users"
 		user         = "GET /v1/users/{user}"
 		change       = "PATCH /v1/me"
@@ -396,9 +431,16 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		sessions      = "GET /v1/admin/users/{id}/sessions"
 		endSessions   = "DELETE /v1/admin/users/{id}/sessions"
 		endSession    = "DELETE /v1/admin/users/{id}/sessions/{session_id}"
+		mySessions    = "GET /v1/me/sessions"
+		mySession     = "GET /v1/me/sessions/{session_id}"
+		endMine       = "DELETE /v1/me/sessions"
+		endMyOwn      = "DELETE /v1/me/sessions/{session_id}"
 		allGroups     = "GET /v1/admin/group_chat"
 		deleteGroup   = "DELETE /v1/admin/group_chat/{id}"
 		auditLog      = "GET /v1/admin/audit_log"
+		invitations   = "GET /v1/admin/invitations"
+		toRegister    = "POST /v1/admin/invitations"
+		endInvitation = "DELETE /v1/admin/invitations/{id}"
 		frank         = `{"username":"frank","password":"open sesame","display_name":"Frank","email":"frank@example.com"}`
 	)
 	rows := []asked{
@@ -407,6 +449,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{register, nobody, nil, "", `{`, "", 400},
 		{register, nobody, nil, "", ok, foreign, 403},
 		{register, nobody, nil, "", large, "", 413},
+		{register, nobody, nil, "", `{"username":"gina","password":"open sesame","email":"gina@example.com","invitation":"cmsg_inv_"}`, "", 200},
 		{login, other, nil, "", `{"username":"dave","password":"open sesame!"}`, "", 400},
 		{login, other, nil, "", ok, foreign, 403},
 		{login, other, nil, "", large, "", 413},
@@ -519,6 +562,33 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{messages, alice, nil, "", fmt.Sprintf(`{"group_chat_id":%d,"message":"hi"}`, others), "", 403},
 		{messages, alice, nil, "", `{"dest_username":"bob","message":"hi"}`, foreign, 403},
 		{messages, alice, nil, "", large, "", 413},
+		{forgot, nobody, nil, "", `{"email":"nobody@example.com"}`, "", 200},
+		{forgot, nobody, nil, "", `{"email":"nobody"}`, "", 400},
+		{forgot, nobody, nil, "", `{"email":"nobody@example.com"}`, foreign, 403},
+		{forgot, nobody, nil, "", large, "", 413},
+		{resetting, nobody, nil, "", `{"token":"` + resetToken + `","password":"another password"}`, foreign, 403},
+		{resetting, nobody, nil, "", `{"token":"` + resetToken + `","password":"another password"}`, "", 200},
+		{resetting, nobody, nil, "", `{"token":"` + resetToken + `","password":"another password"}`, "", 400},
+		{resetting, nobody, nil, "", large, "", 413},
+		{login, heidi, nil, "", `{"username":"heidi","password":"another password"}`, "", 200},
+		{password, heidi, nil, "", `{"current_password":"wrong","password":"open sesame"}`, "", 400},
+		{password, heidi, nil, "", `{"current_password":"another password","password":"open sesame"}`, foreign, 403},
+		{password, heidi, nil, "", `{"current_password":"another password","password":"open sesame"}`, "", 200},
+		{password, nobody, nil, "", `{"current_password":"another password","password":"open sesame"}`, "", 401},
+		{password, heidi, nil, "", large, "", 413},
+		{verifying, nobody, nil, "", `{"token":"` + verifyToken + `"}`, foreign, 403},
+		{verifying, nobody, nil, "", `{"token":"` + verifyToken + `"}`, "", 200},
+		{verifying, nobody, nil, "", `{"token":"` + verifyToken + `"}`, "", 400},
+		{verifying, nobody, nil, "", large, "", 413},
+		{verification, heidi, nil, "", "", "", 400},
+		{email, heidi, nil, "", `{"email":"heidi@example.org","password":"wrong"}`, "", 400},
+		{email, heidi, nil, "", `{"email":"heidi@example.org","password":"open sesame"}`, foreign, 403},
+		{email, heidi, nil, "", `{"email":"heidi@example.org","password":"open sesame"}`, "", 200},
+		{email, nobody, nil, "", `{"email":"heidi@example.org","password":"open sesame"}`, "", 401},
+		{email, heidi, nil, "", large, "", 413},
+		{verification, heidi, nil, "", "", "", 200},
+		{verification, nobody, nil, "", "", "", 401},
+		{verification, heidi, nil, "", "", foreign, 403},
 		{users, alice, nil, "?username=bob", "", "", 200},
 		{users, nobody, nil, "", "", "", 401},
 		{user, alice, []any{"bob"}, "", "", "", 200},
@@ -526,7 +596,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{user, alice, []any{"nobody"}, "", "", "", 404},
 		{"GET /v1/me", alice, nil, "", "", "", 200},
 		{"GET /v1/me", nobody, nil, "", "", "", 401},
-		{change, alice, nil, "", `{"display_name":"Alice","email":"alice@example.com","locale":"en","about":"text","presence":"hidden"}`, "", 200},
+		{change, alice, nil, "", `{"display_name":"Alice","locale":"en","about":"text","presence":"hidden"}`, "", 200},
 		{change, alice, nil, "", `{"email":"nonsense"}`, "", 400},
 		{change, nobody, nil, "", `{}`, "", 401},
 		{change, alice, nil, "", `{}`, foreign, 403},
@@ -741,6 +811,38 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{auditLog, root, nil, "?action=nonsense", "", "", 400},
 		{auditLog, nobody, nil, "", "", "", 401},
 		{auditLog, alice, nil, "", "", "", 403},
+		{mySessions, alice, nil, "?kind=cookie&limit=10", "", "", 200},
+		{mySessions, alice, nil, "?kind=nonsense", "", "", 400},
+		{mySessions, nobody, nil, "", "", "", 401},
+		{mySessions, program, nil, "", "", "", 403},
+		{mySession, alice, []any{second}, "", "", "", 200},
+		{mySession, nobody, []any{second}, "", "", "", 401},
+		{mySession, program, []any{second}, "", "", "", 403},
+		{mySession, eve, []any{second}, "", "", "", 404},
+		{endMyOwn, nobody, []any{second}, "", "", "", 401},
+		{endMyOwn, alice, []any{second}, "", "", foreign, 403},
+		{endMyOwn, eve, []any{second}, "", "", "", 404},
+		{endMyOwn, alice, []any{second}, "", "", "", 200},
+		{endMine, nobody, nil, "", "", "", 401},
+		{endMine, alice, nil, "", "", foreign, 403},
+		{endMine, alice, nil, "?others=perhaps", "", "", 400},
+		{endMine, alice, nil, "?others=true", "", "", 200},
+		{toRegister, root, nil, "", "", "", 200},
+		{toRegister, root, nil, "", `{"note":"for Zoë","max_uses":7,"expires_at":"2030-01-01T00:00:00Z"}`, "", 200},
+		{toRegister, root, nil, "", `{"max_uses":0}`, "", 400},
+		{toRegister, nobody, nil, "", "", "", 401},
+		{toRegister, alice, nil, "", "", "", 403},
+		{toRegister, root, nil, "", "", foreign, 403},
+		{toRegister, root, nil, "", large, "", 413},
+		{invitations, root, nil, "", "", "", 200},
+		{invitations, root, nil, "?limit=0", "", "", 400},
+		{invitations, nobody, nil, "", "", "", 401},
+		{invitations, alice, nil, "", "", "", 403},
+		{endInvitation, nobody, []any{1}, "", "", "", 401},
+		{endInvitation, alice, []any{1}, "", "", "", 403},
+		{endInvitation, root, []any{1}, "", "", foreign, 403},
+		{endInvitation, root, []any{1}, "", "", "", 200},
+		{endInvitation, root, []any{1}, "", "", "", 404},
 		{export, alice, nil, "", "", "", 200},
 		{export, alice, nil, "", "", foreign, 403},
 		{export, nobody, nil, "", "", "", 401},
@@ -822,6 +924,9 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		seen[socket][fmt.Sprint(status)] = true
 	}
 	seen[socket]["501"] = true // see TestWebSocketNeedsHTTP1
+	for _, route := range []string{forgot, resetting, email, verification} {
+		seen[route]["501"] = true // see TestMailNotConfigured
+	}
 	for path, operations := range d.Paths {
 		for method, op := range operations {
 			route := strings.ToUpper(method) + " " + path

@@ -34,6 +34,7 @@ http://127.0.0.1:{$PORT}, http://127.0.0.1:{$PORT2} {
 		database {env.DATABASE}
 		session_secret "` + sessionSecret + `"
 		bcrypt_cost 4
+		rate_limits off
 	}
 	log
 }
@@ -134,6 +135,7 @@ https://127.0.0.1:{$PORT}, http://127.0.0.1:{$PORT2} {
 		database {env.DATABASE}
 		session_lifetime 2h
 		bcrypt_cost 4
+		rate_limits off
 	}
 }
 `})
@@ -368,6 +370,7 @@ http://127.0.0.1:{$PORT} {
 	messaging {
 		database {env.DATABASE}
 		bcrypt_cost 4
+		rate_limits off
 	}
 }
 http://127.0.0.1:{$PORT2} {
@@ -375,6 +378,7 @@ http://127.0.0.1:{$PORT2} {
 		database {env.DATABASE}
 		session_secret "` + sessionSecret + `"
 		bcrypt_cost 4
+		rate_limits off
 	}
 }
 `

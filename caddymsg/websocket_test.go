@@ -26,6 +26,7 @@ http://127.0.0.1:{$PORT} {
 	messaging {
 		database {env.DATABASE}
 		bcrypt_cost 4
+		rate_limits off
 		connections_per_user 40
 	}
 }
@@ -475,6 +476,7 @@ http://127.0.0.1:{$PORT} {
 	messaging {
 		database {env.DATABASE}
 		bcrypt_cost 4
+		rate_limits off
 	}
 }
 `, rita, ron)
@@ -495,6 +497,7 @@ https://127.0.0.1:{$PORT} {
 	messaging {
 		database {env.DATABASE}
 		bcrypt_cost 4
+		rate_limits off
 	}
 }
 `})

@@ -1,16 +1,19 @@
 package caddymsg_test
 
 import (
+	"crypto/sha256"
 	"database/sql"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/internal/frontdoor"
+	"github.com/caddymsg/messaging/internal/smtptest"
 )
 
 // world is a server with people who have to do with each other in every way that
@@ -22,6 +25,8 @@ import (
 //     chat 2, and then she has blocked him.
 //   - adam is an admin of both groups, and mia a member.
 //   - dora was a member of both groups when her account was deactivated.
+//   - alice has an address, which is not verified, and wants another one. Both have been
+//     sent a token.
 //   - stan is in no chat. root is an administrator of the server.
 //   - nina is alone in group 4, which is public, and bob in group 5.
 //
@@ -47,7 +52,8 @@ const worldPassword = "correct horse battery"
 
 func newWorld(t *testing.T, engine frontdoor.Engine) *world {
 	t.Helper()
-	s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t)})
+	post := smtptest.Start(t, smtptest.Options{Plain: true})
+	s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: plainMailSite("{$PORT}", post)})
 	w := &world{
 		t: t, client: frontdoor.NewClient(t, s.URL), cookies: map[string]string{}, invites: map[int]string{},
 		db: frontdoor.OpenDatabase(t, s.Database), engine: engine,
@@ -90,9 +96,13 @@ func newWorld(t *testing.T, engine frontdoor.Engine) *world {
 		`UPDATE participants SET role = 'admin' WHERE user_id = (SELECT id FROM users WHERE username = 'adam')`,
 		`UPDATE users SET admin = 1 WHERE username = 'root'`,
 		`UPDATE users SET deactivated_at = created_at WHERE username = 'dora'`,
+		`UPDATE users SET email = 'alice@example.com', email_key = 'alice@example.com', pending_email = 'alice@example.org' WHERE id = 1`,
 	} {
 		w.exec(change)
 	}
+	// The tokens are the ones in the document's examples.
+	w.mailed("reset_password", "cmsg_reset_EXAMPLEEXAMPLEEXAMPLEEXAMPWZVDLBI", "alice@example.com")
+	w.mailed("verify_email", "cmsg_mail_EXAMPLEEXAMPLEEXAMPLEEXAMPMZGNTFQ", "alice@example.org")
 	for _, invite := range []struct {
 		owner string
 		group int
@@ -100,8 +110,19 @@ func newWorld(t *testing.T, engine frontdoor.Engine) *world {
 		r := w.must(invite.owner, "POST", fmt.Sprintf("/v1/group_chat/%d/invites", invite.group), "")
 		w.invites[invite.group] = r.Field("token").(string)
 	}
+	require.EqualValues(t, 1, w.must("root", "POST", "/v1/admin/invitations", `{"note":"for the new ones"}`).Field("id"))
 	w.save()
 	return w
+}
+
+// mailed makes a token of alice's, as if it had been sent to an address.
+func (w *world) mailed(purpose, token, email string) {
+	w.t.Helper()
+	hash := sha256.Sum256([]byte(token))
+	_, err := w.db.ExecContext(w.t.Context(), `
+		INSERT INTO one_time_tokens (token_hash, purpose, user_id, email, created_at, expires_at) VALUES ($1, $2, 1, $3, 0, $4)`,
+		hash[:], purpose, email, time.Now().Add(time.Hour).UnixMicro())
+	require.NoError(w.t, err)
 }
 
 // ask sends a request as somebody, or as nobody.

@@ -19,6 +19,7 @@ type AuditFilter = store.AuditFilter
 const (
 	UserSignedIn         = "user.signed_in"
 	UserSignInFailed     = "user.sign_in_failed" // of no account, if there is none of that name
+	UserSessionsEnded    = "user.sessions_ended" // one's own: one, or all
 	UserTokenReused      = "user.token_reused"   // a refresh token, which ended its session
 	UserKeyCreated       = "user.key_created"    // the detail is its name
 	UserRegistered       = "user.registered"
@@ -38,15 +39,19 @@ const (
 	AdminGroupDeleted    = "admin.group_deleted"
 	AdminGranted         = "admin.granted"
 	AdminRevoked         = "admin.revoked"
+	// The detail names the invitation, here and where somebody has registered by one.
+	AdminInvitationCreated = "admin.invitation_created"
+	AdminInvitationRevoked = "admin.invitation_revoked"
 )
 
 // AuditActions are all actions that there are.
 func AuditActions() []string {
 	return []string{
-		UserSignedIn, UserSignInFailed, UserTokenReused, UserKeyCreated, UserRegistered,
+		UserSignedIn, UserSignInFailed, UserSessionsEnded, UserTokenReused, UserKeyCreated, UserRegistered,
 		UserPasswordChanged, UserPasswordReset, UserEmailChanged, UserBlocked, UserUnblocked, MessageBlocked,
 		AdminUserCreated, AdminUserUpdated, AdminPasswordReset, AdminUserDeactivated, AdminUserReactivated,
 		AdminUserDeleted, AdminSessionsEnded, AdminGroupDeleted, AdminGranted, AdminRevoked,
+		AdminInvitationCreated, AdminInvitationRevoked,
 	}
 }
 

@@ -108,27 +108,45 @@ func parseID(s string) (int64, bool) {
 // Register stores a new account. Whether there may be one, and what its
 // password must be like, is for the caller to decide (package auth).
 // It returns Invalid for the username, and Conflict if it is taken.
-func (s *Service) Register(ctx context.Context, caller Caller, username, passwordHash string) (User, error) {
-	name, key, err := PrepareUsername(username)
+func (s *Service) Register(ctx context.Context, caller Caller, username, passwordHash string) (user User, err error) {
+	err = s.store.Update(ctx, func(tx *store.Tx) (err error) {
+		user, err = s.RegisterIn(tx, caller, User{Username: username, PasswordHash: passwordHash}, "")
+		return err
+	})
 	if err != nil {
 		return User{}, err
 	}
-	user := User{Username: name, UsernameKey: key, PasswordHash: passwordHash, CreatedAt: s.now()}
-	err = s.store.Update(ctx, func(tx *store.Tx) error {
-		if err := createUser(tx, &user); err != nil {
-			return err
-		}
-		registered := Caller{UserID: user.ID, Address: caller.Address}
-		return s.Audit(tx, registered, AuditEntry{Action: UserRegistered, UserID: user.ID})
-	})
-	return user, err
+	return user, nil
+}
+
+// RegisterIn is Register in an Update of package auth, with what else it knows of the
+// new account; the detail is for the audit log.
+func (s *Service) RegisterIn(tx *store.Tx, caller Caller, user User, detail string) (_ User, err error) {
+	if user.Username, user.UsernameKey, err = PrepareUsername(user.Username); err != nil {
+		return User{}, err
+	}
+	user.CreatedAt = s.now()
+	if err := createUser(tx, &user); err != nil {
+		return User{}, err
+	}
+	registered := Caller{UserID: user.ID, Address: caller.Address}
+	return user, s.Audit(tx, registered, AuditEntry{Action: UserRegistered, UserID: user.ID, Detail: detail})
+}
+
+// UsernameFree returns Conflict if a username is taken: only to spare an attempt, as
+// it may be by the time that it is wanted.
+func UsernameFree(tx *store.Tx, username string) error {
+	if _, err := tx.FindUserByKey(UsernameKey(username)); err == nil {
+		return errUsernameTaken()
+	} else if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return nil
 }
 
 func createUser(tx *store.Tx, user *User) error {
-	// Only to spare an attempt: who is quicker shows when it is stored.
-	if _, err := tx.FindUserByKey(user.UsernameKey); err == nil {
-		return errUsernameTaken()
-	} else if !errors.Is(err, store.ErrNotFound) {
+	// Who is quicker shows when it is stored.
+	if err := UsernameFree(tx, user.Username); err != nil {
 		return err
 	}
 	if err := tx.CreateUser(user); err != nil {
@@ -255,14 +273,12 @@ func (p Profile) prepare() (c store.UserChange, err error) {
 	if c.DisplayName != nil && strings.Contains(*c.DisplayName, "\n") {
 		return c, invalid("display_name", "display_name_invalid", "It is one line.")
 	}
-	if c.Email, err = prepareText("email", p.Email, MaxEmailLength); err != nil {
-		return c, err
-	}
-	if c.Email != nil && *c.Email != "" {
-		// Not a name with an address: ParseAddress takes that, too.
-		if address, err := mail.ParseAddress(*c.Email); err != nil || address.Address != *c.Email {
-			return c, invalid("email", "email_invalid", "It is no e-mail address.")
+	if p.Email != nil {
+		email, err := PrepareEmail(*p.Email)
+		if err != nil {
+			return c, err
 		}
+		c.Email = &email
 	}
 	if c.Locale = p.Locale; c.Locale != nil && *c.Locale != "" {
 		tag, err := language.Parse(*c.Locale)
@@ -281,6 +297,32 @@ func (p Profile) prepare() (c store.UserChange, err error) {
 	}
 	c.About, err = prepareText("about", p.About, MaxAboutLength)
 	return c, err
+}
+
+// PrepareEmail checks an address, which may be empty, and returns it as it is stored.
+func PrepareEmail(typed string) (string, error) {
+	email, err := prepareText("email", &typed, MaxEmailLength)
+	if err != nil || *email == "" {
+		return "", err
+	}
+	// Not a name with an address: ParseAddress takes that, too.
+	if address, err := mail.ParseAddress(*email); err != nil || address.Address != *email {
+		return "", invalid("email", "email_invalid", "It is no e-mail address.")
+	}
+	return *email, nil
+}
+
+// PrepareLine checks a text of one line, which may be empty, and returns it as it is
+// stored.
+func PrepareLine(field, typed string, limit int) (string, error) {
+	text, err := prepareText(field, &typed, limit)
+	if err != nil {
+		return "", err
+	}
+	if strings.Contains(*text, "\n") {
+		return "", invalid(field, field+"_invalid", "It is one line.")
+	}
+	return *text, nil
 }
 
 // maxToldChats bounds in how many of their chats others hear of what has become of

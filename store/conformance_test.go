@@ -35,6 +35,9 @@ func conformance(t *testing.T, open opener) {
 		{"blocks", blocks},
 		{"sessions", sessions},
 		{"expired sessions", expiredSessions},
+		{"sessions of tokens", tokenSessions},
+		{"refreshes at once", refreshesAtOnce},
+		{"least used sessions", leastUsedSessions},
 		{"places", places},
 		{"chats", chats},
 		{"participants", participants},
@@ -57,6 +60,9 @@ func conformance(t *testing.T, open opener) {
 		{"groups", groups},
 		{"roles", roles},
 		{"invites", invites},
+		{"invitations", invitations},
+		{"invitations at once", invitationsAtOnce},
+		{"registrations", registrations},
 		{"LockGroup", groupLocks},
 		{"View", views},
 		{"writes", writes},
@@ -619,6 +625,7 @@ func refusals(t *testing.T, open opener) {
 			_, err := tx.FindSessionByTokenHash(hash("another token"))
 			return err
 		}, store.ErrNotFound},
+		{"RefreshSession", func(tx *store.Tx) error { return tx.RefreshSession(store.Session{ID: nobody}, hash("refresh")) }, store.ErrNotFound},
 		{"TouchSession", func(tx *store.Tx) error { return tx.TouchSession(store.Session{ID: nobody, ExpiresAt: noon}) }, store.ErrNotFound},
 		{"CreateChat, of two who have one", createDirect(ada.ID, bob.ID), store.ErrConflict},
 		{"CreateChat, the other way round", createDirect(bob.ID, ada.ID), store.ErrConflict},
@@ -1088,9 +1095,8 @@ func writes(t *testing.T, open opener) {
 			return err
 		},
 		"DeleteExpiredSessions": func(tx *store.Tx) error { return tx.DeleteExpiredSessions(noon, 10) },
-		"NotePlace":       func(tx *store.Tx) error { return tx.NotePlace(ada.ID, hash("written"), noon, 1) },
-		"DeletePlacesOf":  func(tx *store.Tx) error { return tx.DeletePlacesOf(ada.ID) },
-		"DeleteOldPlaces": func(tx *store.Tx) error { return tx.DeleteOldPlaces(noon, 10) },
+		"NotePlace":             func(tx *store.Tx) error { return tx.NotePlace(ada.ID, hash("written"), noon, 1) },
+		"DeleteOldPlaces":       func(tx *store.Tx) error { return tx.DeleteOldPlaces(noon, 10) },
 		"CreateChat": func(tx *store.Tx) error {
 			c := store.NewDirectChat(ada.ID, bob.ID, noon)
 			return tx.CreateChat(&c)

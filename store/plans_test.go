@@ -155,6 +155,10 @@ func plans(t *testing.T, prepare string) {
 	})
 	invite := store.Invite{ChatID: club.ID, TokenHash: hash("invite"), CreatorID: ada.ID, CreatedAt: noon}
 	update(t, s, func(tx *store.Tx) error { return tx.CreateInvite(&invite) })
+	invitation := store.Invitation{TokenHash: hash("invitation"), CreatorID: ada.ID, CreatedAt: noon, MaxUses: 10}
+	update(t, s, func(tx *store.Tx) error { return tx.CreateInvitation(&invitation) })
+	registration := store.Registration{Username: "zoe", Email: "zoe@example.com", CreatedAt: noon, ExpiresAt: noon.Add(time.Hour)}
+	update(t, s, func(tx *store.Tx) error { return tx.CreateRegistration(&registration) })
 	db := otherProgram(t, path)
 	_, err := db.ExecContext(t.Context(), prepare)
 	require.NoError(t, err)
@@ -467,6 +471,31 @@ func plans(t *testing.T, prepare string) {
 		{name: "DeleteSpentInvites", fn: func(tx *store.Tx) error {
 			return tx.DeleteSpentInvites(club.ID, noon)
 		}, want: []string{"SEARCH i USING INDEX invites_chat (chat_id=?)"}},
+		// Of invitations, there are a thousand at most.
+		{name: "FindInvitationByTokenHash", fn: func(tx *store.Tx) error {
+			_, err := tx.FindInvitationByTokenHash(invitation.TokenHash, noon)
+			return err
+		}, want: []string{"(token_hash=?)"}},
+		{name: "ListInvitations", fn: func(tx *store.Tx) error {
+			_, err := tx.ListInvitations(noon, 10, 0)
+			return err
+		}, want: []string{"SCAN i", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}, may: []string{"SCAN i"}},
+		{name: "UseInvitation", fn: func(tx *store.Tx) error {
+			return tx.UseInvitation(invitation.ID, noon)
+		}, want: []string{"SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "RevokeInvitation", fn: func(tx *store.Tx) error {
+			return tx.RevokeInvitation(invitation.ID, noon)
+		}, want: []string{"SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "FindRegistration", fn: func(tx *store.Tx) error {
+			_, err := tx.FindRegistration(registration.ID, noon)
+			return err
+		}, want: []string{"SEARCH registrations USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "DeleteExpiredRegistrations", fn: func(tx *store.Tx) error {
+			return tx.DeleteExpiredRegistrations(noon, 10)
+		}, want: []string{"USING COVERING INDEX registrations_expiry (expires_at<?)"}},
+		{name: "DeleteRegistration", fn: func(tx *store.Tx) error {
+			return tx.DeleteRegistration(registration.ID)
+		}, want: []string{"SEARCH registrations USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "FindUserByID", fn: func(tx *store.Tx) error {
 			_, err := tx.FindUserByID(ada.ID)
 			return err
@@ -475,6 +504,30 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.FindSessionByTokenHash(session.TokenHash)
 			return err
 		}, want: []string{"(token_hash=?)"}},
+		{name: "FindSession", fn: func(tx *store.Tx) error {
+			_, err := tx.FindSession(session.ID)
+			return err
+		}, want: []string{"SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "FindSessionByFamilyHash", fn: func(tx *store.Tx) error {
+			if _, err := tx.FindSessionByFamilyHash(hash("family")); !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			return nil
+		}, want: []string{"SEARCH s USING INDEX sessions_family (family_hash=?)"}},
+		{name: "RefreshSession", fn: func(tx *store.Tx) error {
+			if err := tx.RefreshSession(store.Session{ID: session.ID}, hash("refresh")); !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			return nil
+		}, want: []string{"SEARCH sessions USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "CountSessionsOf", fn: func(tx *store.Tx) error {
+			_, err := tx.CountSessionsOf(ada.ID, store.KeySession)
+			return err
+		}, want: []string{"SEARCH sessions USING INDEX sessions_user (user_id=?)"}},
+		{name: "DeleteLeastUsedSessionsOf", fn: func(tx *store.Tx) error {
+			_, err := tx.DeleteLeastUsedSessionsOf(ada.ID, 500)
+			return err
+		}, want: []string{"SEARCH sessions USING INDEX sessions_user (user_id=?)"}, sort: true},
 		{name: "TouchSession", fn: func(tx *store.Tx) error {
 			return tx.TouchSession(store.Session{ID: session.ID, ExpiresAt: noon})
 		}, want: []string{"SEARCH sessions USING INTEGER PRIMARY KEY (rowid=?)"}},
@@ -488,9 +541,6 @@ func plans(t *testing.T, prepare string) {
 		{name: "NotePlace", fn: func(tx *store.Tx) error {
 			return tx.NotePlace(ada.ID, hash("place"), noon, 50)
 		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=?)"}, sort: true},
-		{name: "DeletePlacesOf", fn: func(tx *store.Tx) error {
-			return tx.DeletePlacesOf(ada.ID)
-		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=?)"}},
 		{name: "DeleteOldPlaces", fn: func(tx *store.Tx) error {
 			return tx.DeleteOldPlaces(noon, 10)
 		}, want: []string{"USING COVERING INDEX known_places_use (used_at<?)"}},

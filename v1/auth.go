@@ -2,7 +2,9 @@ package v1
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -20,9 +22,46 @@ type credentialsInput struct {
 	Body credentials
 }
 
+type registerInput struct {
+	Body struct {
+		_          struct{} `additionalProperties:"true"`
+		Username   string   `json:"username" example:"alice" doc:"Letters, digits and visible ASCII characters but the slash; at most 64. Upper and lower case are the same name."`
+		Password   string   `json:"password" example:"correct horse battery" doc:"At most 72 bytes. None of the most common ones, nor the username."`
+		Email      string   `json:"email,omitempty" example:"alice@example.com" doc:"An address; required where accounts are for addresses of certain domains. Where mails can be sent, one is sent there, to verify it."`
+		Invitation string   `json:"invitation,omitempty" example:"cmsg_inv_ABCDEFGHIJKLMNOPQRSTUVWXYZ2345ABC" doc:"The token of one. It is used up where accounts are made by invitation, and else has no effect."`
+	}
+}
+
 type userOutput struct {
 	Body User
 }
+
+// Pending is what is told of an account that is yet to be made.
+type Pending struct {
+	Pending bool `json:"pending" example:"true" doc:"It is made when the token that was sent by mail is verified, within a day."`
+}
+
+type registerOutput struct {
+	Status int
+	Body   registered
+}
+
+// registered is a [User], or [Pending].
+type registered struct{ User *User }
+
+// Schema documents the account that has been made; the other answer has a status of its
+// own.
+func (registered) Schema(r huma.Registry) *huma.Schema { return schemaOf[User](r) }
+
+// MarshalJSON writes what there is.
+func (r registered) MarshalJSON() ([]byte, error) {
+	if r.User == nil {
+		return json.Marshal(Pending{Pending: true})
+	}
+	return json.Marshal(r.User)
+}
+
+func schemaOf[T any](r huma.Registry) *huma.Schema { return r.Schema(reflect.TypeFor[T](), true, "") }
 
 type loginOutput struct {
 	SetCookie []http.Cookie `header:"Set-Cookie"`
@@ -41,6 +80,10 @@ func (a *API) registerAuth() {
 	}
 	signUp := tag(a.operation(http.MethodPost, "/v1/auth/register", "register",
 		"Make an account", 400, 403, 413, 429))
+	signUp.Responses["202"] = &huma.Response{
+		Description: http.StatusText(http.StatusAccepted),
+		Content:     map[string]*huma.MediaType{"application/json": {Schema: schemaOf[Pending](a.huma.OpenAPI().Components.Schemas)}},
+	}
 	signUp.Description = "It takes no idempotency key: a key is one's own, and nobody is signed in. Again, the username is taken."
 	register(a, signUp, a.registerUser)
 
@@ -54,12 +97,19 @@ func (a *API) registerAuth() {
 	register(a, logout, a.logout)
 }
 
-func (a *API) registerUser(ctx context.Context, in *credentialsInput) (*userOutput, error) {
-	user, err := a.auth.Register(ctx, in.Body.Username, in.Body.Password)
+func (a *API) registerUser(ctx context.Context, in *registerInput) (*registerOutput, error) {
+	b := in.Body
+	user, pending, err := a.auth.Register(ctx, auth.Registration{
+		Username: b.Username, Password: b.Password, Email: b.Email, Invitation: b.Invitation,
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &userOutput{Body: newUser(user)}, nil
+	if pending {
+		return &registerOutput{Status: http.StatusAccepted}, nil
+	}
+	made := newUser(user)
+	return &registerOutput{Status: http.StatusOK, Body: registered{&made}}, nil
 }
 
 func (a *API) login(ctx context.Context, in *credentialsInput) (*loginOutput, error) {

@@ -28,14 +28,19 @@ func newUser(u chat.User) User {
 // Me is an account as its owner sees it.
 type Me struct {
 	User
-	Email    string `json:"email,omitempty" example:"alice@example.com" doc:"Nobody else sees it."`
-	Locale   string `json:"locale,omitempty" example:"en-GB" doc:"A language tag (BCP 47)."`
-	Admin    bool   `json:"admin,omitempty" example:"true" doc:"One is an administrator of this server."`
-	Presence string `json:"presence" enum:"visible,hidden" example:"visible" doc:"Whether those who share a chat with one are told when one is there."`
+	Email         string `json:"email,omitempty" example:"alice@example.com" doc:"Nobody else sees it."`
+	EmailVerified bool   `json:"email_verified,omitempty" example:"true" doc:"One has shown to read what is sent there."`
+	PendingEmail  string `json:"pending_email,omitempty" example:"alice@example.org" doc:"It takes the place of email when it has been verified."`
+	Locale        string `json:"locale,omitempty" example:"en-GB" doc:"A language tag (BCP 47)."`
+	Admin         bool   `json:"admin,omitempty" example:"true" doc:"One is an administrator of this server."`
+	Presence      string `json:"presence" enum:"visible,hidden" example:"visible" doc:"Whether those who share a chat with one are told when one is there."`
 }
 
 func newMe(u chat.User) Me {
-	me := Me{User: newUser(u), Email: u.Email, Locale: u.Locale, Admin: u.Admin, Presence: chat.PresenceVisible}
+	me := Me{
+		User: newUser(u), Email: u.Email, EmailVerified: !u.EmailVerifiedAt.IsZero(), PendingEmail: u.PendingEmail,
+		Locale: u.Locale, Admin: u.Admin, Presence: chat.PresenceVisible,
+	}
 	if u.PresenceHidden {
 		me.Presence = chat.PresenceHidden
 	}
@@ -92,7 +97,7 @@ type updateMeInput struct {
 		_           struct{} `additionalProperties:"true"`
 		Username    *string  `json:"username,omitempty" example:"alice"`
 		DisplayName *string  `json:"display_name,omitempty" example:"Alice Liddell" doc:"One line, at most 64 characters. Empty takes it away, here and below."`
-		Email       *string  `json:"email,omitempty" example:"alice@example.com"`
+		Email       *string  `json:"email,omitempty" example:"alice@example.com" doc:"Where the site sends no mails; elsewhere PUT /v1/me/email changes it."`
 		Locale      *string  `json:"locale,omitempty" example:"en-GB" doc:"A language tag (BCP 47)."`
 		About       *string  `json:"about,omitempty" example:"Down the rabbit hole." doc:"At most 500 characters."`
 		Presence    *string  `json:"presence,omitempty" enum:"visible,hidden" example:"hidden" doc:"Whether those who share a chat with one are told when one is there, and when one was."`
@@ -151,7 +156,7 @@ func (a *API) getMe(ctx context.Context, _ *struct{}) (*meOutput, error) {
 
 func (a *API) updateMe(ctx context.Context, in *updateMeInput) (*meOutput, error) {
 	b := in.Body
-	user, err := a.chat.UpdateMe(ctx, callerOf(ctx), chat.Profile{
+	user, err := a.auth.UpdateMe(ctx, callerOf(ctx), chat.Profile{
 		Username: b.Username, DisplayName: b.DisplayName, Email: b.Email, Locale: b.Locale, About: b.About,
 		Presence: b.Presence,
 	})

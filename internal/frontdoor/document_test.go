@@ -92,6 +92,8 @@ func TestAnswersAgainstDocument(t *testing.T) {
 		{true, "PUT", "/v1/things", 405, problem, refusal},
 		{true, "DELETE", "/v1/things/all", 405, problem, refusal},
 		{true, "PUT", "/v1/things", 403, problem, refusal},
+		{true, "GET", "/v1/auth/reset-password", 200, "text/html; charset=utf-8", `<!doctype html>`},
+		{false, "POST", "/v1/auth/reset-password", 200, "text/html; charset=utf-8", `<!doctype html>`},
 		{true, "GET", "/v1/docs", 200, "text/html; charset=utf-8", `<!doctype html>`},
 		{true, "GET", "/v1/openapi.json", 200, json, someDocument},
 

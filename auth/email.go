@@ -1,0 +1,195 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/mail"
+	"github.com/caddymsg/messaging/store"
+)
+
+// UpdateMe is [chat.Service.UpdateMe]. Where the site sends mails, it returns Invalid for
+// an e-mail address, which takes more: see [Service.ChangeEmail].
+func (s *Service) UpdateMe(ctx context.Context, caller chat.Caller, p chat.Profile) (chat.User, error) {
+	if p.Email != nil && s.SendsMail() {
+		return chat.User{}, &chat.Error{
+			Kind: chat.Invalid, Code: "email_needs_password", Field: "email",
+			Message: "The e-mail address is changed by PUT /v1/me/email, with the password.",
+		}
+	}
+	return s.chat.UpdateMe(ctx, caller, p)
+}
+
+// ChangeEmail gives the caller another e-mail address, when they have shown that they
+// read what is sent there: a mail goes there, with a token for [Service.VerifyEmail].
+// Until then they keep the one that they have. The empty address takes theirs away at
+// once. It returns Invalid for the address, BadCredentials for the password, TooMany for
+// an address that mails were sent to too often, what [Service.Login] does to who tries
+// too often, and Unsupported if the site sends no mails.
+func (s *Service) ChangeEmail(ctx context.Context, caller chat.Caller, email, password string) (chat.User, error) {
+	if err := caller.Require(chat.AccountScope); err != nil {
+		return chat.User{}, err
+	}
+	if email != "" {
+		if !s.SendsMail() {
+			return chat.User{}, errNoMail()
+		}
+		var err error
+		if email, err = prepareEmail(email); err != nil {
+			return chat.User{}, err
+		}
+	}
+	user, err := s.confirm(ctx, caller, password, "password")
+	if err != nil {
+		return chat.User{}, err
+	}
+	if email != "" {
+		if err := s.takeMail(ctx, email); err != nil {
+			return chat.User{}, err
+		}
+	}
+	err = s.updateAndMail(ctx, func(tx *store.Tx) error {
+		before, err := lockConfirmed(tx, user, "password")
+		if err != nil {
+			return err
+		}
+		var c store.UserChange
+		switch email {
+		case "":
+			c.Email, c.PendingEmail = &email, &email
+		case before.Email:
+			c.PendingEmail = new(string) // they have thought better of it
+		default:
+			c.PendingEmail = &email
+		}
+		if user, err = s.setEmail(ctx, tx, before, c); err != nil {
+			return err
+		}
+		return s.askToVerify(tx, user)
+	})
+	if err != nil {
+		return chat.User{}, err
+	}
+	return user, nil
+}
+
+// setEmail is a change of an account, which is locked, by which it may get another
+// address. Then the old one is told.
+func (s *Service) setEmail(ctx context.Context, tx *store.Tx, before chat.User, c store.UserChange) (chat.User, error) {
+	after, err := chat.ChangeUser(tx, before, c, before.ID, s.now())
+	if err != nil || after.Email == before.Email {
+		return after, err
+	}
+	if err := s.tell(ctx, tx, mail.EmailChanged, after, before.Email); err != nil {
+		return chat.User{}, err
+	}
+	caller := chat.Caller{UserID: before.ID, Address: addressOf(ctx)}
+	return after, s.chat.Audit(tx, caller, chat.AuditEntry{Action: chat.UserEmailChanged, UserID: before.ID})
+}
+
+// unverified is the address of an account that is yet to be verified, or empty: the one
+// that it is to have, or else the one that it has.
+func unverified(user chat.User) string {
+	if user.PendingEmail == "" && user.EmailVerifiedAt.IsZero() {
+		return user.Email
+	}
+	return user.PendingEmail
+}
+
+// askToVerify has a mail sent to the address of an account that is yet to be verified,
+// if there is one.
+func (s *Service) askToVerify(tx *store.Tx, user chat.User) error {
+	address := unverified(user)
+	if address == "" {
+		return nil
+	}
+	return s.queueMail(tx, mail.VerifyEmail, mail.Facts{Username: user.Username},
+		store.Mail{UserID: user.ID, Address: address, Locale: user.Locale})
+}
+
+// SendVerification sends the mail again by which the caller's address is verified. It
+// returns Conflict if there is none to verify, TooMany if mails were sent there too
+// often, and Unsupported if the site sends no mails.
+func (s *Service) SendVerification(ctx context.Context, caller chat.Caller) error {
+	if err := caller.Require(chat.AccountScope); err != nil {
+		return err
+	}
+	if !s.SendsMail() {
+		return errNoMail()
+	}
+	user, err := s.chat.Me(ctx, caller)
+	if err != nil {
+		return err
+	}
+	nothing := &chat.Error{Kind: chat.Conflict, Code: "nothing_to_verify", Message: "There is no address to verify."}
+	address := unverified(user)
+	if address == "" {
+		return nothing
+	}
+	if err := s.takeMail(ctx, address); err != nil {
+		return err
+	}
+	return s.updateAndMail(ctx, func(tx *store.Tx) error {
+		current, err := tx.LockUser(user.ID)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if err != nil || unverified(current) != address { // which was not counted
+			return nothing
+		}
+		return s.askToVerify(tx, current)
+	})
+}
+
+// VerifyEmail takes the token of a mail for showing that the owner of an account reads
+// what is sent to the address that it went to. That is the account's from then on, and
+// the one that it had before is told. Where an account has waited for that, it is made.
+// It returns Invalid for a token that is not good, Forbidden for an account that was
+// deactivated, and Conflict if somebody else has taken the username meanwhile.
+func (s *Service) VerifyEmail(ctx context.Context, token string) (chat.User, error) {
+	user, err := s.ownerOf(ctx, token, verifyPrefix, store.ForVerification)
+	if err != nil {
+		return chat.User{}, err
+	}
+	err = s.updateAndMail(ctx, func(tx *store.Tx) error {
+		before, used, err := s.useToken(tx, user, token, store.ForVerification)
+		if err != nil {
+			return err
+		}
+		now := s.now()
+		c := store.UserChange{EmailVerifiedAt: &now}
+		switch used.Email {
+		case before.PendingEmail:
+			c.Email, c.PendingEmail = &used.Email, new(string)
+		case before.Email:
+		default: // they want another address by now
+			return errBadToken()
+		}
+		user, err = s.setEmail(ctx, tx, before, c)
+		return err
+	})
+	if err != nil {
+		return chat.User{}, err
+	}
+	s.log.InfoContext(ctx, "e-mail address verified", "user_id", user.ID, "client_ip", RequestOf(ctx).ClientIP)
+	return user, nil
+}
+
+// prepareEmail checks an address that mail is to be sent to.
+func prepareEmail(typed string) (string, error) {
+	refuse := func(code, message string) (string, error) {
+		return "", &chat.Error{Kind: chat.Invalid, Code: code, Field: "email", Message: message}
+	}
+	switch email := strings.TrimSpace(typed); {
+	case email == "":
+		return refuse("email_missing", "An e-mail address is required.")
+	case len(email) > chat.MaxEmailLength:
+		return refuse("email_too_long", "It has at most 254 characters.")
+	case !mail.Valid(email):
+		return refuse("email_invalid", "It is no e-mail address.")
+	default:
+		return email, nil
+	}
+}

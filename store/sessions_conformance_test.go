@@ -145,14 +145,14 @@ func leastUsedSessions(t *testing.T, open opener) {
 	for i, c := range []struct {
 		owner store.User
 		kind  string
-		used  time.Duration
+		used  int // minutes after noon
 	}{
 		{ada, store.CookieSession, 3}, {ada, store.TokenSession, 1}, {ada, store.KeySession, 0}, {ada, store.BasicSession, 2},
 		{ada, store.CookieSession, 1}, {bob, store.CookieSession, 0},
 	} {
 		session := store.Session{
 			Kind: c.kind, TokenHash: hash(fmt.Sprint(i)), UserID: c.owner.ID, CreatedAt: noon,
-			UsedAt: noon.Add(c.used * time.Minute), ExpiresAt: noon,
+			UsedAt: noon.Add(time.Duration(c.used) * time.Minute), ExpiresAt: noon,
 		}
 		update(t, s, func(tx *store.Tx) error { return tx.CreateSession(&session) })
 		ids = append(ids, session.ID)

@@ -26,7 +26,7 @@ func (s *Service) Identify(r *http.Request) (chat.Caller, *http.Cookie, error) {
 		caller, err := s.basic(r)
 		return caller, nil, err
 	}
-	if key := r.Header.Get("X-API-Key"); key != "" {
+	if key := r.Header.Get("X-Api-Key"); key != "" {
 		caller, err := s.bearer(ctx, key)
 		return caller, nil, err
 	}

@@ -47,14 +47,12 @@ func TestCreateKey(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, bot.Admin, "without the scope, its owner's role is none of a key's")
 
-		updates := s.updates.Load()
 		s.clock = s.clock.Add(time.Hour - time.Microsecond)
-		_, err = s.bearer(t.Context(), key.Key)
+		_, err = s.bearer(t.Context(), key.Key) // which does not extend it
 		require.NoError(t, err)
 		s.clock = s.clock.Add(time.Microsecond)
 		_, err = s.bearer(t.Context(), key.Key)
 		requireRefusal(t, unauthenticated, err)
-		require.Equal(t, updates, s.updates.Load(), "nothing extends a key")
 	})
 }
 

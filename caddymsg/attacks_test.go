@@ -23,7 +23,7 @@ import (
 // What somebody tries who means harm, one test an attack. docs/security.md names them.
 
 // htmlPages are all pages that there are.
-var htmlPages = []string{"/v1/docs"}
+var htmlPages = []string{"/v1/docs", "/v1/auth/reset-password", "/v1/auth/verify-email"}
 
 // segmentPattern is what is put into a path.
 var segmentPattern = regexp.MustCompile(`\{\w+\}`)
@@ -311,24 +311,65 @@ func poisoned(t *testing.T, c *frontdoor.Client, method, address, body string, h
 	return resp.StatusCode, head.String() + string(part[:n])
 }
 
-// Whoever has copied a cookie goes on when its owner has signed out.
+// Whoever has copied a cookie goes on when its owner has signed out, or has been.
 func TestAttackStolenCookieAfterLogout(t *testing.T) {
 	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
-		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t)})
-		for what, end := range map[string]func(t *testing.T, victim *frontdoor.Client){
-			"signed out":          func(_ *testing.T, victim *frontdoor.Client) { victim.Post("/v1/auth/logout", "").Want(200) },
-			"another sign-in":     func(t *testing.T, victim *frontdoor.Client) { login(t, victim, "victim") },
-			"the account deleted": func(_ *testing.T, victim *frontdoor.Client) { victim.Delete("/v1/me").Want(200) },
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: adminCaddyfile})
+		root := frontdoor.SignUp(t, s.URL, "root")
+		lifeReload(t, s, adminCaddyfile, root) // which makes root an administrator
+		account := func(c *frontdoor.Client) string {
+			return fmt.Sprint("/v1/admin/users/", c.Get("/v1/me").Want(200).Field("id"))
+		}
+		elsewhere := func(t *testing.T, name string) *frontdoor.Client {
+			t.Helper()
+			c := frontdoor.NewClient(t, s.URL)
+			login(t, c, name)
+			return c
+		}
+		n := 0
+		for what, end := range map[string]func(t *testing.T, victim *frontdoor.Client, name string){
+			"signed out":     func(_ *testing.T, victim *frontdoor.Client, _ string) { victim.Post("/v1/auth/logout", "").Want(200) },
+			"signed in anew": func(t *testing.T, victim *frontdoor.Client, name string) { login(t, victim, name) },
+			"signed out everywhere, from elsewhere": func(t *testing.T, _ *frontdoor.Client, name string) {
+				elsewhere(t, name).Delete("/v1/me/sessions").Want(200)
+			},
+			"signed out everywhere else": func(t *testing.T, _ *frontdoor.Client, name string) {
+				elsewhere(t, name).Delete("/v1/me/sessions?others=true").Want(200)
+			},
+			"this one ended, from elsewhere": func(t *testing.T, victim *frontdoor.Client, name string) {
+				var id any
+				for _, session := range decode[[]map[string]any](victim.Get("/v1/me/sessions")) {
+					if session["current"] == true {
+						id = session["id"]
+					}
+				}
+				elsewhere(t, name).Delete(fmt.Sprintf("/v1/me/sessions/%v", id)).Want(200)
+			},
+			"another password, from elsewhere": func(t *testing.T, _ *frontdoor.Client, name string) {
+				elsewhere(t, name).Post("/v1/me/password", `{"current_password":"`+frontdoor.Password+`","password":"something else entirely"}`).Want(200)
+			},
+			"another password, by an administrator": func(_ *testing.T, victim *frontdoor.Client, _ string) {
+				root.Do("PATCH", account(victim), `{"password":"something else entirely"}`).Want(200)
+			},
+			"ended by an administrator": func(_ *testing.T, victim *frontdoor.Client, _ string) {
+				root.Delete(account(victim) + "/sessions").Want(200)
+			},
+			"the account deactivated": func(_ *testing.T, victim *frontdoor.Client, _ string) {
+				root.Do("PATCH", account(victim), `{"deactivated":true}`).Want(200)
+			},
+			"the account deleted": func(_ *testing.T, victim *frontdoor.Client, _ string) { victim.Delete("/v1/me").Want(200) },
 		} {
 			t.Run(what, func(t *testing.T) {
-				frontdoor.NewClient(t, s.URL).Post("/v1/auth/register", credentials(t, "victim", frontdoor.Password)) // it may be there
+				n++
+				name := fmt.Sprint("victim", n)
+				frontdoor.NewClient(t, s.URL).Post("/v1/auth/register", credentials(t, name, frontdoor.Password)).Want(200)
 				victim := frontdoor.NewClient(t, s.URL)
-				stolen := login(t, victim, "victim").Value
+				stolen := login(t, victim, name).Value
 				require.Equal(t, 200, knock(t, s.URL, "session="+stolen))
 				thief := frontdoor.NewClient(t, s.URL)
 				live := thief.Socket("/v1/ws", "Cookie", "session="+stolen)
 				require.Equal(t, "hello", live.Next().Type)
-				end(t, victim)
+				end(t, victim, name)
 				require.Equal(t, 401, knock(t, s.URL, "session="+stolen))
 				r, _ := thief.Handshake("/v1/ws", "Cookie", "session="+stolen)
 				require.Equal(t, 401, r.StatusCode)
@@ -496,4 +537,19 @@ func TestAttackReadingTheLog(t *testing.T) {
 			require.NotContains(t, s.Log(), secret, what)
 		}
 	})
+}
+
+// Somebody sees the screen on which a password is chosen, or sits down at the browser
+// afterwards.
+func TestAttackShoulderSurfing(t *testing.T) {
+	t.Parallel()
+	s := frontdoor.Start(t, frontdoor.Options{})
+	c := frontdoor.NewClient(t, s.URL)
+	page := c.Get("/v1/auth/reset-password").Want(200).Text
+	field := regexp.MustCompile(`<input[^>]* name="password"[^>]*>`).FindString(page)
+	require.Contains(t, field, `type="password"`, "what is typed is not to be read")
+	require.Contains(t, field, `autocomplete="new-password"`, "a password manager may choose it")
+	script := c.Get("/v1/auth/pages.js").Want(200).Text
+	require.NotRegexp(t, `paste|localStorage|sessionStorage|document\.cookie`, page+script, "it may be pasted, and is kept nowhere")
+	require.Contains(t, script, "history.replaceState", "the token leaves the address")
 }

@@ -177,3 +177,74 @@ func TestAttackScopeEscalation(t *testing.T) {
 		})
 	})
 }
+
+// A key that has got out is used to make itself another one, or to take the account over.
+func TestAttackKeyMakesKey(t *testing.T) {
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t)})
+		victim := frontdoor.SignUp(t, s.URL, "victim")
+		key := newKey(t, victim, "read", "write", "admin")
+		before := victim.Get("/v1/me/sessions").Want(200).Text
+		for _, call := range []string{
+			`POST /v1/me/keys {"name":"another","scopes":["read"]}`,
+			`GET /v1/me/sessions`, `DELETE /v1/me/sessions`, `DELETE /v1/me/sessions?others=true`, fmt.Sprintf(`DELETE /v1/me/sessions/%d`, key.ID),
+			`POST /v1/me/password {"current_password":"` + frontdoor.Password + `","password":"something else entirely"}`,
+			`PUT /v1/me/email {"email":"mallory@example.com","password":"` + frontdoor.Password + `"}`,
+			`POST /v1/me/email/verification`, `PATCH /v1/me {"username":"mallory"}`, `DELETE /v1/me`, `GET /v1/me/export`, `POST /v1/auth/logout`,
+		} {
+			method, rest, _ := strings.Cut(call, " ")
+			path, body, _ := strings.Cut(rest, " ")
+			requireAnswer(t, bearer(t, s.URL, key.Key, method, path, body), 403, "insufficient_scope", "")
+		}
+		require.Equal(t, before, victim.Get("/v1/me/sessions").Want(200).Text)
+		victim.Delete(fmt.Sprint("/v1/me/sessions/", key.ID)).Want(200)
+		require.Equal(t, 401, bearer(t, s.URL, key.Key, "GET", "/v1/me", "").StatusCode)
+	})
+}
+
+// twins are pairs of passwords that a careless server would take for the same.
+var twins = map[string][2]string{
+	"behind 72 bytes":             {strings.Repeat("x", 72), strings.Repeat("x", 72) + "y"},
+	"behind 72 bytes of letters":  {strings.Repeat("é", 36), strings.Repeat("é", 36) + "é"},
+	"the last of 72 bytes":        {strings.Repeat("x", 71) + "y", strings.Repeat("x", 72)},
+	"twice, with a NUL between":   {"abcdefghijkl", "abcdefghijkl\x00abcdefghijkl"},
+	"behind a NUL":                {"abcdefghijkl", "abcdefghijkl\x00"},
+	"upper and lower case":        {"abcdefghijkl", "Abcdefghijkl"},
+	"spaces around it":            {"abcdefghijkl", " abcdefghijkl "},
+	"a space in it":               {"abcdef ghijkl", "abcdefghijkl"},
+	"composed and decomposed":     {"caf\u00e9 au lait", "cafe\u0301 au lait"},
+	"full and half width":         {"abcdefghijkl", "ａｂｃｄｅｆｇｈｉｊｋｌ"},
+	"of 64 characters, and of 65": {strings.Repeat("xy", 32), strings.Repeat("xy", 32) + "x"},
+}
+
+// Somebody knows the beginning of a long password, or how it is spelt but for details.
+func TestAttackLongPasswordTruncation(t *testing.T) {
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: withoutLimits})
+		n := 0
+		for what, twin := range twins {
+			t.Run(what, func(t *testing.T) {
+				n++
+				c, name := frontdoor.NewClient(t, s.URL), fmt.Sprint("victim", n)
+				c.Post("/v1/auth/register", credentials(t, name, twin[0])).Want(200)
+				c.Post("/v1/auth/login", credentials(t, name, twin[0])).Want(200)
+				requireAnswer(t, c.Post("/v1/auth/login", credentials(t, name, twin[1])), 400, "bad_credentials", "")
+				c.Post("/v1/auth/token", credentials(t, name, twin[0])).Want(200)
+				requireAnswer(t, c.Post("/v1/auth/token", credentials(t, name, twin[1])), 400, "bad_credentials", "")
+				requireAnswer(t, c.Post("/v1/me/password", frontdoor.JSON(t, map[string]string{
+					"current_password": twin[1], "password": "something else entirely",
+				})), 400, "wrong_password", "current_password")
+			})
+		}
+		c := frontdoor.SignUp(t, s.URL, "owner")
+		for password, code := range map[string]string{
+			strings.Repeat("x", 73): "password_too_long", strings.Repeat("é", 37): "password_too_long",
+			strings.Repeat("x", 5000): "password_too_long", "abcdefgh\x00": "password_invalid",
+		} {
+			requireAnswer(t, c.Post("/v1/auth/register", credentials(t, "another", password)), 400, code, "password")
+			requireAnswer(t, c.Post("/v1/me/password", frontdoor.JSON(t, map[string]string{
+				"current_password": frontdoor.Password, "password": password,
+			})), 400, code, "password")
+		}
+	})
+}

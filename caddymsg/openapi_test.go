@@ -341,7 +341,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	elsewhere := frontdoor.NewClient(t, s.URL)
 	elsewhere.Post("/v1/auth/login", credentials(t, "alice", "open sesame")).Want(200)
 	second := decode[[]struct{ ID int64 }](elsewhere.Get("/v1/me/sessions?offset=1"))[0].ID
-	program := with(t, s.URL, "X-API-Key", plant(t, s, "alice", "key", "Backup", "read"))
+	program := with(t, s.URL, "X-API-Key", newKeyOf(alice, "read"))
 	refresh := newTokensOf(t, s.URL, "alice").RefreshToken
 	inAnHour := time.Now().Add(time.Hour).Format(time.RFC3339)
 	large := strings.Repeat(" ", 65<<10)

@@ -20,7 +20,7 @@ const (
 	UserSignedIn         = "user.signed_in"
 	UserSignInFailed     = "user.sign_in_failed" // of no account, if there is none of that name
 	UserSessionsEnded    = "user.sessions_ended" // one's own: one, or all
-	UserTokenReused      = "user.token_reused"   // a refresh token, which ended its session
+	UserTokenReused      = "user.token_reused"   //nolint:gosec // of a refresh token, which ended its session; it is no secret itself
 	UserKeyCreated       = "user.key_created"    // the detail is its name
 	UserRegistered       = "user.registered"
 	UserPasswordChanged  = "user.password_changed" // by who knew it

@@ -106,10 +106,10 @@ type part struct {
 	table      *table
 	id         uint64
 	n          int
-	at         int64 // of the limiter's clock
+	at         int64     // of the limiter's clock
+	wall       time.Time // the same moment
 	overflowed bool
-	key        []byte    // in the database; nil, if it is not there
-	sharedAt   time.Time // when it was taken there
+	key        []byte // in the database; nil, if it is not there
 }
 
 // Take takes what is asked for, all of it, or else nothing: then it returns an
@@ -138,7 +138,7 @@ func (l *Limiter) Take(ctx context.Context, asks ...Ask) (Taken, error) {
 func (l *Limiter) takeHere(asks []Ask) ([]part, []State, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.now()
+	now, wall := l.now(), time.Now()
 	parts := make([]part, 0, len(asks))
 	var exceeded *ExceededError
 	for _, ask := range asks {
@@ -146,7 +146,7 @@ func (l *Limiter) takeHere(asks []Ask) ([]part, []State, error) {
 		if t == nil || ask.Key == "" {
 			continue
 		}
-		p := part{limit: ask.Limit, table: t, id: l.seed.id(ask.Key), n: max(1, ask.Events), at: now}
+		p := part{limit: ask.Limit, table: t, id: l.seed.id(ask.Key), n: max(1, ask.Events), at: now, wall: wall}
 		if ask.Limit.shared() {
 			p.key = storedKey(ask, t.rate)
 		}
@@ -179,10 +179,8 @@ func (l *Limiter) takeHere(asks []Ask) ([]part, []State, error) {
 func (l *Limiter) takeShared(ctx context.Context, parts []part) ([]State, error) {
 	var takings []store.RateTaking
 	var of []int // the parts
-	now := time.Now()
 	for i := range parts {
 		if p := &parts[i]; p.key != nil {
-			p.sharedAt = now
 			takings = append(takings, store.RateTaking{
 				Key: p.key, Cost: micros(int64(p.n) * p.table.rate.cost()), Room: micros(p.table.rate.room()),
 			})
@@ -192,6 +190,8 @@ func (l *Limiter) takeShared(ctx context.Context, parts []part) ([]State, error)
 	if len(takings) == 0 {
 		return nil, nil
 	}
+	// As of the moment that it was taken here: what is given back is measured from then.
+	now := parts[0].wall
 	fullAt, refused, err := l.takeStored(ctx, takings, now)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -199,7 +199,7 @@ func (l *Limiter) takeShared(ctx context.Context, parts []part) ([]State, error)
 	if err != nil || refused >= 0 {
 		for i := range parts {
 			p := &parts[i]
-			p.table.giveBack(p.id, p.overflowed, p.at, p.at, p.n)
+			p.table.giveBack(p.id, p.overflowed, p.at, here, p.n)
 		}
 	}
 	if err != nil {
@@ -214,7 +214,7 @@ func (l *Limiter) takeShared(ctx context.Context, parts []part) ([]State, error)
 		}
 		// This node knows now what the others have taken, and need not ask for what is
 		// refused anyway.
-		if known := here + at.Sub(now).Microseconds(); known > p.table.fullAt(p.id) {
+		if known := p.at + at.Sub(now).Microseconds(); known > p.table.fullAt(p.id) {
 			p.overflowed = p.table.set(p.id, known, here)
 		}
 		if i == refused {
@@ -281,7 +281,7 @@ func (t Taken) GiveBack(ctx context.Context) error {
 		if p.key == nil {
 			continue
 		}
-		left := int64(p.n)*p.table.rate.cost() - now.Sub(p.sharedAt).Microseconds()
+		left := int64(p.n)*p.table.rate.cost() - now.Sub(p.wall).Microseconds()
 		if left > 0 {
 			returns = append(returns, store.RateTaking{Key: p.key, Cost: micros(left)})
 		}

@@ -471,6 +471,73 @@ func TestConnectionEndsBeforeItsSession(t *testing.T) {
 	})
 }
 
+// A connection that came by an access token ends with it, unless it was refreshed.
+func TestConnectionEndsWithItsToken(t *testing.T) {
+	inBubble(t, func(t *testing.T, hub *live.Hub, log *memoryLog) {
+		expire := func(in time.Duration) { log.change(func() { log.token = time.Now().Add(in) }) }
+		expire(10 * time.Minute)
+		log.change(func() { log.expires = time.Now().Add(55 * time.Minute) })
+		connection, err := hub.Join(t.Context(), by(1, netip.Addr{}), live.Limits{})
+		require.NoError(t, err)
+		defer connection.Leave()
+		goesOn := func() {
+			t.Helper()
+			connection.Check(t.Context())
+			_, closing := connection.Take()
+			require.Nil(t, closing)
+		}
+		time.Sleep(9 * time.Minute) // it is not halved
+		goesOn()
+		expire(20 * time.Minute)
+		time.Sleep(time.Minute)
+		goesOn()
+		time.Sleep(18 * time.Minute)
+		goesOn()
+		log.change(func() { log.down = true })
+		time.Sleep(time.Minute)
+		goesOn() // nobody knows better
+		log.change(func() { log.down = false })
+		connection.Check(t.Context())
+		_, closing := connection.Take()
+		require.Equal(t, live.Old, closing.Reason)
+		require.True(t, closing.ComeBack())
+	})
+}
+
+// With a key that expires there is no use in coming back.
+func TestConnectionEndsWithItsKey(t *testing.T) {
+	inBubble(t, func(t *testing.T, hub *live.Hub, log *memoryLog) {
+		end := time.Now().Add(10 * time.Minute)
+		log.change(func() { log.token, log.expires = end, end })
+		connection, err := hub.Join(t.Context(), by(1, netip.Addr{}), live.Limits{})
+		require.NoError(t, err)
+		defer connection.Leave()
+		time.Sleep(10 * time.Minute)
+		connection.Check(t.Context())
+		_, closing := connection.Take()
+		require.Equal(t, live.SessionEnded, closing.Reason)
+	})
+}
+
+// A command finds out at once.
+func TestCommandAfterTheToken(t *testing.T) {
+	inBubble(t, func(t *testing.T, hub *live.Hub, log *memoryLog) {
+		log.change(func() { log.token = time.Now().Add(time.Minute) })
+		connection, err := hub.Join(t.Context(), by(1, netip.Addr{}), live.Limits{})
+		require.NoError(t, err)
+		defer connection.Leave()
+		_, err = connection.Authenticate(t.Context())
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		_, err = connection.Authenticate(t.Context())
+		require.Equal(t, chat.TokenExpired, chat.AsError(err).Code)
+		_, closing := connection.Take()
+		require.Equal(t, live.Old, closing.Reason)
+		_, err = hub.Join(t.Context(), by(1, netip.Addr{}), live.Limits{})
+		require.Equal(t, chat.TokenExpired, chat.AsError(err).Code)
+	})
+}
+
 func TestDrain(t *testing.T) {
 	const connections, within = 500, 10 * time.Second
 	inBubble(t, func(t *testing.T, hub *live.Hub, log *memoryLog) {

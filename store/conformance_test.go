@@ -35,6 +35,9 @@ func conformance(t *testing.T, open opener) {
 		{"blocks", blocks},
 		{"sessions", sessions},
 		{"expired sessions", expiredSessions},
+		{"sessions of tokens", tokenSessions},
+		{"refreshes at once", refreshesAtOnce},
+		{"least used sessions", leastUsedSessions},
 		{"places", places},
 		{"chats", chats},
 		{"participants", participants},
@@ -626,6 +629,7 @@ func refusals(t *testing.T, open opener) {
 			_, err := tx.FindSessionByTokenHash(hash("another token"))
 			return err
 		}, store.ErrNotFound},
+		{"RefreshSession", func(tx *store.Tx) error { return tx.RefreshSession(store.Session{ID: nobody}, hash("refresh")) }, store.ErrNotFound},
 		{"TouchSession", func(tx *store.Tx) error { return tx.TouchSession(store.Session{ID: nobody, ExpiresAt: noon}) }, store.ErrNotFound},
 		{"CreateChat, of two who have one", createDirect(ada.ID, bob.ID), store.ErrConflict},
 		{"CreateChat, the other way round", createDirect(bob.ID, ada.ID), store.ErrConflict},

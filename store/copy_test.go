@@ -147,7 +147,7 @@ func filled(tb testing.TB, database string, messages int) {
 		`UPDATE users SET email_key = lower(email), pending_email = CASE id % 4 WHEN 0 THEN 'new' || id || '@example.com' ELSE '' END,
 			email_verified_at = CASE id % 3 WHEN 0 THEN id END`,
 		`UPDATE sessions SET kind = 'token', token_expires_at = id, family_hash = ` + blob("00fe") + `, refresh_hash = ` + blob("ff") + `,
-			user_agent = 'Браузер', address = '::1', used_at = id WHERE id = 2`,
+			refresh_answer = ` + blob("0001") + `, user_agent = 'Браузер', address = '::1', used_at = id WHERE id = 2`,
 		`UPDATE sessions SET kind = 'key', name = 'Бот', scopes = 'read write' WHERE id = 3`,
 		`INSERT INTO known_places (user_id, place_hash, created_at, used_at)
 			SELECT i % 7 + 1, CAST('place ' || i AS BLOB), -i, i FROM (` + numbers(12) + `) n ORDER BY n.i`,

@@ -510,6 +510,30 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.FindSessionByTokenHash(session.TokenHash)
 			return err
 		}, want: []string{"(token_hash=?)"}},
+		{name: "FindSession", fn: func(tx *store.Tx) error {
+			_, err := tx.FindSession(session.ID)
+			return err
+		}, want: []string{"SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "FindSessionByFamilyHash", fn: func(tx *store.Tx) error {
+			if _, err := tx.FindSessionByFamilyHash(hash("family")); !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			return nil
+		}, want: []string{"SEARCH s USING INDEX sessions_family (family_hash=?)"}},
+		{name: "RefreshSession", fn: func(tx *store.Tx) error {
+			if err := tx.RefreshSession(store.Session{ID: session.ID}, hash("refresh")); !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			return nil
+		}, want: []string{"SEARCH sessions USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "CountSessionsOf", fn: func(tx *store.Tx) error {
+			_, err := tx.CountSessionsOf(ada.ID, store.KeySession)
+			return err
+		}, want: []string{"SEARCH sessions USING INDEX sessions_user (user_id=?)"}},
+		{name: "DeleteLeastUsedSessionsOf", fn: func(tx *store.Tx) error {
+			_, err := tx.DeleteLeastUsedSessionsOf(ada.ID, 500)
+			return err
+		}, want: []string{"SEARCH sessions USING INDEX sessions_user (user_id=?)"}, sort: true},
 		{name: "TouchSession", fn: func(tx *store.Tx) error {
 			return tx.TouchSession(store.Session{ID: session.ID, ExpiresAt: noon})
 		}, want: []string{"SEARCH sessions USING INTEGER PRIMARY KEY (rowid=?)"}},
@@ -762,6 +786,10 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.ListInvitesBy(ada.ID, club.ID)
 			return err
 		}, want: []string{"SEARCH i USING INDEX invites_chat (chat_id=?)"}},
+		{name: "ListInvitationsBy", fn: func(tx *store.Tx) error {
+			_, err := tx.ListInvitationsBy(ada.ID, 10, 0)
+			return err
+		}, want: []string{"SEARCH i USING INDEX invitations_creator (creator_id=?)"}},
 		{name: "FindErasing", fn: func(tx *store.Tx) error {
 			if _, err := tx.FindErasing(); !errors.Is(err, store.ErrNotFound) {
 				return fmt.Errorf("found: %w", err)

@@ -475,6 +475,30 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.FindSessionByTokenHash(hash("7"))
 			return err
 		}, 2, 10},
+		{"FindSession", func(tx *store.Tx) error {
+			_, err := tx.FindSession(one)
+			return err
+		}, 2, 10},
+		{"FindSessionByFamilyHash", func(tx *store.Tx) error {
+			if _, err := tx.FindSessionByFamilyHash(hash("family")); !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			return nil
+		}, 0, 10},
+		{"RefreshSession", func(tx *store.Tx) error {
+			if err := tx.RefreshSession(store.Session{ID: one}, hash("refresh")); !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			return nil
+		}, 1, 10},
+		{"CountSessionsOf", func(tx *store.Tx) error {
+			_, err := tx.CountSessionsOf(one, store.KeySession)
+			return err
+		}, 2, 10},
+		{"DeleteLeastUsedSessionsOf", func(tx *store.Tx) error {
+			_, err := tx.DeleteLeastUsedSessionsOf(one, 500)
+			return err
+		}, 2, 10},
 		{"TouchSession", func(tx *store.Tx) error {
 			return tx.TouchSession(store.Session{ID: one, ExpiresAt: noon})
 		}, 1, 30},
@@ -728,6 +752,10 @@ func TestPostgresPlans(t *testing.T) {
 		}, 5, 20},
 		{"ListInvitesBy", func(tx *store.Tx) error {
 			_, err := tx.ListInvitesBy(one, one)
+			return err
+		}, 10, 40},
+		{"ListInvitationsBy", func(tx *store.Tx) error {
+			_, err := tx.ListInvitationsBy(one, 20, 0)
 			return err
 		}, 10, 40},
 		{"FindErasing", func(tx *store.Tx) error {

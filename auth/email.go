@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/mail"
@@ -150,6 +149,9 @@ func (s *Service) SendVerification(ctx context.Context, caller chat.Caller) erro
 // deactivated, and Conflict if somebody else has taken the username meanwhile.
 func (s *Service) VerifyEmail(ctx context.Context, token string) (chat.User, error) {
 	user, err := s.ownerOf(ctx, token, verifyPrefix, store.ForVerification)
+	if refusal := chat.AsError(err); refusal != nil && refusal.Kind == chat.Invalid && wellFormed(token, verifyPrefix, randomLength) {
+		return s.verifyRegistration(ctx, token)
+	}
 	if err != nil {
 		return chat.User{}, err
 	}
@@ -177,19 +179,30 @@ func (s *Service) VerifyEmail(ctx context.Context, token string) (chat.User, err
 	return user, nil
 }
 
+// verifyRegistration is VerifyEmail for an account that has waited for it, and is made.
+func (s *Service) verifyRegistration(ctx context.Context, token string) (user chat.User, err error) {
+	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		used, err := tx.UseOneTimeToken(hashToken([]byte(token)), store.ForRegistration, s.now())
+		if err == nil {
+			user, err = s.completeRegistration(ctx, tx, used.RegistrationID)
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			err = errBadToken()
+		}
+		return err
+	})
+	if err != nil {
+		return chat.User{}, err
+	}
+	s.logRegistered(ctx, user)
+	return user, nil
+}
+
 // prepareEmail checks an address that mail is to be sent to.
 func prepareEmail(typed string) (string, error) {
-	refuse := func(code, message string) (string, error) {
-		return "", &chat.Error{Kind: chat.Invalid, Code: code, Field: "email", Message: message}
+	email, err := chat.PrepareEmail(typed)
+	if err == nil && email == "" {
+		err = &chat.Error{Kind: chat.Invalid, Code: "email_missing", Field: "email", Message: "An e-mail address is required."}
 	}
-	switch email := strings.TrimSpace(typed); {
-	case email == "":
-		return refuse("email_missing", "An e-mail address is required.")
-	case len(email) > chat.MaxEmailLength:
-		return refuse("email_too_long", "It has at most 254 characters.")
-	case !mail.Valid(email):
-		return refuse("email_invalid", "It is no e-mail address.")
-	default:
-		return email, nil
-	}
+	return email, err
 }

@@ -154,6 +154,9 @@ func (s *Service) logRegistered(ctx context.Context, user chat.User) {
 // stored.
 func (s *Service) prepareAddress(typed string) (string, error) {
 	email, err := chat.PrepareEmail(typed)
+	if err == nil && email != "" && s.SendsMail() {
+		email, err = prepareEmail(email)
+	}
 	if err != nil || s.opts.Registration != RegistrationDomains {
 		return email, err
 	}

@@ -330,6 +330,9 @@ func (h *Handler) validateRegistration() error {
 		}
 		h.domains = append(h.domains, domain)
 	}
+	if mode == auth.RegistrationDomains && h.SMTP == nil {
+		return errors.New("registration: who has an address shows that by a mail: domains need smtp")
+	}
 	return nil
 }
 

@@ -316,9 +316,9 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	heidi := frontdoor.SignUp(t, s.URL, "heidi")
 	addEmail(t, heidi, post, "heidi@example.com")
 	heidi.Post("/v1/auth/forgot-password", `{"email":"heidi@example.com"}`).Want(200)
-	resetToken := post.Await(t, "heidi@example.com").Token(t)
+	resetToken := awaitMail(t, post, "heidi@example.com", aboutReset).Token(t)
 	eve.Do("PUT", "/v1/me/email", `{"email":"eve@example.com","password":"open sesame"}`).Want(200)
-	verifyToken := post.Await(t, "eve@example.com").Token(t)
+	verifyToken := awaitMail(t, post, "eve@example.com", aboutVerification).Token(t)
 	gone := root.Get("/v1/users/carol").Field("id")
 	nobody, other := frontdoor.NewClient(t, s.URL), frontdoor.NewClient(t, s.URL)
 	d := readDocument(t, nobody)
@@ -923,7 +923,9 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		r.Want(status)
 		seen[socket][fmt.Sprint(status)] = true
 	}
-	seen[socket]["501"] = true // see TestWebSocketNeedsHTTP1
+	seen[socket]["501"] = true   // see TestWebSocketNeedsHTTP1
+	seen[register]["202"] = true // see TestRegistrationByDomain
+	seen[socket]["501"] = true   // see TestWebSocketNeedsHTTP1
 	for _, route := range []string{forgot, resetting, email, verification} {
 		seen[route]["501"] = true // see TestMailNotConfigured
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddymsg/messaging/chat"
@@ -49,6 +50,8 @@ type Service struct {
 	opts   Options
 	log    *slog.Logger
 	now    func() time.Time
+	// usesFrom is from when on the use of sessions is noted, in microseconds.
+	usesFrom atomic.Int64
 }
 
 // New makes a Service.
@@ -151,7 +154,7 @@ func (s *Service) auditFailure(ctx context.Context, userID int64) {
 // returned, and nobody has signed in.
 func (s *Service) open(ctx context.Context, user chat.User, session store.Session, previous []byte) (store.Session, error) {
 	reused := false
-	err := s.store.Update(ctx, func(tx *store.Tx) error {
+	err := s.updateAndMail(ctx, func(tx *store.Tx) error {
 		// The password was checked a while ago. What has become of the account since
 		// then may have ended its sessions, and must not leave a new one.
 		current, err := tx.LockUser(user.ID)
@@ -166,6 +169,9 @@ func (s *Service) open(ctx context.Context, user chat.User, session store.Sessio
 			return &chat.Error{
 				Kind: chat.Forbidden, Code: "account_deactivated", Message: "This account has been deactivated.",
 			}
+		}
+		if err := s.arrive(ctx, tx, current, session.Kind); err != nil {
+			return err
 		}
 		now := s.now()
 		if session.Kind == store.BasicSession {
@@ -183,9 +189,6 @@ func (s *Service) open(ctx context.Context, user chat.User, session store.Sessio
 		session.UserID, session.CreatedAt, session.ExpiresAt = user.ID, now, now.Add(s.opts.SessionLifetime)
 		session.UserAgent, session.Address = userAgentOf(ctx), addressOf(ctx)
 		if err := tx.CreateSession(&session); err != nil {
-			return err
-		}
-		if err := s.arrive(ctx, tx, current, session); err != nil {
 			return err
 		}
 		if err := endLeastUsed(tx, user.ID, now); err != nil {
@@ -259,13 +262,13 @@ func (s *Service) use(ctx context.Context, session store.Session) (caller chat.C
 		return chat.Caller{}, 0, err
 	}
 	caller.Address = addressOf(ctx)
-	// Sliding, but a write only once in a hundredth of the lifetime.
+	// Sliding, but a write for that only once in a hundredth of the lifetime.
 	if session.Slides() {
 		if expires := now.Add(s.opts.SessionLifetime); expires.Sub(session.ExpiresAt) >= s.opts.SessionLifetime/100 {
 			session.ExpiresAt, extended = expires, s.opts.SessionLifetime
 		}
 	}
-	if extended == 0 {
+	if extended == 0 && !s.useIsDue(session, now) {
 		return caller, 0, nil
 	}
 	session.UsedAt, session.UserAgent, session.Address = now, userAgentOf(ctx), addressOf(ctx)
@@ -277,7 +280,8 @@ func (s *Service) use(ctx context.Context, session store.Session) (caller chat.C
 		return chat.Caller{}, 0, errUnauthenticated()
 	case errors.Is(err, store.ErrUnavailable):
 		// Reading still works, and the session is good for now.
-		s.log.WarnContext(ctx, "session not extended", "error", err)
+		s.usesFrom.Store(now.Add(usesRest).UnixMicro())
+		s.log.WarnContext(ctx, "the use of a session is not noted, nor is it extended", "error", err)
 		return caller, 0, nil
 	}
 	return caller, extended, err

@@ -60,12 +60,15 @@ func NewBasics() *Basics {
 	return b
 }
 
-func (b *Basics) mac(username, password string) (mac basicMAC) {
+// mac is what a username and password are remembered by, as they come from a network:
+// from another one, they are looked at as in every sign-in.
+func (b *Basics) mac(network, username, password string) (mac basicMAC) {
 	h := hmac.New(sha256.New, b.key)
-	// With its length: else a part of one could be taken for a part of the other.
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(username))))
-	h.Write([]byte(username))
-	h.Write([]byte(password))
+	for _, part := range []string{network, username, password} {
+		// With its length: else the end of one could be taken for the beginning of the next.
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		h.Write([]byte(part))
+	}
 	h.Sum(mac[:0])
 	return mac
 }
@@ -100,7 +103,7 @@ func (s *Service) basic(r *http.Request) (chat.Caller, error) {
 	if !ok {
 		return chat.Caller{}, errUnauthenticated()
 	}
-	mac := s.opts.Basics.mac(username, password)
+	mac := s.opts.Basics.mac(networkOf(RequestOf(ctx).ClientIP), username, password)
 	if known, ok := s.opts.Basics.find(mac, s.now()); ok {
 		session, err := s.basicSession(ctx, known)
 		switch {
@@ -113,7 +116,7 @@ func (s *Service) basic(r *http.Request) (chat.Caller, error) {
 	}
 	// Requests that come at once wait for one hash, and none of them takes it from the
 	// others by going.
-	shared := context.WithoutCancel(ctx)
+	shared := WithRequest(context.Background(), RequestOf(ctx))
 	signIn := s.opts.Basics.flight.DoChan(string(mac[:]), func() (any, error) {
 		return s.signInBasic(shared, mac, username, password)
 	})

@@ -80,8 +80,7 @@ func TestTriesThatFail(t *testing.T) {
 			{from("198.51.100.2", device), "alice", "open sesame", ""},
 			{from("198.51.100.9", device), "alice", "guess", wrong},
 			{from("198.51.100.9", device), "alice", "guess", tooMany},
-			// Whom there is not, likewise; and nobody gets at the bucket of a known place by
-			// what they type.
+			// Whom there is not, likewise.
 			{from("198.51.100.4", nil), "nobody", "guess", wrong},
 			{from("198.51.100.4", device), "nobody", "guess", wrong},
 			{from("198.51.100.4", nil), "nobody", "guess", tooMany},

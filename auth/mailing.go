@@ -268,27 +268,31 @@ func (m *Mailing) send(ctx context.Context, a mailAttempt) (err error) {
 	return m.opts.Send(ctx, a.mail.Address, mail.Write(mail.Kind(a.mail.Kind), a.mail.Locale, m.opts.Site, facts, a.ticket))
 }
 
-// note notes what has become of an attempt: nil, or why the mail was not sent.
+// note notes what has become of an attempt: nil, or why the mail was not sent. It is
+// told of when it has been noted.
 func (m *Mailing) note(ctx context.Context, q store.Mail, sent error) error {
-	remove := func(tx *store.Tx) error { return tx.DeleteMail(q.ID) }
 	now := time.Now()
-	switch {
-	case sent == nil:
-		m.done(ctx, slog.LevelInfo, q, MailSent, "mail sent")
-		return m.update(ctx, remove)
-	case errors.Is(sent, mail.ErrRefused):
-		m.done(ctx, slog.LevelWarn, q, MailRefused, "mail not sent: it is refused for good", slog.Any("error", sent))
-		return m.update(ctx, remove)
-	case now.Sub(q.CreatedAt) >= mailGiveUp:
-		m.done(ctx, slog.LevelError, q, MailGivenUp, "mail not sent: given up", slog.Any("error", sent))
-		return m.update(ctx, remove)
-	}
 	next := now.Add(mailBackOff(q.Attempts))
 	if errors.Is(sent, mail.ErrUnavailable) {
 		next = now // not its fault: it waits behind the others, for the mail server
 	}
-	m.done(ctx, slog.LevelWarn, q, MailDelayed, "mail not sent: it will be tried again", slog.Any("error", sent), slog.Time("next", next))
-	return m.update(ctx, func(tx *store.Tx) error { return tx.PostponeMail(q, next) })
+	remove := func(tx *store.Tx) error { return tx.DeleteMail(q.ID) }
+	postpone := func(tx *store.Tx) error { return tx.PostponeMail(q, next) }
+	noted := func(change func(*store.Tx) error, level slog.Level, result, message string, more ...slog.Attr) error {
+		err := m.update(ctx, change)
+		m.done(ctx, level, q, result, message, more...)
+		return err
+	}
+	why := slog.Any("error", sent)
+	switch {
+	case sent == nil:
+		return noted(remove, slog.LevelInfo, MailSent, "mail sent")
+	case errors.Is(sent, mail.ErrRefused):
+		return noted(remove, slog.LevelWarn, MailRefused, "mail not sent: it is refused for good", why)
+	case now.Sub(q.CreatedAt) >= mailGiveUp:
+		return noted(remove, slog.LevelError, MailGivenUp, "mail not sent: given up", why)
+	}
+	return noted(postpone, slog.LevelWarn, MailDelayed, "mail not sent: it will be tried again", why, slog.Time("next", next))
 }
 
 // mailBackOff is how long to wait after so many attempts.

@@ -107,13 +107,6 @@ func (p *postOffice) user(tb testing.TB, id int64) (user chat.User) {
 	return user
 }
 
-func (s *site) caller(tb testing.TB, token []byte) chat.Caller {
-	tb.Helper()
-	caller, _, err := s.Authenticate(context.Background(), token)
-	require.NoError(tb, err)
-	return caller
-}
-
 // forget asks for a mail to choose another password with, and returns its token.
 func (p *postOffice) forget(tb testing.TB, email string) string {
 	tb.Helper()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/mail"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -103,13 +104,24 @@ func (p place) note(tx *store.Tx, userID int64, now time.Time) error {
 	return nil
 }
 
-// arrive notes the place from which a session is opened.
-func (s *Service) arrive(ctx context.Context, tx *store.Tx, user chat.User, session store.Session) error {
-	from, err := placeOf(ctx).knownTo(tx, user.ID, session.CreatedAt)
+// arrive notes the place from which a session of a kind is opened, and has its owner
+// told if that is a strange one.
+func (s *Service) arrive(ctx context.Context, tx *store.Tx, user chat.User, kind string) error {
+	now := s.now()
+	from, err := placeOf(ctx).knownTo(tx, user.ID, now)
 	if err != nil {
 		return err
 	}
-	return from.note(tx, user.ID, session.CreatedAt)
+	if from.strange(kind) && user.Email != "" {
+		facts := mail.Facts{
+			Username: user.Username, Device: DeviceName(userAgentOf(ctx)), Address: addressOf(ctx), At: now,
+		}
+		err := s.queueMail(tx, mail.NewSignIn, facts, store.Mail{UserID: user.ID, Address: user.Email, Locale: user.Locale})
+		if err != nil {
+			return err
+		}
+	}
+	return from.note(tx, user.ID, now)
 }
 
 // findSigner finds the user with a username, the zero one if there is none, and what

@@ -7,6 +7,8 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -465,3 +467,33 @@ http://127.0.0.1:{$PORT} {
 	}
 }
 `
+
+// Somebody gets to see the log of a site that is set up as ours is.
+func TestAttackReadingTheLog(t *testing.T) {
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		own, err := os.ReadFile(filepath.Join("..", "Caddyfile"))
+		require.NoError(t, err)
+		s := frontdoor.Start(t, frontdoor.Options{
+			Database: engine.NewDatabase(t), Env: []string{"MESSAGING_OPTIONS=database {env.DATABASE}"},
+			Caddyfile: strings.Replace(string(own), "{$MESSAGING_SITE:http://localhost:12000}", "http://127.0.0.1:{$PORT}", 1),
+		})
+		victim := frontdoor.SignUp(t, s.URL, "victim")
+		cookie := login(t, victim, "victim")
+		group := newGroup(victim)
+		invite := victim.Post(fmt.Sprintf("/v1/group_chat/%d/invites", group), "").Want(200).Field("token").(string)
+		victim.Get("/v1/invites/" + invite).Want(200)
+		victim.Get("/v1/search?q=whatisearchfor").Want(200)
+		send(t, victim, "victim", "whatisaid")
+		for _, name := range []string{"Authorization", "X-API-Key", "Cookie"} {
+			frontdoor.NewClient(t, s.URL).Do("GET", "/v1/me", "", name, "Bearer whatishow")
+		}
+		require.NoError(t, s.Stop(t.Context()))
+		require.Contains(t, s.Log(), "/v1/me", "this search finds what is there")
+		require.Contains(t, s.Log(), "victim", "this search finds what is there")
+		for what, secret := range map[string]string{
+			"password": frontdoor.Password, "cookie": cookie.Value, "invite": invite, "search": "whatisearchfor", "message": "whatisaid", "header": "whatishow",
+		} {
+			require.NotContains(t, s.Log(), secret, what)
+		}
+	})
+}

@@ -53,6 +53,7 @@ const (
 	block  = "403 blocked"
 	none   = "404 message_not_found"
 	free   = "404 not_blocked"
+	gone   = "404 session_not_found"
 	inside = "400 already_a_participant"
 	cred   = "400 bad_credentials"
 	used   = "401 token_revoked"
@@ -138,6 +139,10 @@ var authorisation = map[string]access{
 		ask:  `/v1/auth/verify-email {"token":"cmsg_reset_EXAMPLEEXAMPLEEXAMPLEEXAMPWZVDLBI"}`,
 		want: answers{stale, stale, stale, stale, stale, stale, stale, stale},
 	},
+	"list-my-sessions": {ask: "/v1/me/sessions", want: signedIn},
+	"get-my-session":   {ask: "/v1/me/sessions/1", want: answers{who, gone, gone, gone, yes, gone, gone, who}}, // alice's
+	"end-my-sessions":  {ask: "/v1/me/sessions", want: signedIn},
+	"end-my-session":   {ask: "/v1/me/sessions/1", want: answers{who, gone, gone, gone, yes, gone, gone, who}},
 
 	"list-users":  {ask: "/v1/users", want: signedIn},
 	"get-user":    {ask: "/v1/users/alice", want: signedIn},

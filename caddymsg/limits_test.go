@@ -52,8 +52,8 @@ func requireLimited(t *testing.T, r *frontdoor.Response, code, limit string) {
 	require.NoError(t, err)
 	require.Positive(t, wait)
 	require.EqualValues(t, wait, r.Field("retry_after"))
-	require.Contains(t, r.Header.Get("RateLimit"), strconv.Quote(limit)+";r=0;t=")
-	require.Contains(t, r.Header.Get("RateLimit-Policy"), strconv.Quote(limit)+";q=")
+	require.Contains(t, r.Header.Get("Ratelimit"), strconv.Quote(limit)+";r=0;t=")
+	require.Contains(t, r.Header.Get("Ratelimit-Policy"), strconv.Quote(limit)+";q=")
 }
 
 func TestRateLimits(t *testing.T) {
@@ -104,8 +104,8 @@ func limitedSends(t *testing.T, _ *frontdoor.Server, people map[string]*frontdoo
 	here := from("192.0.2.100")
 	body := frontdoor.JSON(t, map[string]any{"dest_username": "neighbour", "message": "hi"})
 	r := sender.Do("POST", "/v1/messages", body, here...).Want(200)
-	require.Equal(t, `"sends";q=4;w=3600, "sends_address";q=7;w=3600`, r.Header.Get("RateLimit-Policy"))
-	require.Regexp(t, `^"sends";r=3;t=(900|89\d), "sends_address";r=6;t=\d+$`, r.Header.Get("RateLimit"))
+	require.Equal(t, `"sends";q=4;w=3600, "sends_address";q=7;w=3600`, r.Header.Get("Ratelimit-Policy"))
+	require.Regexp(t, `^"sends";r=3;t=(900|89\d), "sends_address";r=6;t=\d+$`, r.Header.Get("Ratelimit"))
 
 	socket := sender.Socket("/v1/ws", here...)
 	send := map[string]any{"dest_username": "neighbour", "text": "hi"}
@@ -114,7 +114,7 @@ func limitedSends(t *testing.T, _ *frontdoor.Server, people map[string]*frontdoo
 	sender.Do("POST", chat, `{"text":""}`, here...).Want(400) // what can't be sent does not count
 	batch := `{"texts":["one","two"]}`
 	r = sender.Do("POST", chat, batch, here...).Want(200)
-	require.Contains(t, r.Header.Get("RateLimit"), `"sends";r=0;`, "each counts")
+	require.Contains(t, r.Header.Get("Ratelimit"), `"sends";r=0;`, "each counts")
 	requireLimited(t, sender.Do("POST", chat, `{"text":"hi"}`, here...), "rate_limited", "sends")
 	requireLimited(t, sender.Do("POST", chat, `{"texts":["hi"]}`, here...), "rate_limited", "sends")
 	requireLimited(t, sender.Do("POST", "/v1/messages", body, here...), "rate_limited", "sends")
@@ -129,7 +129,7 @@ func limitedSends(t *testing.T, _ *frontdoor.Server, people map[string]*frontdoo
 	// Who comes from the same address has what is left of it.
 	neighbour := people["neighbour"]
 	r = neighbour.Do("POST", chat, `{"texts":["1","2","3","4"]}`, here...).Want(429)
-	require.Contains(t, r.Header.Get("RateLimit"), `"sends_address";r=3;`, "all of it or nothing")
+	require.Contains(t, r.Header.Get("Ratelimit"), `"sends_address";r=3;`, "all of it or nothing")
 	neighbour.Do("POST", chat, `{"texts":["1","2","3"]}`, here...).Want(200)
 	requireLimited(t, neighbour.Do("POST", chat, `{"text":"hi"}`, here...), "rate_limited", "sends_address")
 	neighbour.Do("POST", chat, `{"text":"hi"}`, from("192.0.2.101")...).Want(200)
@@ -151,13 +151,13 @@ func limitedSearches(t *testing.T, _ *frontdoor.Server, people map[string]*front
 	seeker.Do("GET", "/v1/search?q=", "", here...).Want(400) // it looks for nothing
 	for i, path := range searches {
 		r := seeker.Do("GET", path, "", here...).Want(200)
-		require.Contains(t, r.Header.Get("RateLimit"), fmt.Sprintf(`"search";r=%d;`, 4-i), path)
+		require.Contains(t, r.Header.Get("Ratelimit"), fmt.Sprintf(`"search";r=%d;`, 4-i), path)
 	}
 	for _, path := range append(searches, "/v1/group_chat?q=hello") {
 		requireLimited(t, seeker.Do("GET", path, "", here...), "rate_limited", "search")
 	}
 	for _, path := range []string{"/v1/users", "/v1/group_chat", "/v1/chats"} {
-		require.Empty(t, seeker.Do("GET", path, "", here...).Want(200).Header.Get("RateLimit"), "a list is no search")
+		require.Empty(t, seeker.Do("GET", path, "", here...).Want(200).Header.Get("Ratelimit"), "a list is no search")
 	}
 	looker := people["looker"]
 	for range 3 {
@@ -171,17 +171,17 @@ func limitedConnects(t *testing.T, _ *frontdoor.Server, people map[string]*front
 	here := from("192.0.2.120")
 	r, _ := viewer.Handshake("/v1/ws", here...)
 	r.Want(http.StatusSwitchingProtocols)
-	require.Equal(t, `"connects";q=3;w=3600, "connects_address";q=5;w=3600`, r.Header.Get("RateLimit-Policy"))
-	require.Contains(t, r.Header.Get("RateLimit"), `"connects";r=2;`)
+	require.Equal(t, `"connects";q=3;w=3600, "connects_address";q=5;w=3600`, r.Header.Get("Ratelimit-Policy"))
+	require.Contains(t, r.Header.Get("Ratelimit"), `"connects";r=2;`)
 	r = viewer.Do("GET", "/v1/events", "", here...).Want(200)
-	require.Contains(t, r.Header.Get("RateLimit"), `"connects";r=1;`)
+	require.Contains(t, r.Header.Get("Ratelimit"), `"connects";r=1;`)
 	stream, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.Request.URL.String(), http.NoBody)
 	require.NoError(t, err)
 	stream.Header = http.Header{"Accept": {"text/event-stream"}, "X-Forwarded-For": {"192.0.2.120"}}
 	opened, err := viewer.HTTP.Do(stream)
 	require.NoError(t, err)
 	require.Equal(t, 200, opened.StatusCode)
-	require.Contains(t, opened.Header.Get("RateLimit"), `"connects";r=0;`)
+	require.Contains(t, opened.Header.Get("Ratelimit"), `"connects";r=0;`)
 	require.NoError(t, opened.Body.Close())
 
 	refused, _ := viewer.Handshake("/v1/ws", here...)
@@ -219,10 +219,10 @@ func TestStandardRateLimits(t *testing.T) {
 	chat := fmt.Sprintf("/v1/chats/%v/messages", c.Post("/v1/group_chat", "").Want(200).Field("chat_id"))
 	for range 100 {
 		r := c.Post(chat, `{"text":"hi"}`).Want(200)
-		require.Equal(t, `"sends";q=100;w=5, "sends_address";q=1000;w=5`, r.Header.Get("RateLimit-Policy"))
+		require.Equal(t, `"sends";q=100;w=5, "sends_address";q=1000;w=5`, r.Header.Get("Ratelimit-Policy"))
 	}
 	r := c.Do("POST", "/v1/auth/login", credentials(t, "alice", "wrong"))
-	require.Equal(t, `"sign_in";q=10;w=900`, r.Want(400).Header.Get("RateLimit-Policy"), "from where alice is known")
+	require.Equal(t, `"sign_in";q=10;w=900`, r.Want(400).Header.Get("Ratelimit-Policy"), "from where alice is known")
 }
 
 func TestRateLimitsReload(t *testing.T) {
@@ -362,12 +362,12 @@ func TestAttackGuessesFromManyAddresses(t *testing.T) {
 		signInFrom(t, browser, "owner", "192.0.2.1").Want(200)
 		g := newGuesser(t, s)
 		who := []string{"owner", "OWNER", "Owner", "oWnEr"}
-		hashed := hashes(t, s, func() {
+		count := hashed(t, s, func() {
 			g.all(10_000, func(i int) string { return who[i%len(who)] }, addresses(1000))
 		})
 		require.LessOrEqual(t, g.tried.Load(), int64(10))
 		require.Positive(t, g.tried.Load())
-		require.Equal(t, g.tried.Load(), int64(hashed), "what is refused costs no hash")
+		require.Equal(t, g.tried.Load(), int64(count), "what is refused costs no hash")
 
 		signInFrom(t, frontdoor.NewClient(t, s.URL), "owner", "203.0.113.9").Want(429)
 		signInFrom(t, frontdoor.NewClient(t, s.URL), "owner", "192.0.2.1").Want(200) // the network is known
@@ -409,6 +409,28 @@ func TestAttackGuessesOnManyAccounts(t *testing.T) {
 	})
 }
 
+// Whoever says that they come from elsewhere is not believed, where they are no proxy
+// that the site trusts.
+func TestAttackForgedAddress(t *testing.T) {
+	t.Parallel()
+	s := frontdoor.Start(t, frontdoor.Options{Caddyfile: directSite})
+	g := newGuesser(t, s)
+	g.all(200, func(i int) string { return fmt.Sprint("user", i) }, addresses(200))
+	require.LessOrEqual(t, g.tried.Load(), int64(50))
+	require.Positive(t, g.tried.Load())
+}
+
+// directSite is a site without a proxy, with the rate limits that there are by
+// themselves.
+const directSite = `
+http://127.0.0.1:{$PORT} {
+	messaging {
+		database {env.DATABASE}
+		bcrypt_cost 4
+	}
+}
+`
+
 // Signing in with the right password costs nothing, however often.
 func TestSignInsThatSucceedAreNotLimited(t *testing.T) {
 	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
@@ -416,7 +438,7 @@ func TestSignInsThatSucceedAreNotLimited(t *testing.T) {
 		frontdoor.NewClient(t, s.URL).Post("/v1/auth/register", credentials(t, "alice", "open sesame")).Want(200)
 		for i := range 10 {
 			r := signInFrom(t, frontdoor.NewClient(t, s.URL), "alice", fmt.Sprint("192.0.2.", i/2)).Want(200)
-			require.Contains(t, r.Header.Get("RateLimit"), `"sign_in";r=`)
+			require.Contains(t, r.Header.Get("Ratelimit"), `"sign_in";r=`)
 		}
 	})
 }

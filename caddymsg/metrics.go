@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddymsg/messaging/auth"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -73,6 +74,9 @@ func newMetrics(b *backend) *metrics {
 			Name: "messaging_mails_total", ConstLabels: database,
 			Help: "Attempts of this server to send a mail, by what has become of it.",
 		}, []string{"result"}),
+	}
+	for _, name := range limit.Names() {
+		m.limited.WithLabelValues(string(name)) // so that there is a 0
 	}
 	for _, result := range auth.MailResults() {
 		m.mails.WithLabelValues(result) // so that there is a 0

@@ -105,8 +105,8 @@ var allRoutes = map[string][]string{
 	"/v1/auth/login":                                     {"post"},
 	"/v1/auth/logout":                                    {"post"},
 	"/v1/auth/register":                                  {"post"},
-	"/v1/auth/token":                                     {"get", "post"},
 	"/v1/auth/reset-password":                            {"post"},
+	"/v1/auth/token":                                     {"get", "post"},
 	"/v1/auth/verify-email":                              {"post"},
 	"/v1/blocks":                                         {"get"},
 	"/v1/blocks/{username}":                              {"delete", "put"},
@@ -135,6 +135,8 @@ var allRoutes = map[string][]string{
 	"/v1/me/export":                                      {"get"},
 	"/v1/me/keys":                                        {"post"},
 	"/v1/me/password":                                    {"post"},
+	"/v1/me/sessions":                                    {"delete", "get"},
+	"/v1/me/sessions/{session_id}":                       {"delete", "get"},
 	"/v1/messages":                                       {"get", "post"},
 	"/v1/messages/group/{group_chat_id}":                 {"get"},
 	"/v1/messages/p2p/{dest_username}":                   {"get"},
@@ -336,6 +338,10 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 			`{"group_chat_id":%d,"message":"Lunch?","poll":{"options":["Pizza","Sushi"],"anonymous":%v,"closes_in":60}}`, group, anonymous))).ID
 	}
 	lunch, secret := ask(false), ask(true)
+	elsewhere := frontdoor.NewClient(t, s.URL)
+	elsewhere.Post("/v1/auth/login", credentials(t, "alice", "open sesame")).Want(200)
+	second := decode[[]struct{ ID int64 }](elsewhere.Get("/v1/me/sessions?offset=1"))[0].ID
+	program := with(t, s.URL, "X-API-Key", plant(t, s, "alice", "key", "Backup", "read"))
 	refresh := newTokensOf(t, s.URL, "alice").RefreshToken
 	inAnHour := time.Now().Add(time.Hour).Format(time.RFC3339)
 	large := strings.Repeat(" ", 65<<10)
@@ -425,6 +431,10 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		sessions      = "GET /v1/admin/users/{id}/sessions"
 		endSessions   = "DELETE /v1/admin/users/{id}/sessions"
 		endSession    = "DELETE /v1/admin/users/{id}/sessions/{session_id}"
+		mySessions    = "GET /v1/me/sessions"
+		mySession     = "GET /v1/me/sessions/{session_id}"
+		endMine       = "DELETE /v1/me/sessions"
+		endMyOwn      = "DELETE /v1/me/sessions/{session_id}"
 		allGroups     = "GET /v1/admin/group_chat"
 		deleteGroup   = "DELETE /v1/admin/group_chat/{id}"
 		auditLog      = "GET /v1/admin/audit_log"
@@ -801,6 +811,22 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 		{auditLog, root, nil, "?action=nonsense", "", "", 400},
 		{auditLog, nobody, nil, "", "", "", 401},
 		{auditLog, alice, nil, "", "", "", 403},
+		{mySessions, alice, nil, "?kind=cookie&limit=10", "", "", 200},
+		{mySessions, alice, nil, "?kind=nonsense", "", "", 400},
+		{mySessions, nobody, nil, "", "", "", 401},
+		{mySessions, program, nil, "", "", "", 403},
+		{mySession, alice, []any{second}, "", "", "", 200},
+		{mySession, nobody, []any{second}, "", "", "", 401},
+		{mySession, program, []any{second}, "", "", "", 403},
+		{mySession, eve, []any{second}, "", "", "", 404},
+		{endMyOwn, nobody, []any{second}, "", "", "", 401},
+		{endMyOwn, alice, []any{second}, "", "", foreign, 403},
+		{endMyOwn, eve, []any{second}, "", "", "", 404},
+		{endMyOwn, alice, []any{second}, "", "", "", 200},
+		{endMine, nobody, nil, "", "", "", 401},
+		{endMine, alice, nil, "", "", foreign, 403},
+		{endMine, alice, nil, "?others=perhaps", "", "", 400},
+		{endMine, alice, nil, "?others=true", "", "", 200},
 		{toRegister, root, nil, "", "", "", 200},
 		{toRegister, root, nil, "", `{"note":"for Zoë","max_uses":7,"expires_at":"2030-01-01T00:00:00Z"}`, "", 200},
 		{toRegister, root, nil, "", `{"max_uses":0}`, "", 400},

@@ -511,8 +511,8 @@ func connectionByKey(t *testing.T, s *frontdoor.Server, _ *frontdoor.Client) {
 	requireAnswer(t, r, 403, "insufficient_scope", "")
 }
 
-// hashes tells how many passwords are hashed meanwhile.
-func hashes(t *testing.T, s *frontdoor.Server, meanwhile func()) int {
+// hashed tells how many passwords are hashed meanwhile.
+func hashed(t *testing.T, s *frontdoor.Server, meanwhile func()) int {
 	t.Helper()
 	before := lifeMetrics(t, s).sum("messaging_password_hashes_total")
 	meanwhile()
@@ -522,21 +522,21 @@ func hashes(t *testing.T, s *frontdoor.Server, meanwhile func()) int {
 func basicCostsOneHash(t *testing.T, s *frontdoor.Server, root *frontdoor.Client) {
 	bea := frontdoor.SignUp(t, s.URL, "bea")
 	by := program(t, s.URL, "Authorization", basicAuth("bea", frontdoor.Password))
-	require.Equal(t, 1, hashes(t, s, func() {
+	require.Equal(t, 1, hashed(t, s, func() {
 		for range 100 {
 			require.Empty(t, by.Get("/v1/me").Want(200).Header["Set-Cookie"])
 		}
 	}))
-	require.Zero(t, hashes(t, s, func() {
+	require.Zero(t, hashed(t, s, func() {
 		lifeReload(t, s, tokensCaddyfile, by, root, bea)
 		require.Equal(t, "bea", send(t, by, "bea", "by Basic").SenderUsername)
 	}), "what is remembered outlives a reload")
-	require.Equal(t, 1, hashes(t, s, func() {
+	require.Equal(t, 1, hashed(t, s, func() {
 		program(t, s.URL, "Authorization", basicAuth("BEA", frontdoor.Password)).Get("/v1/me").Want(200)
 	}))
 	sessions := decode[[]struct{ ID int64 }](root.Get(fmt.Sprintf("/v1/admin/users/%v/sessions", bea.Get("/v1/me").Field("id"))))
 	require.Len(t, sessions, 2, "that of the cookie, and one of Basic")
-	require.Equal(t, 5, hashes(t, s, func() {
+	require.Equal(t, 5, hashed(t, s, func() {
 		for range 5 {
 			program(t, s.URL, "Authorization", basicAuth("bea", "wrong")).Get("/v1/me").Want(401)
 		}
@@ -547,7 +547,7 @@ func basicCostsOneHash(t *testing.T, s *frontdoor.Server, root *frontdoor.Client
 func basicAtOnce(t *testing.T, s *frontdoor.Server, root *frontdoor.Client) {
 	bert := frontdoor.SignUp(t, s.URL, "bert")
 	by := program(t, s.URL, "Authorization", basicAuth("bert", frontdoor.Password))
-	require.Equal(t, 1, hashes(t, s, func() {
+	require.Equal(t, 1, hashed(t, s, func() {
 		var running sync.WaitGroup
 		for range 30 {
 			running.Go(func() { by.Get("/v1/me").Want(200) })
@@ -566,7 +566,7 @@ func endsOfBasic(t *testing.T, s *frontdoor.Server, root *frontdoor.Client) {
 			by := program(t, s.URL, "Authorization", basicAuth(username, frontdoor.Password))
 			by.Get("/v1/me").Want(200)
 			c.do(root, id)
-			require.Equal(t, 1, hashes(t, s, func() { require.Equal(t, c.want, by.Get("/v1/me").StatusCode) }), "it has to show itself again")
+			require.Equal(t, 1, hashed(t, s, func() { require.Equal(t, c.want, by.Get("/v1/me").StatusCode) }), "it has to show itself again")
 		})
 	}
 }

@@ -19,6 +19,7 @@ type AuditFilter = store.AuditFilter
 const (
 	UserSignedIn         = "user.signed_in"
 	UserSignInFailed     = "user.sign_in_failed" // of no account, if there is none of that name
+	UserSessionsEnded    = "user.sessions_ended" // one's own: one, or all
 	UserTokenReused      = "user.token_reused"   // a refresh token, which ended its session
 	UserKeyCreated       = "user.key_created"    // the detail is its name
 	UserRegistered       = "user.registered"
@@ -46,7 +47,7 @@ const (
 // AuditActions are all actions that there are.
 func AuditActions() []string {
 	return []string{
-		UserSignedIn, UserSignInFailed, UserTokenReused, UserKeyCreated, UserRegistered,
+		UserSignedIn, UserSignInFailed, UserSessionsEnded, UserTokenReused, UserKeyCreated, UserRegistered,
 		UserPasswordChanged, UserPasswordReset, UserEmailChanged, UserBlocked, UserUnblocked, MessageBlocked,
 		AdminUserCreated, AdminUserUpdated, AdminPasswordReset, AdminUserDeactivated, AdminUserReactivated,
 		AdminUserDeleted, AdminSessionsEnded, AdminGroupDeleted, AdminGranted, AdminRevoked,

@@ -119,9 +119,11 @@ func (l *Limiter) Take(ctx context.Context, asks ...Ask) (Taken, error) {
 	if l == nil {
 		return Taken{}, nil
 	}
-	parts, err := l.takeHere(ctx, asks)
+	parts, left, err := l.takeHere(asks)
+	tell(ctx, left)
 	if err == nil {
-		err = l.takeShared(ctx, parts)
+		left, err = l.takeShared(ctx, parts)
+		tell(ctx, left)
 	}
 	if exceeded := (*ExceededError)(nil); errors.As(err, &exceeded) {
 		l.refused(exceeded.Limit)
@@ -132,8 +134,8 @@ func (l *Limiter) Take(ctx context.Context, asks ...Ask) (Taken, error) {
 	return Taken{l, parts}, nil
 }
 
-// takeHere takes from what this node remembers.
-func (l *Limiter) takeHere(ctx context.Context, asks []Ask) ([]part, error) {
+// takeHere takes from what this node remembers, and tells what is left.
+func (l *Limiter) takeHere(asks []Ask) ([]part, []State, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
@@ -157,23 +159,24 @@ func (l *Limiter) takeHere(ctx context.Context, asks []Ask) ([]part, error) {
 		}
 		parts = append(parts, p)
 	}
+	left := make([]State, len(parts))
 	for i := range parts {
 		p := &parts[i]
 		if exceeded == nil {
 			after, _ := p.table.rate.take(p.table.fullAt(p.id), now, p.n)
 			p.overflowed = p.table.set(p.id, after, now)
 		}
-		tell(ctx, p.state(now))
+		left[i] = p.state(now)
 	}
 	if exceeded != nil {
-		return nil, exceeded
+		return nil, left, exceeded
 	}
-	return parts, nil
+	return parts, left, nil
 }
 
 // takeShared takes from what the nodes share, and gives back what was taken here if
-// that fails.
-func (l *Limiter) takeShared(ctx context.Context, parts []part) error {
+// that fails. It tells what is left.
+func (l *Limiter) takeShared(ctx context.Context, parts []part) ([]State, error) {
 	var takings []store.RateTaking
 	var of []int // the parts
 	now := time.Now()
@@ -187,7 +190,7 @@ func (l *Limiter) takeShared(ctx context.Context, parts []part) error {
 		}
 	}
 	if len(takings) == 0 {
-		return nil
+		return nil, nil
 	}
 	fullAt, refused, err := l.takeStored(ctx, takings, now)
 	l.mu.Lock()
@@ -200,8 +203,9 @@ func (l *Limiter) takeShared(ctx context.Context, parts []part) error {
 		}
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var left []State
 	var exceeded *ExceededError
 	for i, at := range fullAt {
 		p := &parts[of[i]]
@@ -216,12 +220,12 @@ func (l *Limiter) takeShared(ctx context.Context, parts []part) error {
 		if i == refused {
 			exceeded = &ExceededError{p.limit, p.table.rate.wait(p.table.fullAt(p.id), here, p.n)}
 		}
-		tell(ctx, p.state(here))
+		left = append(left, p.state(here))
 	}
 	if exceeded != nil {
-		return exceeded
+		return left, exceeded
 	}
-	return nil
+	return left, nil
 }
 
 // errRefused undoes an Update.
@@ -270,7 +274,7 @@ func (t Taken) GiveBack(ctx context.Context) error {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx) // it is not the fault of who waits no longer
-	l.giveBackHere(ctx, t.parts)
+	tell(ctx, l.giveBackHere(t.parts))
 	var returns []store.RateTaking
 	now := time.Now()
 	for _, p := range t.parts {
@@ -299,14 +303,16 @@ func (t Taken) GiveBack(ctx context.Context) error {
 	return nil
 }
 
-func (l *Limiter) giveBackHere(ctx context.Context, parts []part) {
+func (l *Limiter) giveBackHere(parts []part) []State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	for _, p := range parts {
+	left := make([]State, len(parts))
+	for i, p := range parts {
 		p.table.giveBack(p.id, p.overflowed, p.at, now, p.n)
-		tell(ctx, p.state(now))
+		left[i] = p.state(now)
 	}
+	return left
 }
 
 // state is what is left. It is called with the limiter's lock held.

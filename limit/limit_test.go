@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -277,6 +278,20 @@ func TestFlood(t *testing.T) {
 		}
 		require.LessOrEqual(t, l.Remembered(limit.Sends), 2)
 	})
+}
+
+func TestRemembersABoundedNumber(t *testing.T) {
+	t.Parallel()
+	const room = 65_536
+	l := newLimiter(map[limit.Name]string{limit.Search: "1/1h 2"})
+	for i := range room + 10_000 {
+		_, _ = l.Take(t.Context(), limit.Ask{Limit: limit.Search, Key: strconv.Itoa(i)}) // refused or not
+	}
+	require.Equal(t, room, l.Remembered(limit.Search))
+	for i := range 100 {
+		require.Equal(t, allowed, take(t, l, limit.Search, strconv.Itoa(i)), "they have their own")
+		require.Positive(t, take(t, l, limit.Search, strconv.Itoa(i)))
+	}
 }
 
 // A debt that was made in a shared bucket goes along when there is room.

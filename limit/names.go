@@ -62,11 +62,7 @@ func Standard(name Name) Rate { return standard[name] }
 // shared tells whether a limit is one of all nodes together: somebody who guesses
 // may ask each of them in turn.
 func (n Name) shared() bool {
-	switch n {
-	case SignIn, SignInAddress, RegistrationAddress, Reset, ResetAddress:
-		return true
-	}
-	return false
+	return slices.Contains([]Name{SignIn, SignInAddress, RegistrationAddress, Reset, ResetAddress}, n)
 }
 
 // Network is the key of an address: one client has a whole /64 of IPv6. It is empty,

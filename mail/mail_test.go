@@ -131,12 +131,12 @@ func TestChosenByOthersNeverBreaksOut(t *testing.T) {
 // elements lists the tags of a page, with their attributes.
 func elements(tb require.TestingT, page string) (found []string) {
 	for z := html.NewTokenizer(strings.NewReader(page)); ; {
-		switch kind := z.Next(); kind {
-		case html.ErrorToken:
+		kind := z.Next()
+		if kind == html.ErrorToken {
 			require.ErrorContains(tb, z.Err(), "EOF")
 			return found
-		case html.TextToken:
-		default:
+		}
+		if kind != html.TextToken {
 			found = append(found, z.Token().String())
 		}
 	}
@@ -146,10 +146,11 @@ func textOf(tb testing.TB, page string) string {
 	tb.Helper()
 	var b strings.Builder
 	for z := html.NewTokenizer(strings.NewReader(page)); ; {
-		switch z.Next() {
-		case html.ErrorToken:
+		kind := z.Next()
+		if kind == html.ErrorToken {
 			return b.String()
-		case html.TextToken:
+		}
+		if kind == html.TextToken {
 			b.WriteString(z.Token().Data)
 		}
 	}

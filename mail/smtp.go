@@ -259,17 +259,15 @@ func forGood(e *gomail.SendError) bool {
 	if e.ErrorCode()/100 != 5 {
 		return false
 	}
-	// RFC 3463: X.1 is about an address, X.2 about a mailbox.
-	switch class, subject, _ := strings.Cut(e.EnhancedStatusCode(), "."); {
-	case class == "5":
-		subject, detail, _ := strings.Cut(subject, ".")
-		sender := subject == "1" && (detail == "7" || detail == "8")
-		full := subject == "2" && detail == "2"
-		return !sender && !full && (subject == "1" || subject == "2")
-	default:
+	class, code, enhanced := strings.Cut(e.EnhancedStatusCode(), ".")
+	if !enhanced || class != "5" {
 		// RFC 5321, and RFC 7504.
 		return e.Reason == gomail.ErrSMTPRcptTo && slices.Contains([]int{501, 550, 551, 553, 556}, e.ErrorCode())
 	}
+	// RFC 3463: X.1 is about an address, X.2 about a mailbox. These are not about the
+	// recipient's, and not for good: the sender's address, a full mailbox.
+	subject, _, _ := strings.Cut(code, ".")
+	return (subject == "1" || subject == "2") && !slices.Contains([]string{"1.7", "1.8", "2.2"}, code)
 }
 
 func oneLine(s string) string {

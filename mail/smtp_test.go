@@ -185,7 +185,7 @@ func TestSendIsBrokenOff(t *testing.T) {
 		s.Hang(true)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
-			s.AwaitSession(t, 1)
+			s.AwaitHanging(t)
 			cancel()
 		}()
 		err := newSender(t, to(s)).Send(ctx, "ada@example.org", letter)

@@ -85,6 +85,10 @@ func conformance(t *testing.T, open opener) {
 		{"presence", presence},
 		{"rate limits", rateLimits},
 		{"rate limits at once", rateLimitsAtOnce},
+		{"mails", mails},
+		{"claims of mails", claims},
+		{"one-time tokens", oneTimeTokens},
+		{"uses of a one-time token", oneTimeUse},
 		{"Close", closing},
 	} {
 		t.Run(part.name, func(t *testing.T) {
@@ -1004,6 +1008,7 @@ func writes(t *testing.T, open opener) {
 	ada, bob := newUser(t, s, "ada"), newUser(t, s, "bob")
 	group := newGroup(t, s, ada)
 	session := newSession(t, s, ada, "token", noon)
+	waiting := newMail(t, s, "notice", ada, noon)
 	update(t, s, func(tx *store.Tx) error {
 		if err := tx.NotePlace(ada.ID, hash("place"), noon, 1); err != nil {
 			return err
@@ -1016,6 +1021,8 @@ func writes(t *testing.T, open opener) {
 		blocks                     []store.Block
 		session                    store.Session
 		places                     []store.Place
+		mails                      int
+		nextMail                   time.Time
 		chat                       store.Chat
 		last                       int64
 	}
@@ -1037,6 +1044,9 @@ func writes(t *testing.T, open opener) {
 				return err
 			}
 			if found.places, err = tx.ListPlacesOf(ada.ID, time.Time{}); err != nil {
+				return err
+			}
+			if found.mails, found.nextMail, err = tx.MailQueue(); err != nil {
 				return err
 			}
 			for _, u := range []store.User{ada, bob} {
@@ -1092,8 +1102,18 @@ func writes(t *testing.T, open opener) {
 		},
 		"DeleteExpiredSessions": func(tx *store.Tx) error { return tx.DeleteExpiredSessions(noon, 10) },
 		"NotePlace":             func(tx *store.Tx) error { return tx.NotePlace(ada.ID, hash("written"), noon, 1) },
-		"DeletePlacesOf":        func(tx *store.Tx) error { return tx.DeletePlacesOf(ada.ID) },
 		"DeleteOldPlaces":       func(tx *store.Tx) error { return tx.DeleteOldPlaces(noon, 10) },
+		"CreateMail": func(tx *store.Tx) error {
+			return tx.CreateMail(&store.Mail{Kind: "written", UserID: ada.ID, CreatedAt: noon})
+		},
+		"ClaimMail": func(tx *store.Tx) error {
+			_, err := tx.ClaimMail(noon, noon.Add(time.Hour))
+			return err
+		},
+		"PostponeMail":  func(tx *store.Tx) error { return tx.PostponeMail(waiting, noon.Add(time.Hour)) },
+		"HastenMails":   func(tx *store.Tx) error { return tx.HastenMails(noon.Add(-1000), noon.Add(-time.Hour)) },
+		"DeleteMail":    func(tx *store.Tx) error { return tx.DeleteMail(waiting.ID) },
+		"DeleteMailsOf": func(tx *store.Tx) error { return tx.DeleteMailsOf(ada.ID, "") },
 		"CreateChat": func(tx *store.Tx) error {
 			c := store.NewDirectChat(ada.ID, bob.ID, noon)
 			return tx.CreateChat(&c)

@@ -71,10 +71,4 @@ func places(t *testing.T, open opener) {
 	old(5, 10)
 	require.Empty(t, of(ada, time.Time{}))
 	require.Empty(t, of(bob, time.Time{}), "of everybody")
-
-	note(ada, "a", 0, 3)
-	note(bob, "a", 0, 3)
-	update(t, s, func(tx *store.Tx) error { return tx.DeletePlacesOf(ada.ID) })
-	require.Empty(t, of(ada, time.Time{}))
-	require.Len(t, of(bob, time.Time{}), 1)
 }

@@ -159,6 +159,12 @@ func plans(t *testing.T, prepare string) {
 	update(t, s, func(tx *store.Tx) error { return tx.CreateInvitation(&invitation) })
 	registration := store.Registration{Username: "zoe", Email: "zoe@example.com", CreatedAt: noon, ExpiresAt: noon.Add(time.Hour)}
 	update(t, s, func(tx *store.Tx) error { return tx.CreateRegistration(&registration) })
+	// The last claim is of it.
+	waiting := newMail(t, s, "notice", ada, noon)
+	waiting.Attempts = 1
+	update(t, s, func(tx *store.Tx) error {
+		return tx.CreateOneTimeToken(&store.OneTimeToken{TokenHash: hash("reset"), Purpose: store.ForPasswordReset, UserID: ada.ID, ExpiresAt: noon})
+	})
 	db := otherProgram(t, path)
 	_, err := db.ExecContext(t.Context(), prepare)
 	require.NoError(t, err)
@@ -510,6 +516,39 @@ func plans(t *testing.T, prepare string) {
 		{name: "DeleteExpiredSessions", fn: func(tx *store.Tx) error {
 			return tx.DeleteExpiredSessions(noon, 10)
 		}, want: []string{"USING COVERING INDEX sessions_expiry (expires_at<?)"}},
+		{name: "ClaimMail", fn: func(tx *store.Tx) error {
+			_, err := tx.ClaimMail(noon.Add(time.Hour), noon)
+			return err
+		}, want: []string{"SEARCH mails USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH mails USING COVERING INDEX mails_due (due_at<?)"}},
+		{name: "PostponeMail", fn: func(tx *store.Tx) error {
+			return tx.PostponeMail(waiting, noon)
+		}, want: []string{"SEARCH mails USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "DeleteMail", fn: func(tx *store.Tx) error {
+			return tx.DeleteMail(waiting.ID)
+		}, want: []string{"SEARCH mails USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "DeleteMailsOf", fn: func(tx *store.Tx) error {
+			return tx.DeleteMailsOf(ada.ID, "reset")
+		}, want: []string{"SEARCH mails USING INDEX mails_user (user_id=?)"}},
+		{name: "HastenMails", fn: func(tx *store.Tx) error {
+			return tx.HastenMails(noon, noon)
+		}, want: []string{"mails_due (due_at>?)"}},
+		{name: "MailQueue", fn: func(tx *store.Tx) error {
+			_, _, err := tx.MailQueue()
+			return err
+		}, want: []string{"SCAN mails USING COVERING INDEX mails_due"}, may: []string{"SCAN mails USING COVERING INDEX mails_due"}},
+		{name: "CreateOneTimeToken", fn: func(tx *store.Tx) error {
+			return tx.CreateOneTimeToken(&store.OneTimeToken{TokenHash: hash("reset"), Purpose: store.ForPasswordReset, UserID: ada.ID, ExpiresAt: noon})
+		}, want: []string{"(user_id=? AND purpose=?)", "(registration_id=?)"}},
+		{name: "UseOneTimeToken", fn: func(tx *store.Tx) error {
+			_, err := tx.UseOneTimeToken(hash("reset"), store.ForPasswordReset, noon.Add(-time.Hour))
+			return err
+		}, want: []string{"(token_hash=?)"}},
+		{name: "DeleteOneTimeTokensOf", fn: func(tx *store.Tx) error {
+			return tx.DeleteOneTimeTokensOf(ada.ID, "")
+		}, want: []string{"(user_id=?)"}},
+		{name: "DeleteExpiredOneTimeTokens", fn: func(tx *store.Tx) error {
+			return tx.DeleteExpiredOneTimeTokens(noon, 10)
+		}, want: []string{"USING COVERING INDEX one_time_tokens_expiry (expires_at<?)"}},
 		{name: "ListPlacesOf", fn: func(tx *store.Tx) error {
 			_, err := tx.ListPlacesOf(ada.ID, noon)
 			return err
@@ -517,9 +556,6 @@ func plans(t *testing.T, prepare string) {
 		{name: "NotePlace", fn: func(tx *store.Tx) error {
 			return tx.NotePlace(ada.ID, hash("place"), noon, 50)
 		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=?)"}, sort: true},
-		{name: "DeletePlacesOf", fn: func(tx *store.Tx) error {
-			return tx.DeletePlacesOf(ada.ID)
-		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=?)"}},
 		{name: "DeleteOldPlaces", fn: func(tx *store.Tx) error {
 			return tx.DeleteOldPlaces(noon, 10)
 		}, want: []string{"USING COVERING INDEX known_places_use (used_at<?)"}},
@@ -722,6 +758,10 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.ListInvitesBy(ada.ID, club.ID)
 			return err
 		}, want: []string{"SEARCH i USING INDEX invites_chat (chat_id=?)"}},
+		{name: "ListInvitationsBy", fn: func(tx *store.Tx) error {
+			_, err := tx.ListInvitationsBy(ada.ID, 10, 0)
+			return err
+		}, want: []string{"SEARCH i USING INDEX invitations_creator (creator_id=?)"}},
 		{name: "FindErasing", fn: func(tx *store.Tx) error {
 			if _, err := tx.FindErasing(); !errors.Is(err, store.ErrNotFound) {
 				return fmt.Errorf("found: %w", err)

@@ -543,7 +543,6 @@ func TestPostgresPlans(t *testing.T) {
 			return counted(1, len(found), err)
 		}, 1, 10},
 		{"NotePlace", func(tx *store.Tx) error { return tx.NotePlace(one, hash("place"), noon, 1) }, 4, 30},
-		{"DeletePlacesOf", func(tx *store.Tx) error { return tx.DeletePlacesOf(one) }, 1, 10},
 		{"DeleteOldPlaces", func(tx *store.Tx) error { return tx.DeleteOldPlaces(noon, 10) }, 20, 60},
 		{"DeleteSession", func(tx *store.Tx) error { return tx.DeleteSession(one, one) }, 1, 10},
 		{"CreateAuditEntry", func(tx *store.Tx) error {
@@ -729,6 +728,10 @@ func TestPostgresPlans(t *testing.T) {
 		}, 5, 20},
 		{"ListInvitesBy", func(tx *store.Tx) error {
 			_, err := tx.ListInvitesBy(one, one)
+			return err
+		}, 10, 40},
+		{"ListInvitationsBy", func(tx *store.Tx) error {
+			_, err := tx.ListInvitationsBy(one, 20, 0)
 			return err
 		}, 10, 40},
 		{"FindErasing", func(tx *store.Tx) error {

@@ -116,10 +116,14 @@ func (tx *Tx) session(where string, which any) (Session, error) {
 	return s, nil
 }
 
-// TouchSession notes the use of a session: UsedAt, ExpiresAt, UserAgent and Address
-// are stored. It returns ErrNotFound if it was ended meanwhile.
+// TouchSession notes the use of a session: UsedAt, UserAgent and Address are stored, and
+// ExpiresAt if it is later: requests that come at once don't undo what another has
+// extended. It returns ErrNotFound if it was ended meanwhile.
 func (tx *Tx) TouchSession(s Session) error {
-	err := tx.execOne(`UPDATE sessions SET used_at = ?2, expires_at = ?3, user_agent = ?4, address = ?5 WHERE id = ?1`,
+	err := tx.execOne(`
+		UPDATE sessions SET used_at = ?2, user_agent = ?4, address = ?5,
+			expires_at = CASE WHEN expires_at < ?3 THEN ?3 ELSE expires_at END
+		WHERE id = ?1`,
 		s.ID, micros(s.UsedAt), micros(s.ExpiresAt), s.UserAgent, s.Address)
 	if err != nil {
 		return fmt.Errorf("touch session: %w", err)

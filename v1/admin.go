@@ -104,20 +104,9 @@ type accountsOutput struct {
 	Body []Account
 }
 
-// Session is a sign-in of an account.
-type Session struct {
-	ID        int64     `json:"id" example:"1"`
-	CreatedAt timestamp `json:"created_at"`
-	ExpiresAt timestamp `json:"expires_at" doc:"When it ends if it is not used until then."`
-}
-
 type sessionsInput struct {
 	ID string `path:"id" example:"2" doc:"The user's id: digits alone."`
 	OffsetQuery
-}
-
-type sessionsOutput struct {
-	Body []Session
 }
 
 type sessionInput struct {
@@ -262,11 +251,7 @@ func (a *API) listSessions(ctx context.Context, in *sessionsInput) (*sessionsOut
 	if err != nil {
 		return nil, err
 	}
-	out := &sessionsOutput{Body: make([]Session, 0, len(sessions))}
-	for _, s := range sessions {
-		out.Body = append(out.Body, Session{ID: s.ID, CreatedAt: timestamp(s.CreatedAt), ExpiresAt: timestamp(s.ExpiresAt)})
-	}
-	return out, nil
+	return newSessions(ctx, sessions), nil
 }
 
 func (a *API) endSessions(ctx context.Context, in *accountInput) (*empty, error) {

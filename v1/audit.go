@@ -21,7 +21,7 @@ type AuditEntry struct {
 }
 
 type auditInput struct {
-	Action string    `query:"action" example:"user.signed_in" doc:"user.signed_in, user.sign_in_failed, user.token_reused, user.key_created, user.registered, user.password_changed, user.password_reset, user.email_changed, user.blocked, user.unblocked, message.blocked, admin.user_created, admin.user_updated, admin.password_reset, admin.user_deactivated, admin.user_reactivated, admin.user_deleted, admin.sessions_ended, admin.group_deleted, admin.granted, admin.revoked, admin.invitation_created or admin.invitation_revoked."`
+	Action string    `query:"action" example:"user.signed_in" doc:"user.signed_in, user.sign_in_failed, user.sessions_ended, user.token_reused, user.key_created, user.registered, user.password_changed, user.password_reset, user.email_changed, user.blocked, user.unblocked, message.blocked, admin.user_created, admin.user_updated, admin.password_reset, admin.user_deactivated, admin.user_reactivated, admin.user_deleted, admin.sessions_ended, admin.group_deleted, admin.granted, admin.revoked, admin.invitation_created or admin.invitation_revoked."`
 	Actor  int64     `query:"actor" minimum:"1" example:"1" doc:"The id of who did it."`
 	User   int64     `query:"user" minimum:"1" example:"1" doc:"The id of the account that it was done to."`
 	Chat   int64     `query:"chat" minimum:"1" example:"1" doc:"The id of a chat."`

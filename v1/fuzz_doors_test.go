@@ -97,6 +97,26 @@ func FuzzURLs(f *testing.F) {
 	})
 }
 
+// No body gets a token that has no password in it, or a refresh token.
+func FuzzIssueToken(f *testing.F) {
+	addBodies(f, `{"username":?,"password":"open sesame"}`, `{"username":"alice","password":?}`, `{"refresh_token":?}`,
+		`{"username":"alice","password":"open sesame","refresh_token":?}`)
+	s := newServer(f)
+	s.cookie = "session=none"
+	token := "cmsg_rt_" + strings.Repeat("A", 59)
+	for _, seed := range []string{token, "cmsg_rt_", strings.ToLower(token), strings.Repeat("x", 9000)} {
+		f.Add([]byte(`{"refresh_token":"` + seed + `"}`))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		answer := s.ask(t, request("POST", "/v1/auth/token", "", body))
+		if answer.Code == http.StatusOK {
+			var shown struct{ Password string }
+			require.NoError(t, json.Unmarshal(body, &shown))
+			require.Equal(t, "open sesame", shown.Password)
+		}
+	})
+}
+
 // Nobody gets in by a header that was not given to them, and what is no way to sign in
 // here, such as another server's password, keeps nobody out.
 func FuzzCredentialHeaders(f *testing.F) {

@@ -30,8 +30,8 @@ func withLimits(ctx context.Context, header http.Header) context.Context {
 			policies[i] = fmt.Sprintf("%q;q=%d;w=%d", s.Limit, s.Rate.Burst, seconds(s.Rate.Window()))
 			left[i] = fmt.Sprintf("%q;r=%d;t=%d", s.Limit, s.Remaining, seconds(s.Reset))
 		}
-		header.Set("RateLimit-Policy", strings.Join(policies, ", "))
-		header.Set("RateLimit", strings.Join(left, ", "))
+		header.Set("Ratelimit-Policy", strings.Join(policies, ", "))
+		header.Set("Ratelimit", strings.Join(left, ", "))
 	})
 }
 

@@ -76,6 +76,7 @@ func New(opts Options) (*API, error) {
 	a.registerEmail()
 	a.registerPages()
 	a.registerUsers()
+	a.registerSessions()
 	a.registerExport()
 	a.registerBlocks()
 	a.registerChats()

@@ -66,9 +66,9 @@ type Server struct {
 	refuse   func(to string) error
 	hang     chan struct{} // closed when it does so no more; nil: it does not
 	mails    []Mail
-	sessions int // that have begun
+	hanging  int // who wait for an answer
 	awaited  map[int]bool
-	changed  chan struct{} // closed when a mail comes, or a session begins
+	changed  chan struct{} // closed when a mail comes, or somebody is left hanging
 }
 
 // Mail is one that the server has taken.
@@ -119,14 +119,10 @@ func (s *Server) Stop() {
 // Restart starts a server that was stopped, at the same address.
 func (s *Server) Restart(tb testing.TB) {
 	tb.Helper()
-	listener, err := net.Listen("tcp", s.Address())
+	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", s.Address())
 	require.NoError(tb, err)
 	server := smtp.NewServer(nil)
 	server.Backend = smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.sessions++
-		s.wake()
 		return &session{of: s, server: server, conn: c}, nil
 	})
 	server.Domain, server.ErrorLog = "smtp.test", quiet{}
@@ -179,10 +175,10 @@ func (s *Server) Mails() []Mail {
 	return append([]Mail{}, s.mails...)
 }
 
-// AwaitSession waits until so many have connected, since the server was made.
-func (s *Server) AwaitSession(tb testing.TB, count int) {
+// AwaitHanging waits until somebody waits for an answer that does not come.
+func (s *Server) AwaitHanging(tb testing.TB) {
 	tb.Helper()
-	s.await(tb, func() bool { return s.sessions >= count }, "nobody connects")
+	s.await(tb, func() bool { return s.hanging > 0 }, "nobody comes")
 }
 
 // Await waits for a mail to an address, and returns the first that it has not
@@ -274,9 +270,16 @@ func (c *session) Mail(from string, _ *smtp.MailOptions) error {
 func (c *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	c.of.mu.Lock()
 	refuse, hang := c.of.refuse, c.of.hang
+	if hang != nil {
+		c.of.hanging++
+		c.of.wake()
+	}
 	c.of.mu.Unlock()
 	if hang != nil {
 		<-hang
+		c.of.mu.Lock()
+		c.of.hanging--
+		c.of.mu.Unlock()
 	}
 	if refuse != nil {
 		if err := refuse(to); err != nil {

@@ -135,7 +135,8 @@ func addBodies(f *testing.F, templates ...string) {
 }
 
 func FuzzRegister(f *testing.F) {
-	addBodies(f, `{"username":?,"password":"open sesame"}`, `{"username":"new","password":?}`, `{"username":?}`, `{"USERNAME":?,"password":"open sesame"}`)
+	addBodies(f, `{"username":?,"password":"open sesame"}`, `{"username":"new","password":?}`, `{"username":?}`, `{"USERNAME":?,"password":"open sesame"}`,
+		`{"username":"new","password":"short","email":?,"invitation":?}`)
 	s := newServer(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s.ask(t, request("POST", "/v1/auth/register", "", body))
@@ -564,6 +565,18 @@ func FuzzCreateAccount(f *testing.F) {
 	})
 }
 
+func FuzzCreateInvitation(f *testing.F) {
+	addBodies(f, `{"note":?}`, `{"max_uses":?}`, `{"expires_at":?}`, `{"note":"one","max_uses":1,"expires_at":?,"x":?}`)
+	for _, at := range []string{"0000-01-01T00:00:00Z", "2030-01-02T03:04:05.123456789+14:00", "9999-12-31T23:59:59-23:59"} {
+		f.Add([]byte(`{"expires_at":"` + at + `"}`))
+	}
+	s := newServer(f).admin(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		answer := s.ask(t, request("POST", "/v1/admin/invitations", "", body))
+		require.Contains(t, []int{http.StatusOK, http.StatusBadRequest, http.StatusRequestEntityTooLarge}, answer.Code)
+	})
+}
+
 func fuzzAdminList(f *testing.F, path string, statuses ...int) {
 	for _, query := range []string{
 		"", "username=bob", "email-like=%25", "ordered-by=deactivated&ordered-by-desc=admin", "limit=1&offset=1", "limit=-1", "limit=1e9",
@@ -582,6 +595,7 @@ func fuzzAdminList(f *testing.F, path string, statuses ...int) {
 }
 
 func FuzzListAccounts(f *testing.F)  { fuzzAdminList(f, "/v1/admin/users", 200) }
+func FuzzInvitations(f *testing.F)   { fuzzAdminList(f, "/v1/admin/invitations", 200, 400) }
 func FuzzListAllGroups(f *testing.F) { fuzzAdminList(f, "/v1/admin/group_chat", 200, 400) }
 func FuzzAuditLog(f *testing.F)      { fuzzAdminList(f, "/v1/admin/audit_log", 200, 400) }
 

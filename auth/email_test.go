@@ -90,8 +90,8 @@ func TestChangeEmail(t *testing.T) {
 		require.Equal(t, "alice@example.org", p.one(t).to)
 		require.Equal(t, 3, changed())
 		p.requireSignedIn(t, mine, alice)
-		require.NotContains(t, p.site.log.String(), "example.")
-		require.NotContains(t, p.site.log.String(), "cmsg_")
+		require.NotContains(t, p.log.String(), "example.")
+		require.NotContains(t, p.log.String(), "cmsg_")
 	})
 }
 
@@ -236,7 +236,7 @@ func TestVerifyRegistration(t *testing.T) {
 		p.opts.Registration, p.opts.Domains = RegistrationDomains, []string{"example.com"}
 		wanted := Registration{Username: "zoe", Password: "open sesame", Email: "zoe@example.com"}
 		for range 2 { // as somebody does who has not got the mail yet
-			_, pending, err := p.Service.Register(t.Context(), wanted)
+			_, pending, err := p.Register(t.Context(), wanted)
 			require.NoError(t, err)
 			require.True(t, pending)
 		}
@@ -256,7 +256,7 @@ func TestVerifyRegistration(t *testing.T) {
 		requireRefusal(t, badToken, p.ResetPassword(t.Context(), letters[1].token(t), "another password"))
 
 		wanted.Username = "zara"
-		_, _, err = p.Service.Register(t.Context(), wanted)
+		_, _, err = p.Register(t.Context(), wanted)
 		require.NoError(t, err)
 		token := p.one(t).token(t)
 		p.clock = p.clock.Add(25 * time.Hour)

@@ -228,3 +228,39 @@ func TestSendVerification(t *testing.T) {
 		requireRefusal(t, refusal{chat.Forbidden, "insufficient_scope", ""}, p.SendVerification(t.Context(), key))
 	})
 }
+
+// Where accounts are made when their address has been verified, that makes them.
+func TestVerifyRegistration(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		p := newPostOffice(s)
+		p.opts.Registration, p.opts.Domains = RegistrationDomains, []string{"example.com"}
+		wanted := Registration{Username: "zoe", Password: "open sesame", Email: "zoe@example.com"}
+		for range 2 { // as somebody does who has not got the mail yet
+			_, pending, err := p.Service.Register(t.Context(), wanted)
+			require.NoError(t, err)
+			require.True(t, pending)
+		}
+		letters := p.deliver(t)
+		require.Len(t, letters, 2)
+		_, err := p.Login(t.Context(), "zoe", "open sesame", nil)
+		requireRefusal(t, badCredentials, err)
+
+		zoe, err := p.VerifyEmail(t.Context(), letters[0].token(t))
+		require.NoError(t, err)
+		p.requireAddress(t, address{"zoe@example.com", "", true}, zoe)
+		p.login(t, "zoe", "open sesame", nil)
+		_, err = p.VerifyEmail(t.Context(), letters[0].token(t))
+		requireRefusal(t, badToken, err)
+		_, err = p.VerifyEmail(t.Context(), letters[1].token(t))
+		requireRefusal(t, refusal{chat.Conflict, "username_taken", ""}, err)
+		requireRefusal(t, badToken, p.ResetPassword(t.Context(), letters[1].token(t), "another password"))
+
+		wanted.Username = "zara"
+		_, _, err = p.Service.Register(t.Context(), wanted)
+		require.NoError(t, err)
+		token := p.one(t).token(t)
+		p.clock = p.clock.Add(25 * time.Hour)
+		_, err = p.VerifyEmail(t.Context(), token)
+		requireRefusal(t, badToken, err)
+	})
+}

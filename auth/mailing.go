@@ -172,9 +172,10 @@ func (m *Mailing) round(ctx context.Context, one bool) (t tally) {
 	if one {
 		count = 1
 	}
+	begun := time.Now() // what fails in this round is not tried again in it
 	for range count {
 		wg.Go(func() {
-			sent, err := m.attempt(ctx)
+			sent, err := m.attempt(ctx, begun)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -194,10 +195,10 @@ func (m *Mailing) round(ctx context.Context, one bool) (t tally) {
 // errNoneDue says that there was no mail to send, or none any more.
 var errNoneDue = errors.New("no mail is due")
 
-// attempt tries to send a mail, if one is due, and notes what has become of it, or
+// attempt tries to send a mail, if one is due now, and notes what has become of it, or
 // fails to. It tells how sending it went.
-func (m *Mailing) attempt(ctx context.Context) (sent, err error) {
-	a, err := m.claim(ctx)
+func (m *Mailing) attempt(ctx context.Context, now time.Time) (sent, err error) {
+	a, err := m.claim(ctx, now)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return errNoneDue, nil
@@ -231,8 +232,7 @@ type mailAttempt struct {
 // claim begins an attempt with a mail that is due, and makes the token that it brings:
 // so no secret is in the queue, and the token's time begins when it is sent. It returns
 // [store.ErrNotFound] if none is due.
-func (m *Mailing) claim(ctx context.Context) (a mailAttempt, err error) {
-	now := time.Now()
+func (m *Mailing) claim(ctx context.Context, now time.Time) (a mailAttempt, err error) {
 	err = m.store.Update(ctx, func(tx *store.Tx) (err error) {
 		a = mailAttempt{}
 		if a.mail, err = tx.ClaimMail(now, now.Add(m.lease)); err != nil {
@@ -274,7 +274,7 @@ func (m *Mailing) note(ctx context.Context, q store.Mail, sent error) error {
 	now := time.Now()
 	next := now.Add(mailBackOff(q.Attempts))
 	if errors.Is(sent, mail.ErrUnavailable) {
-		next = now // not its fault: it waits behind the others, for the mail server
+		next = now.Add(mailRestMin) // not its fault: it waits for the mail server, behind the others
 	}
 	remove := func(tx *store.Tx) error { return tx.DeleteMail(q.ID) }
 	postpone := func(tx *store.Tx) error { return tx.PostponeMail(q, next) }

@@ -66,7 +66,7 @@ func (p *postOffice) deliver(tb testing.TB) []letter {
 	p.sent = nil
 	for tries := 0; p.waiting(tb) > 0; tries++ {
 		require.Less(tb, tries, 100, "a mail waits for another time")
-		_, err := p.mailing.attempt(context.Background())
+		_, err := p.mailing.attempt(context.Background(), time.Now())
 		require.NoError(tb, err)
 	}
 	return p.sent
@@ -121,7 +121,7 @@ func TestChangePassword(t *testing.T) {
 		p.give(t, alice, "alice@example.com")
 		forgotten := p.forget(t, "alice@example.com")
 		require.NoError(t, p.ForgotPassword(t.Context(), "alice@example.com"))
-		_, err := p.mailing.attempt(t.Context()) // by which another one waits
+		_, err := p.mailing.attempt(t.Context(), time.Now()) // by which another one waits
 		require.NoError(t, err)
 		require.Equal(t, 1, p.waiting(t))
 		mine, other := p.login(t, "alice", "open sesame", nil).Token, p.login(t, "alice", "open sesame", nil).Token

@@ -612,6 +612,7 @@ func TestLiveNodes(t *testing.T) {
 			t.Parallel()
 			p := newLivePair(t, servers)
 			t.Run("a session ends", p.sessionEnds)
+			t.Run("somebody signs out everywhere", p.signedOutEverywhere)
 			t.Run("an account is deactivated", p.accountIsDeactivated)
 			t.Run("a participant is removed", p.participantIsRemoved)
 			t.Run("what happens is heard at once", p.atOnce)
@@ -755,6 +756,29 @@ func (p *livePair) sessionEnds(t *testing.T) {
 	p.say(t, again, p.one, 0, "alice", "still here")
 	for _, l := range staying {
 		l.hear("still here")
+	}
+}
+
+func (p *livePair) signedOutEverywhere(t *testing.T) {
+	clara := frontdoor.SignUp(t, p.one, "clara")
+	there := frontdoor.NewClient(t, p.two)
+	there.Post("/v1/auth/login", `{"username":"clara","password":"open sesame"}`).Want(http.StatusOK)
+	bot := byToken(t, p.two, "clara")
+	staying, ending := liveConnect(t, clara, p.two, ""), append(liveConnect(t, there, p.two, ""), connected(t, bot)...)
+	clara.Delete("/v1/me/sessions?others=true").Want(http.StatusOK)
+	for _, c := range []*frontdoor.Client{there, bot} {
+		requireAnswer(t, c.Get("/v1/me"), http.StatusUnauthorized, "unauthenticated", "")
+	}
+	for _, l := range ending {
+		require.Nil(t, l.wantEnd("session_ended", 4100).RetryMS)
+	}
+	p.say(t, clara, p.one, 0, "clara", "still here")
+	for _, l := range staying {
+		l.hear("still here")
+	}
+	clara.Delete("/v1/me/sessions").Want(http.StatusOK)
+	for _, l := range staying {
+		require.Nil(t, l.wantEnd("session_ended", 4100).RetryMS)
 	}
 }
 

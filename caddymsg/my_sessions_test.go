@@ -1,11 +1,7 @@
 package caddymsg_test
 
 import (
-	"crypto/rand"
-	"encoding/base32"
-	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"net/http"
 	"slices"
 	"testing"
@@ -14,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/internal/frontdoor"
+	"github.com/caddymsg/messaging/internal/smtptest"
 )
 
 const (
@@ -38,7 +35,7 @@ type sessionAnswer struct {
 
 func TestMySessions(t *testing.T) {
 	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
-		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t)})
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: tokensCaddyfile})
 		for _, part := range []struct {
 			name string
 			test func(*testing.T, *frontdoor.Server)
@@ -75,24 +72,17 @@ func (h headerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return h.RoundTripper.RoundTrip(r)
 }
 
-// plant opens a session of a kind for somebody, beside the server, and returns its
-// token.
-func plant(t *testing.T, s *frontdoor.Server, username, kind, name, scopes string) (token string) {
+// byToken is a client that signs in for an access token, and uses that.
+func byToken(t *testing.T, base, username string) *frontdoor.Client {
 	t.Helper()
-	token = map[string]string{"key": "cmsg_key_"}[kind]
-	if token == "" {
-		token = "cmsg_at_"
-	}
-	token += rand.Text()
-	check := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(token)))
-	token += base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(check)
-	now := time.Now()
-	_, err := frontdoor.OpenDatabase(t, s.Database).ExecContext(t.Context(), `
-		INSERT INTO sessions (kind, token_hash, user_id, name, scopes, created_at, used_at, expires_at)
-		SELECT $1, $2, id, $3, $4, $5, $5, $6 FROM users WHERE username = $7`,
-		kind, sum([]byte(token)), name, scopes, now.UnixMicro(), now.Add(time.Hour).UnixMicro(), username)
-	require.NoError(t, err)
-	return token
+	token := frontdoor.NewClient(t, base).Post("/v1/auth/token", credentials(t, username, "open sesame")).Want(200).Field("access_token")
+	return with(t, base, "Authorization", "Bearer "+token.(string))
+}
+
+// byKey is a client that uses a key of somebody's.
+func byKey(t *testing.T, base string, owner *frontdoor.Client, scopes ...string) *frontdoor.Client {
+	t.Helper()
+	return with(t, base, "X-API-Key", newKeyOf(owner, scopes...))
 }
 
 func mySessions(t *testing.T, c *frontdoor.Client, query string) []sessionAnswer {
@@ -125,7 +115,7 @@ func shownSessions(t *testing.T, s *frontdoor.Server) {
 	here.Post("/v1/auth/login", credentials(t, "shona", "open sesame")).Want(200)
 	there := with(t, s.URL, "User-Agent", chrome)
 	there.Post("/v1/auth/login", credentials(t, "shona", "open sesame")).Want(200)
-	plant(t, s, "shona", "key", "Backup", "read write")
+	here.Post("/v1/me/keys", `{"name":"Backup","scopes":["write","read"]}`).Want(200)
 
 	all := mySessions(t, here, "")
 	require.Len(t, all, 3)
@@ -160,13 +150,16 @@ func endedKinds(t *testing.T, s *frontdoor.Server) {
 	owner := frontdoor.SignUp(t, s.URL, "kim")
 	again := frontdoor.NewClient(t, s.URL)
 	again.Post("/v1/auth/login", credentials(t, "kim", "open sesame")).Want(200)
-	key := plant(t, s, "kim", "key", "Backup", "read write")
-	plant(t, s, "kim", "basic", "", "")
 	clients := map[string]*frontdoor.Client{
 		"cookie": again,
-		"token":  with(t, s.URL, "Authorization", "Bearer "+plant(t, s, "kim", "token", "", "")),
-		"key":    with(t, s.URL, "X-API-Key", key),
-		"basic":  nil,
+		"token":  byToken(t, s.URL, "kim"),
+		"key":    byKey(t, s.URL, owner, "read"),
+		"basic":  with(t, s.URL, "Authorization", basicAuth("kim", "open sesame")),
+	}
+	open := map[string][]liveConnected{}
+	for kind, c := range clients {
+		require.Equal(t, "kim", c.Get("/v1/me").Want(200).Field("username"))
+		open[kind] = connected(t, c)
 	}
 	for _, session := range mySessions(t, owner, "") {
 		if session.Current {
@@ -175,17 +168,12 @@ func endedKinds(t *testing.T, s *frontdoor.Server) {
 		t.Run(session.Kind, func(t *testing.T) {
 			c := clients[session.Kind]
 			delete(clients, session.Kind)
-			var open []liveConnected
-			if c != nil {
-				require.Equal(t, "kim", c.Get("/v1/me").Want(200).Field("username"))
-				open = connected(t, c)
-			}
 			path := fmt.Sprint("/v1/me/sessions/", session.ID)
 			require.Empty(t, owner.Delete(path).Want(200).Cookies())
-			if c != nil {
+			if session.Kind != "basic" { // which has another one, for the same password
 				requireAnswer(t, c.Get("/v1/me"), 401, "unauthenticated", "")
 			}
-			for _, l := range open {
+			for _, l := range open[session.Kind] {
 				require.Nil(t, l.wantEnd("session_ended", 4100).RetryMS)
 			}
 			requireAnswer(t, owner.Get(path), 404, "session_not_found", "")
@@ -205,7 +193,7 @@ func otherSessions(t *testing.T, s *frontdoor.Server) {
 	here, neighbour := frontdoor.SignUp(t, s.URL, "otto"), frontdoor.SignUp(t, s.URL, "nele")
 	there := frontdoor.NewClient(t, s.URL)
 	there.Post("/v1/auth/login", credentials(t, "otto", "open sesame")).Want(200)
-	program := with(t, s.URL, "X-API-Key", plant(t, s, "otto", "key", "Backup", "read"))
+	program := byKey(t, s.URL, here, "read")
 	staying, ending := connected(t, here), append(connected(t, there), connected(t, program)...)
 
 	require.Empty(t, here.Delete("/v1/me/sessions?others=true").Want(200).Cookies())
@@ -226,7 +214,7 @@ func signedOutEverywhere(t *testing.T, s *frontdoor.Server) {
 	here := frontdoor.SignUp(t, s.URL, "eva")
 	there := frontdoor.NewClient(t, s.URL)
 	there.Post("/v1/auth/login", credentials(t, "eva", "open sesame")).Want(200)
-	program := with(t, s.URL, "X-API-Key", plant(t, s, "eva", "key", "Backup", "read"))
+	program := byKey(t, s.URL, here, "read")
 	ending := slices.Concat(connected(t, here), connected(t, there), connected(t, program))
 
 	requireAnswer(t, program.Delete("/v1/me/sessions"), 403, "insufficient_scope", "")
@@ -321,4 +309,43 @@ func deviceCookie(t *testing.T, s *frontdoor.Server) {
 	}
 	require.Equal(t, 401, knock(t, s.URL, "session="+device.Value), "nobody is signed in by it")
 	require.Equal(t, 401, knock(t, s.URL, "device="+device.Value))
+}
+
+// Whoever signs in with a browser that is new, or by a program from elsewhere, is told
+// of by mail.
+func TestNewSignInMail(t *testing.T) {
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		post := smtptest.Start(t, smtptest.Options{Plain: true})
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: plainMailSite("{$PORT}", post)})
+		here, bob := frontdoor.SignUp(t, s.URL, "alice"), frontdoor.SignUp(t, s.URL, "bob")
+		addEmail(t, here, post, "alice@example.com")
+		signIn := func(c *frontdoor.Client, header ...string) {
+			t.Helper()
+			c.Do("POST", "/v1/auth/login", credentials(t, "alice", frontdoor.Password), header...).Want(200)
+		}
+		// None of these: the browser is known, and so is the address of the program.
+		signIn(here)
+		here.Post("/v1/auth/logout", "").Want(200)
+		signIn(here)
+		byToken(t, s.URL, "alice")
+
+		signIn(frontdoor.NewClient(t, s.URL), "User-Agent", firefox)
+		told := post.Await(t, "alice@example.com")
+		require.Equal(t, "New sign-in at 127.0.0.1", told.Subject)
+		for _, what := range []string{"Device: Firefox on Linux", "Address: 127.0.0.1", "“alice”"} {
+			require.Contains(t, told.Text, what)
+		}
+		// The browser is one that bob is known with, and not alice.
+		signIn(bob, "User-Agent", chrome)
+		require.Contains(t, post.Await(t, "alice@example.com").Text, "Device: Chrome on Android")
+		signIn(bob, "User-Agent", chrome) // now she is
+
+		db := frontdoor.OpenDatabase(t, s.Database)
+		lifeEventually(t, "no mail waits", func() bool {
+			var n int
+			err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM mails`).Scan(&n)
+			return err == nil && n == 0
+		})
+		require.Len(t, post.Mails(), 3, "with that which verified the address")
+	})
 }

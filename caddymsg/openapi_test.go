@@ -316,9 +316,9 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	heidi := frontdoor.SignUp(t, s.URL, "heidi")
 	addEmail(t, heidi, post, "heidi@example.com")
 	heidi.Post("/v1/auth/forgot-password", `{"email":"heidi@example.com"}`).Want(200)
-	resetToken := post.Await(t, "heidi@example.com").Token(t)
+	resetToken := awaitMail(t, post, "heidi@example.com", aboutReset).Token(t)
 	eve.Do("PUT", "/v1/me/email", `{"email":"eve@example.com","password":"open sesame"}`).Want(200)
-	verifyToken := post.Await(t, "eve@example.com").Token(t)
+	verifyToken := awaitMail(t, post, "eve@example.com", aboutVerification).Token(t)
 	gone := root.Get("/v1/users/carol").Field("id")
 	nobody, other := frontdoor.NewClient(t, s.URL), frontdoor.NewClient(t, s.URL)
 	d := readDocument(t, nobody)
@@ -341,7 +341,7 @@ func documentedAnswers(t *testing.T, s *frontdoor.Server) {
 	elsewhere := frontdoor.NewClient(t, s.URL)
 	elsewhere.Post("/v1/auth/login", credentials(t, "alice", "open sesame")).Want(200)
 	second := decode[[]struct{ ID int64 }](elsewhere.Get("/v1/me/sessions?offset=1"))[0].ID
-	program := with(t, s.URL, "X-API-Key", plant(t, s, "alice", "key", "Backup", "read"))
+	program := with(t, s.URL, "X-API-Key", newKeyOf(alice, "read"))
 	refresh := newTokensOf(t, s.URL, "alice").RefreshToken
 	inAnHour := time.Now().Add(time.Hour).Format(time.RFC3339)
 	large := strings.Repeat(" ", 65<<10)

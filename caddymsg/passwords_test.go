@@ -28,6 +28,25 @@ type meAnswer struct {
 	PendingEmail  string `json:"pending_email"`
 }
 
+// awaitMail waits for a mail to an address, with some words in its subject. Others that
+// come there, of sign-ins, are left aside.
+func awaitMail(t *testing.T, post *smtptest.Server, to, subject string) smtptest.Mail {
+	t.Helper()
+	for {
+		if m := post.Await(t, to); strings.Contains(m.Subject, subject) {
+			return m
+		}
+	}
+}
+
+// What is in the subjects of mails.
+const (
+	aboutReset        = "Reset your password"
+	aboutVerification = "Confirm your e-mail address"
+	aboutPassword     = "password at 127.0.0.1 was changed"
+	aboutAddress      = "address at 127.0.0.1 was changed"
+)
+
 // signIn signs in as somebody who has an account.
 func signIn(t *testing.T, base, username, password string) *frontdoor.Client {
 	t.Helper()
@@ -72,14 +91,14 @@ func passwordChange(t *testing.T, s *frontdoor.Server, post *smtptest.Server) {
 	other.Get("/v1/me").Want(401)
 	requireAnswer(t, other.Post("/v1/auth/login", credentials(t, "alice", frontdoor.Password)), 400, "bad_credentials", "")
 	signIn(t, s.URL, "alice", "another password")
-	post.Await(t, "alice@example.com")
+	awaitMail(t, post, "alice@example.com", aboutPassword)
 }
 
 // addEmail gives an account a verified address, where it had none.
 func addEmail(t *testing.T, c *frontdoor.Client, post *smtptest.Server, email string) {
 	t.Helper()
 	c.Do("PUT", "/v1/me/email", frontdoor.JSON(t, map[string]string{"email": email, "password": frontdoor.Password})).Want(200)
-	verify(t, c, post.Await(t, email).Token(t)).Want(200)
+	verify(t, c, awaitMail(t, post, email, aboutVerification).Token(t)).Want(200)
 }
 
 func verify(t *testing.T, c *frontdoor.Client, token string) *frontdoor.Response {
@@ -99,7 +118,7 @@ func passwordReset(t *testing.T, s *frontdoor.Server, post *smtptest.Server) {
 	// A page of another host would get the token, if the mail led there.
 	nobody.Do("POST", "/v1/auth/forgot-password", `{"email":"BOB@example.com"}`,
 		"X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "https", "Forwarded", "host=evil.example").Want(200)
-	letter := post.Await(t, "bob@example.com")
+	letter := awaitMail(t, post, "bob@example.com", aboutReset)
 	token := letter.Token(t)
 	require.Contains(t, letter.Text, s.URL+"/v1/auth/reset-password#"+token)
 	require.Contains(t, letter.Text, "“bob”")
@@ -113,7 +132,7 @@ func passwordReset(t *testing.T, s *frontdoor.Server, post *smtptest.Server) {
 	requireAnswer(t, reset(t, nobody, token, "a third password"), 400, "token_invalid", "token")
 	requireAnswer(t, reset(t, nobody, "cmsg_reset_x", "a third password"), 400, "token_invalid", "token")
 	signIn(t, s.URL, "bob", "another password")
-	require.NotContains(t, post.Await(t, "bob@example.com").Raw, "cmsg_")
+	require.NotContains(t, awaitMail(t, post, "bob@example.com", aboutPassword).Raw, "cmsg_")
 }
 
 func emailChange(t *testing.T, s *frontdoor.Server, post *smtptest.Server) {
@@ -134,9 +153,9 @@ func emailChange(t *testing.T, s *frontdoor.Server, post *smtptest.Server) {
 	want := meAnswer{Username: "carol", PendingEmail: "carol@example.com"}
 	require.Equal(t, want, change("carol@example.com"))
 	require.Equal(t, want, me())
-	first := post.Await(t, "carol@example.com").Token(t)
+	first := awaitMail(t, post, "carol@example.com", aboutVerification).Token(t)
 	carol.Post("/v1/me/email/verification", "").Want(200)
-	letter := post.Await(t, "carol@example.com")
+	letter := awaitMail(t, post, "carol@example.com", aboutVerification)
 	require.Contains(t, letter.Text, s.URL+"/v1/auth/verify-email#"+letter.Token(t))
 	nobody := frontdoor.NewClient(t, s.URL)
 	requireAnswer(t, verify(t, nobody, first), 400, "token_invalid", "token")
@@ -147,15 +166,15 @@ func emailChange(t *testing.T, s *frontdoor.Server, post *smtptest.Server) {
 	require.Equal(t, want, me())
 
 	change("carol@example.org")
-	token := post.Await(t, "carol@example.org").Token(t)
+	token := awaitMail(t, post, "carol@example.org", aboutVerification).Token(t)
 	want.PendingEmail = "carol@example.net"
 	require.Equal(t, want, change("carol@example.net"))
 	requireAnswer(t, verify(t, nobody, token), 400, "token_invalid", "token") // for an address that she does not want any more
-	verify(t, nobody, post.Await(t, "carol@example.net").Token(t)).Want(200)
-	require.Contains(t, post.Await(t, "carol@example.com").Text, "“carol”")
+	verify(t, nobody, awaitMail(t, post, "carol@example.net", aboutVerification).Token(t)).Want(200)
+	require.Contains(t, awaitMail(t, post, "carol@example.com", aboutAddress).Text, "“carol”")
 	require.Equal(t, meAnswer{Username: "carol", Email: "carol@example.net", EmailVerified: true}, me())
 	require.Equal(t, meAnswer{Username: "carol"}, change(""))
-	post.Await(t, "carol@example.net")
+	awaitMail(t, post, "carol@example.net", aboutAddress)
 }
 
 // Whether there is an account can't be told from the answer.
@@ -174,7 +193,7 @@ func sameAnswer(t *testing.T, s *frontdoor.Server, post *smtptest.Server) {
 	require.Equal(t, known, unknown)
 	require.Equal(t, knownHeader, unknownHeader)
 	require.Equal(t, "{}\n", known)
-	post.Await(t, "dave@example.com")
+	awaitMail(t, post, "dave@example.com", aboutReset)
 	require.False(t, slices.ContainsFunc(post.Mails(), func(m smtptest.Mail) bool { return m.To == "nobody@example.com" }))
 }
 

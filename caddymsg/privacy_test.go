@@ -68,29 +68,35 @@ func dump(t *testing.T, db *sql.DB, engine frontdoor.Engine) map[string][]map[st
 	t.Helper()
 	all := map[string][]map[string]string{}
 	for _, table := range tablesOf(t, db, engine) {
-		rows, err := db.Query(`SELECT * FROM "` + table + `"`)
-		require.NoError(t, err)
-		columns, err := rows.Columns()
-		require.NoError(t, err)
-		all[table] = []map[string]string{}
-		for rows.Next() {
-			values, into := make([]any, len(columns)), make([]any, len(columns))
-			for i := range values {
-				into[i] = &values[i]
-			}
-			require.NoError(t, rows.Scan(into...))
-			row := map[string]string{}
-			for i, value := range values {
-				row[columns[i]] = fmt.Sprint(value)
-				if b, ok := value.([]byte); ok {
-					row[columns[i]] = string(b) + " " + hex.EncodeToString(b)
-				}
-			}
-			all[table] = append(all[table], row)
-		}
-		require.NoError(t, rows.Err())
-		require.NoError(t, rows.Close())
+		all[table] = rowsOf(t, db, table)
 	}
+	return all
+}
+
+func rowsOf(t *testing.T, db *sql.DB, table string) []map[string]string {
+	t.Helper()
+	rows, err := db.Query(`SELECT * FROM "` + table + `"`)
+	require.NoError(t, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	require.NoError(t, err)
+	all := []map[string]string{}
+	for rows.Next() {
+		values, into := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		require.NoError(t, rows.Scan(into...))
+		row := map[string]string{}
+		for i, value := range values {
+			row[columns[i]] = fmt.Sprint(value)
+			if b, ok := value.([]byte); ok {
+				row[columns[i]] = string(b) + " " + hex.EncodeToString(b)
+			}
+		}
+		all = append(all, row)
+	}
+	require.NoError(t, rows.Err())
 	return all
 }
 
@@ -207,8 +213,10 @@ func newPerson(t *testing.T, s *frontdoor.Server, db *sql.DB, engine frontdoor.E
 		VALUES ('new_sign_in', $1, $2, 'en', $3, $4, $5)`, p.id, named("mail")+"@mail.example", `{"address":"`+named("place")+`"}`, now, now+int64(time.Hour/time.Microsecond))
 	exec(`INSERT INTO invitations (token_hash, creator_id, note, created_at) VALUES ($1, $2, $3, $4)`, []byte(named("invitation")), p.id, named("note"), now)
 	exec(`UPDATE users SET pending_email = $1 WHERE id = $2`, named("pending")+"@mail.example", p.id)
-	exec(`INSERT INTO audit_log (action, actor_id, user_id, address, detail, created_at) VALUES ('an.action', $1, $1, $2, $3, $4)`,
-		p.id, p.address, named("detail"), now)
+	for _, to := range []any{p.id, p.id + 1000, nil} {
+		exec(`INSERT INTO audit_log (action, actor_id, user_id, address, detail, created_at) VALUES ('an.action', $1, $2, $3, $4, $5)`,
+			p.id, to, p.address, named("detail"), now)
+	}
 	return p
 }
 
@@ -426,6 +434,7 @@ func TestExport(t *testing.T) {
 			require.Equal(t, "Pizza", lists["activity"].with("what", "vote")[0]["choice"])
 			require.EqualValues(t, mention.ID, lists["activity"].with("what", "mention")[0]["message_id"])
 
+			require.Len(t, lists["invitations"].with("note", "xqz-note-1"), 1)
 			require.Len(t, lists["blocks"].with("username", "bob"), 1)
 			require.Len(t, lists["audit_log"].with("action", "user.sign_in_failed").with("address", p.address), 1)
 			require.Len(t, lists["audit_log"].with("action", "user.signed_in").with("by_me", true), 1)

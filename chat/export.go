@@ -34,8 +34,10 @@ type Export struct {
 
 // What an export has beside what the other rules answer with.
 type (
-	// ChatEver is a chat that somebody is in, or has been.
-	ChatEver struct {
+	// Invitation lets somebody make an account.
+	Invitation = store.Invitation
+	// ExportedChat is a chat that somebody is in, or has been.
+	ExportedChat struct {
 		store.ChatEver
 		Invites []Invite // that they have made
 	}
@@ -120,12 +122,19 @@ func (e *Export) Blocks() iter.Seq2[Block, error] {
 	})
 }
 
+// Invitations are those to register that they have made, as an administrator.
+func (e *Export) Invitations() iter.Seq2[Invitation, error] {
+	return pages(e, func(tx *store.Tx, offset int) ([]store.Invitation, error) {
+		return tx.ListInvitationsBy(e.caller.UserID, exportedRows, offset)
+	})
+}
+
 // Chats are the chats that they are in, or have been, by id.
-func (e *Export) Chats() iter.Seq2[ChatEver, error] {
+func (e *Export) Chats() iter.Seq2[ExportedChat, error] {
 	after := int64(0)
-	return parts(e, func(tx *store.Tx) ([]ChatEver, bool, error) {
+	return parts(e, func(tx *store.Tx) ([]ExportedChat, bool, error) {
 		found, err := tx.ListChatsEver(e.caller.UserID, after, exportedRows)
-		part := make([]ChatEver, len(found))
+		part := make([]ExportedChat, len(found))
 		for i, c := range found {
 			part[i].ChatEver, after = c, c.ID
 			if err != nil || c.Kind != store.GroupChat {
@@ -165,7 +174,7 @@ func (e *Export) Participants() iter.Seq2[Participant, error] {
 
 // inChats are parts that are found in each chat that they are in, or have been, and in
 // each part of its messages.
-func inChats[T any](e *Export, read func(tx *store.Tx, c ChatEver, in store.Span) ([]T, error)) iter.Seq2[T, error] {
+func inChats[T any](e *Export, read func(tx *store.Tx, c ExportedChat, in store.Span) ([]T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for c, err := range e.Chats() {
 			if err != nil {
@@ -194,7 +203,7 @@ func inChats[T any](e *Export, read func(tx *store.Tx, c ChatEver, in store.Span
 // Messages are those that they have sent, with all their versions and how their polls
 // stand, chat by chat.
 func (e *Export) Messages() iter.Seq2[OwnMessage, error] {
-	return inChats(e, func(tx *store.Tx, c ChatEver, in store.Span) ([]OwnMessage, error) {
+	return inChats(e, func(tx *store.Tx, c ExportedChat, in store.Span) ([]OwnMessage, error) {
 		found, err := tx.ListMessagesBySender(e.caller.UserID, c.ID, in)
 		if err != nil {
 			return nil, err
@@ -228,7 +237,7 @@ func (e *Export) Messages() iter.Seq2[OwnMessage, error] {
 // Activity is what they did to messages, of whomever, and where others name them; chat by
 // chat.
 func (e *Export) Activity() iter.Seq2[Activity, error] {
-	return inChats(e, func(tx *store.Tx, c ChatEver, in store.Span) (part []Activity, err error) {
+	return inChats(e, func(tx *store.Tx, c ExportedChat, in store.Span) (part []Activity, err error) {
 		reactions, err := tx.ListReactionsBy(e.caller.UserID, c.ID, in)
 		if err != nil {
 			return nil, err

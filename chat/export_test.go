@@ -14,3 +14,9 @@ func (s *Service) SetMaxParticipants(n int) { s.maxParticipants = n }
 
 // Snippet is tested by itself.
 var Snippet = snippet
+
+// How much of an export is read at once.
+const (
+	ExportedRows     = exportedRows
+	ExportedMessages = exportedMessages
+)

@@ -264,10 +264,11 @@ func forGood(e *gomail.SendError) bool {
 		// RFC 5321, and RFC 7504.
 		return e.Reason == gomail.ErrSMTPRcptTo && slices.Contains([]int{501, 550, 551, 553, 556}, e.ErrorCode())
 	}
-	// RFC 3463: X.1 is about an address, X.2 about a mailbox. These are not about the
-	// recipient's, and not for good: the sender's address, a full mailbox.
+	// RFC 3463: X.1 is about an address, X.2 about a mailbox; RFC 6531: X.6.7 about an
+	// address that is not ASCII. These are not about the recipient's, or not for good:
+	// the sender's address, a full mailbox.
 	subject, _, _ := strings.Cut(code, ".")
-	return (subject == "1" || subject == "2") && !slices.Contains([]string{"1.7", "1.8", "2.2"}, code)
+	return (subject == "1" || subject == "2" || code == "6.7") && !slices.Contains([]string{"1.7", "1.8", "2.2"}, code)
 }
 
 func oneLine(s string) string {

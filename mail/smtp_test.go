@@ -118,6 +118,7 @@ func TestSendErrors(t *testing.T) {
 		{"no such mailbox", answer(550, "5.1.1"), nil, refused, "550 5.1.1"},
 		{"no such domain", answer(550, "5.1.2"), nil, refused, ""},
 		{"mailbox disabled", answer(550, "5.2.1"), nil, refused, ""},
+		{"no address in such letters", answer(553, "5.6.7"), nil, refused, ""},
 		{"mailbox full", answer(552, "5.2.2"), nil, delayed, ""},
 		{"no such mailbox, in a few words", answer(550, ""), nil, refused, "550"},
 		{"bad address, in a few words", answer(553, ""), nil, refused, ""},

@@ -209,3 +209,14 @@ func (tx *Tx) ListInvitesBy(creatorID, chatID int64) ([]Invite, error) {
 	}
 	return found, nil
 }
+
+// ListInvitationsBy lists up to limit invitations to register that a user has made, of
+// use or not, by their ids, the first of them left out.
+func (tx *Tx) ListInvitationsBy(creatorID int64, limit, offset int) ([]Invitation, error) {
+	found, err := list(tx, min(limit, 16), scanInvitation, selectInvitations+`
+		WHERE i.creator_id = ?1 ORDER BY i.id LIMIT ?2 OFFSET ?3`, creatorID, limit, offset)
+	if err != nil {
+		return nil, fmt.Errorf("list invitations by user: %w", err)
+	}
+	return found, nil
+}

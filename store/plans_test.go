@@ -758,6 +758,10 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.ListInvitesBy(ada.ID, club.ID)
 			return err
 		}, want: []string{"SEARCH i USING INDEX invites_chat (chat_id=?)"}},
+		{name: "ListInvitationsBy", fn: func(tx *store.Tx) error {
+			_, err := tx.ListInvitationsBy(ada.ID, 10, 0)
+			return err
+		}, want: []string{"SEARCH i USING INDEX invitations_creator (creator_id=?)"}},
 		{name: "FindErasing", fn: func(tx *store.Tx) error {
 			if _, err := tx.FindErasing(); !errors.Is(err, store.ErrNotFound) {
 				return fmt.Errorf("found: %w", err)

@@ -730,6 +730,10 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.ListInvitesBy(one, one)
 			return err
 		}, 10, 40},
+		{"ListInvitationsBy", func(tx *store.Tx) error {
+			_, err := tx.ListInvitationsBy(one, 20, 0)
+			return err
+		}, 10, 40},
 		{"FindErasing", func(tx *store.Tx) error {
 			if _, err := tx.FindErasing(); !errors.Is(err, store.ErrNotFound) {
 				return fmt.Errorf("found: %w", err)

@@ -148,7 +148,7 @@ func (tx *Tx) RefreshSession(s Session, refreshHash []byte) error {
 }
 
 // ListSessionsOf lists the sessions of a user that go on at a time, by id: of one
-// kind, if it is not empty. The hashes of their tokens are left out.
+// kind, if it is not empty. What their tokens have left is left out.
 func (tx *Tx) ListSessionsOf(userID int64, kind string, at time.Time, limit, offset int) ([]Session, error) {
 	found, err := list(tx, 16, scanSession, `
 		SELECT `+sessionColumns+` FROM sessions s JOIN users u ON u.id = s.user_id
@@ -158,7 +158,8 @@ func (tx *Tx) ListSessionsOf(userID int64, kind string, at time.Time, limit, off
 		return nil, fmt.Errorf("list sessions of user: %w", err)
 	}
 	for i := range found {
-		found[i].TokenHash, found[i].FamilyHash, found[i].RefreshHash = nil, nil, nil
+		found[i].TokenHash, found[i].FamilyHash = nil, nil
+		found[i].RefreshHash, found[i].RefreshAnswer = nil, nil
 	}
 	return found, nil
 }

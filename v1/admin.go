@@ -13,13 +13,14 @@ import (
 type Account struct {
 	User
 	Email         string     `json:"email,omitempty" example:"alice@example.com"`
+	EmailVerified bool       `json:"email_verified,omitempty" example:"true" doc:"Its owner has shown to read what is sent there."`
 	Locale        string     `json:"locale,omitempty" example:"en-GB"`
 	Admin         bool       `json:"admin" example:"false" doc:"An administrator of this server."`
 	DeactivatedAt *timestamp `json:"deactivated_at,omitempty" doc:"Since when its owner may not sign in."`
 }
 
 func newAccount(u chat.User) Account {
-	a := Account{User: newUser(u), Email: u.Email, Locale: u.Locale, Admin: u.Admin}
+	a := Account{User: newUser(u), Email: u.Email, EmailVerified: !u.EmailVerifiedAt.IsZero(), Locale: u.Locale, Admin: u.Admin}
 	if !u.DeactivatedAt.IsZero() {
 		at := timestamp(u.DeactivatedAt)
 		a.DeactivatedAt = &at

@@ -88,6 +88,14 @@ type (
 		Username  string    `json:"username"`
 		CreatedAt timestamp `json:"created_at"`
 	}
+	exportedInvitation struct {
+		ID        int64     `json:"id"`
+		Note      string    `json:"note,omitempty"`
+		CreatedAt timestamp `json:"created_at"`
+		ExpiresAt timestamp `json:"expires_at,omitzero"`
+		MaxUses   int       `json:"max_uses,omitempty"`
+		Uses      int       `json:"uses"`
+	}
 	exportedEntry struct {
 		Action    string    `json:"action"`
 		ByMe      bool      `json:"by_me"`
@@ -182,6 +190,7 @@ func writeExport(w http.ResponseWriter, export *chat.Export) error {
 	addList(&files, "activity.json", export.Activity(), newExportedActivity)
 	addList(&files, "hidden_messages.json", export.Hidden(), func(id int64) int64 { return id })
 	addList(&files, "blocks.json", export.Blocks(), newExportedBlock)
+	addList(&files, "invitations.json", export.Invitations(), newExportedInvitation)
 	addList(&files, "audit_log.json", export.AuditEntries(), func(e chat.AuditEntry) exportedEntry {
 		return newExportedEntry(e, export.Account.ID)
 	})
@@ -263,7 +272,7 @@ func newExportedSession(s chat.Session) exportedSession {
 	}
 }
 
-func newExportedChat(c chat.ChatEver) exportedChat {
+func newExportedChat(c chat.ExportedChat) exportedChat {
 	shown := exportedChat{ID: c.ID, Kind: c.Kind, Left: c.Participant == nil}
 	for _, i := range c.Invites {
 		shown.Invites = append(shown.Invites, newInvite(i))
@@ -310,6 +319,12 @@ func newExportedActivity(v chat.Activity) exportedActivity {
 
 func newExportedBlock(b chat.Block) exportedBlock {
 	return exportedBlock{UserID: b.BlockedID, Username: b.Username, CreatedAt: timestamp(b.CreatedAt)}
+}
+
+func newExportedInvitation(i chat.Invitation) exportedInvitation {
+	return exportedInvitation{
+		ID: i.ID, Note: i.Note, CreatedAt: timestamp(i.CreatedAt), ExpiresAt: timestamp(i.ExpiresAt), MaxUses: i.MaxUses, Uses: i.Uses,
+	}
 }
 
 func newExportedEntry(e chat.AuditEntry, own int64) exportedEntry {

@@ -120,10 +120,13 @@ var formTypes = []string{
 // A page of another site sends a form, and the browser adds the cookie.
 func TestAttackCSRFForm(t *testing.T) {
 	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
-		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t)})
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: tokensCaddyfile})
 		victim := frontdoor.SignUp(t, s.URL, "victim")
 		frontdoor.SignUp(t, s.URL, "mallory")
-		document := readDocument(t, victim)
+		document := readDocument(t, frontdoor.NewClient(t, s.URL2))
+		// What a browser remembers, it sends as it does a cookie.
+		remembered := program(t, s.URL, "Authorization", basicAuth("victim", frontdoor.Password))
+		remembered.Get("/v1/me").Want(200)
 		send(t, victim, "mallory", "hi")
 		before := victim.Get("/v1/me").Want(200).Text
 
@@ -136,8 +139,10 @@ func TestAttackCSRFForm(t *testing.T) {
 						`{"dest_username":"mallory","message":"forged","x":"="}`,
 					} {
 						requireAnswer(t, victim.Do("POST", "/v1/messages", body, header...), 403, "cross_site", "")
+						requireAnswer(t, remembered.Do("POST", "/v1/messages", body, header...), 403, "cross_site", "")
 					}
 				}
+				requireAnswer(t, remembered.Do("GET", "/v1/auth/token", "", f.header...), 403, "cross_site", "")
 			})
 		}
 		// All that changes something, whatever it is.

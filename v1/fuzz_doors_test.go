@@ -117,6 +117,27 @@ func FuzzIssueToken(f *testing.F) {
 	})
 }
 
+// Nobody guesses what a mail brings, and asking for one tells nothing.
+func FuzzMailedTokens(f *testing.F) {
+	token := strings.Repeat("A", 33)
+	templates := []string{`{"token":?,"password":"another password"}`, `{"token":"cmsg_reset_` + token + `","password":?}`}
+	addBodies(f, append(templates, `{"email":?}`)...)
+	for _, seed := range []string{"cmsg_reset_" + token, "cmsg_mail_" + token, "cmsg_inv_" + token, "a@example.com", "a@example.com\\r\\nBcc: b@example.com", "a@b@c", "ä@例え.jp"} {
+		f.Add([]byte(`{"token":"` + seed + `","password":"another password"}`))
+		f.Add([]byte(`{"email":"` + seed + `"}`))
+	}
+	s := newServer(f)
+	s.cookie = "session=none"
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, path := range []string{"/v1/auth/reset-password", "/v1/auth/verify-email"} {
+			require.NotEqual(t, http.StatusOK, s.ask(t, request("POST", path, "", body)).Code)
+		}
+		if answer := s.ask(t, request("POST", "/v1/auth/forgot-password", "", body)); answer.Code == http.StatusOK {
+			require.JSONEq(t, `{}`, answer.Body.String())
+		}
+	})
+}
+
 // Nobody gets in by a header that was not given to them, and what is no way to sign in
 // here, such as another server's password, keeps nobody out.
 func FuzzCredentialHeaders(f *testing.F) {

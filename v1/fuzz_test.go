@@ -42,7 +42,7 @@ func newServer(tb testing.TB) *server {
 	log := slog.New(slog.DiscardHandler)
 	rules := chat.New(s, log)
 	accounts := auth.New(s, rules, auth.NewHasher(auth.NewHashQueue(), 4),
-		auth.Options{Cookies: cookies, SessionLifetime: 24 * time.Hour, PasswordMinLength: 8}, log)
+		auth.Options{Cookies: cookies, SessionLifetime: 24 * time.Hour, PasswordMinLength: 8, WakeMailing: func() {}}, log)
 	api, err := v1.New(v1.Options{Chat: rules, Auth: accounts, Log: log})
 	require.NoError(tb, err)
 

@@ -934,5 +934,12 @@ func (w *model) deleteAccount(p *person) {
 		w.tell(store.UserUpdated, c, p)
 	}
 	maps.DeleteFunc(w.blocks, func(b [2]*person, _ bool) bool { return b[0] == p || b[1] == p })
+	for _, c := range w.talks {
+		for _, m := range c.said {
+			if m.by == p {
+				m.key = "" // it was theirs alone
+			}
+		}
+	}
 	p.gone = true
 }

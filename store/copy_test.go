@@ -164,6 +164,9 @@ func filled(tb testing.TB, database string, messages int) {
 		`INSERT INTO mails (kind, user_id, registration_id, address, locale, data, created_at, due_at, attempts)
 			SELECT 'kind ' || i, CASE i % 2 WHEN 1 THEN i END, CASE i % 2 WHEN 0 THEN i END, i || '@example.com', 'uk', '{"i":' || i || '}', i, -i, i
 			FROM (` + numbers(4) + `) n ORDER BY n.i`,
+		`INSERT INTO past_participants (user_id, chat_id) SELECT i, 1 + i % 20 FROM (` + numbers(9) + `) n ORDER BY n.i`,
+		`UPDATE sessions SET refresh_answer = ` + blob("0a00") + ` WHERE id = 2`,
+		`UPDATE users SET erasing = id % 2`,
 		`INSERT INTO rate_limits (key, full_at) VALUES (` + blob("00") + `, 5)`, // not copied either
 		`UPDATE users SET presence_hidden = id % 2, last_seen_at = CASE WHEN id % 3 > 0 THEN id END`,
 		`UPDATE feed SET pruned = 77`,
@@ -201,7 +204,7 @@ func filledRows(messages int) map[string]int64 {
 	left := int64(messages - 3)
 	return map[string]int64{
 		"users": 55, "sessions": 3, "known_places": 12, "invitations": 10, "registrations": 5, "one_time_tokens": 4, "mails": 4,
-		"chats": 22, "participants": 20 * 50, "blocks": 3, "messages": left,
+		"chats": 22, "participants": 20 * 50, "past_participants": 9, "blocks": 3, "messages": left,
 		"message_edits": left / 5 * 2, "hidden_messages": left / 3, "reactions": left / 2,
 		"polls": left / 7, "poll_votes": left / 7 * 3, "invites": 29, "answers": 19, "audit_log": 24, "events": left,
 	}
@@ -677,7 +680,7 @@ func TestCopyProgress(t *testing.T) {
 	require.NoError(t, err)
 	tables := []string{
 		"users", "sessions", "known_places", "invitations", "registrations", "one_time_tokens", "mails",
-		"chats", "participants", "blocks", "messages", "message_edits", "hidden_messages",
+		"chats", "participants", "past_participants", "blocks", "messages", "message_edits", "hidden_messages",
 		"reactions", "polls", "poll_votes", "invites", "answers", "audit_log", "events",
 	}
 	var want []step

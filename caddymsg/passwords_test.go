@@ -184,7 +184,7 @@ func sameAnswer(t *testing.T, s *frontdoor.Server, post *smtptest.Server) {
 	c := frontdoor.NewClient(t, s.URL)
 	answer := func(email string) (string, http.Header) {
 		r := c.Post("/v1/auth/forgot-password", frontdoor.JSON(t, map[string]string{"email": email})).Want(200)
-		header := maps.Clone(http.Header(r.Header))
+		header := maps.Clone(r.Header)
 		delete(header, "Date")
 		return r.Text, header
 	}

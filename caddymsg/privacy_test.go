@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -45,9 +46,7 @@ type headed struct {
 
 func (h headed) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	for name, values := range h.header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, h.header)
 	return h.RoundTripper.RoundTrip(r)
 }
 
@@ -474,13 +473,13 @@ func TestExport(t *testing.T) {
 				require.NoError(t, err)
 				require.Regexp(t, "^messages-"+want+`-\d{4}-\d\d-\d\d\.zip$`, params["filename"])
 				require.Equal(t, "application/zip", r.Header.Get("Content-Type"))
-				require.Empty(t, r.Header.Get("RateLimit"), "it is no export")
+				require.Empty(t, r.Header.Get("Ratelimit"), "it is no export")
 			}
 		})
 		t.Run("too often", func(t *testing.T) {
 			c := frontdoor.SignUp(t, s.URL, "curious")
 			for range 5 {
-				require.Contains(t, c.Get("/v1/me/export").Want(200).Header.Get("RateLimit"), `"exports"`)
+				require.Contains(t, c.Get("/v1/me/export").Want(200).Header.Get("Ratelimit"), `"exports"`)
 			}
 			r := c.Get("/v1/me/export")
 			requireAnswer(t, r, 429, "rate_limited", "")

@@ -140,7 +140,8 @@ func TestExportEnds(t *testing.T) {
 		require.Equal(t, chat.ExportedMessages, read, "what had been read already")
 		require.Equal(t, 1, failures)
 
-		for range export(t, r, ann).Messages() {
+		for _, err := range export(t, r, ann).Messages() {
+			require.NoError(t, err)
 			break
 		}
 	})

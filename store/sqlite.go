@@ -212,9 +212,13 @@ func (s *sqlite) close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	// The writer's connection goes last: it folds the write-ahead log back
-	// into the database.
-	return errors.Join(s.writer.close(), s.readers.Close(), s.writing.Close())
+	// The writer's connection goes last: it folds the write-ahead log back into the
+	// database. A reader whose context has ended may go still later, behind the back of
+	// whoever read, and then nobody would: so it is done here, and waits for the reader.
+	// If it can't be done, what is in the log is as safe there.
+	err := errors.Join(s.writer.close(), s.readers.Close())
+	_, _ = s.writing.ExecContext(context.Background(), `PRAGMA wal_checkpoint(TRUNCATE)`)
+	return errors.Join(err, s.writing.Close())
 }
 
 func sqliteDialect() dialect {

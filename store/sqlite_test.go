@@ -681,3 +681,38 @@ func TestSQLiteDiskFull(t *testing.T) {
 	require.Len(t, answered, before+64)
 	check()
 }
+
+// Who reads when it is closed, and is told to stop, does not keep what was written out
+// of the file itself.
+func TestSQLiteCloseWhileReadingEnds(t *testing.T) {
+	t.Parallel()
+	for range 200 {
+		path := filepath.Join(t.TempDir(), "messaging.db")
+		s, err := store.Open(t.Context(), store.Options{Database: path})
+		require.NoError(t, err)
+		newUser(t, s, "ada")
+		ctx, cancel := context.WithCancel(t.Context())
+		reading, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = s.View(ctx, func(tx *store.Tx) error {
+				close(reading)
+				for ctx.Err() == nil {
+					if _, err := tx.ListUsers(store.Filter{}); err != nil {
+						return err
+					}
+				}
+				return ctx.Err()
+			})
+		}()
+		<-reading
+		cancel()
+		<-done
+		require.NoError(t, s.Close())
+		if log, err := os.Stat(path + "-wal"); err == nil {
+			require.Zero(t, log.Size())
+		} else {
+			require.ErrorIs(t, err, os.ErrNotExist)
+		}
+	}
+}

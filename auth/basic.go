@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -103,7 +104,7 @@ func (s *Service) basic(r *http.Request) (chat.Caller, error) {
 	if !ok {
 		return chat.Caller{}, errUnauthenticated()
 	}
-	mac := s.opts.Basics.mac(networkOf(RequestOf(ctx).ClientIP), username, password)
+	mac := s.opts.Basics.mac(limit.Network(addressOf(ctx)), username, password)
 	if known, ok := s.opts.Basics.find(mac, s.now()); ok {
 		session, err := s.basicSession(ctx, known)
 		switch {

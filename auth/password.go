@@ -63,6 +63,13 @@ func (s *Service) setPassword(ctx context.Context, tx *store.Tx, before chat.Use
 	if err := chat.EndSessionsOf(tx, before.ID, but, before.ID, now); err != nil {
 		return err
 	}
+	// Whoever knew the one before may have been there, and is a stranger now.
+	if err := tx.DeletePlacesOf(before.ID); err != nil {
+		return err
+	}
+	if err := placeOf(ctx).note(tx, before.ID, now); err != nil {
+		return err
+	}
 	// A mail that still waits would bring a token with which to do it again.
 	if err := tx.DeleteMailsOf(before.ID, string(mail.ResetPassword)); err != nil {
 		return err

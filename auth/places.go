@@ -6,10 +6,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
-	"net/netip"
 	"time"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/mail"
 	"github.com/caddymsg/messaging/store"
 )
@@ -44,7 +44,7 @@ func placeOf(ctx context.Context) place {
 	if len(r.Device) == deviceLength {
 		p.device = hashPlace("device", string(r.Device))
 	}
-	if network := networkOf(r.ClientIP); network != "" {
+	if network := limit.Network(addressOf(ctx)); network != "" {
 		p.network = hashPlace("network", network)
 	}
 	return p
@@ -54,15 +54,6 @@ func placeOf(ctx context.Context) place {
 func hashPlace(kind, name string) []byte {
 	sum := sha256.Sum256([]byte(kind + " " + name))
 	return sum[:]
-}
-
-// networkOf is what stays the same of the address of one client: of IPv6, a /64.
-func networkOf(address netip.Addr) string {
-	if !address.IsValid() {
-		return "" // it is unknown
-	}
-	address = address.Unmap().WithZone("")
-	return netip.PrefixFrom(address, min(address.BitLen(), 64)).Masked().Addr().String()
 }
 
 // knownTo finds out what an account knows of a place. It makes the same query if

@@ -21,23 +21,6 @@ func from(address string, device []byte) context.Context {
 	return WithRequest(context.Background(), Request{ClientIP: ip, Device: device})
 }
 
-func TestNetworkOf(t *testing.T) {
-	t.Parallel()
-	for address, want := range map[string]string{
-		"192.0.2.7":               "192.0.2.7",
-		"192.0.2.8":               "192.0.2.8",
-		"::ffff:192.0.2.7":        "192.0.2.7",
-		"2001:db8:1:2:3:4:5:6":    "2001:db8:1:2::",
-		"2001:db8:1:2:ffff::":     "2001:db8:1:2::",
-		"2001:db8:1:3::":          "2001:db8:1:3::",
-		"fe80::1:2:3:4%interface": "fe80::",
-		"":                        "",
-	} {
-		ip, _ := netip.ParseAddr(address)
-		require.Equal(t, want, networkOf(ip), address)
-	}
-}
-
 func TestDeviceCookie(t *testing.T) {
 	t.Parallel()
 	const newer = "a newer secret, which is long enough"
@@ -156,6 +139,37 @@ func (s *site) places(tb testing.TB, username string) (found []store.Place) {
 		return err
 	}))
 	return found
+}
+
+// Whoever knew the password before has been at one of these places, perhaps.
+func TestPlacesAreForgottenWithThePassword(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		p := newPostOffice(s)
+		alice := p.register(t, "alice", "open sesame")
+		email := "alice@example.com"
+		p.change(t, alice, chat.AccountChange{Profile: chat.Profile{Email: &email}}, nil)
+		intruder, owner := from("198.51.100.1", bytes.Repeat([]byte{1}, deviceLength)), from("192.0.2.7", bytes.Repeat([]byte{2}, deviceLength))
+		hashes := func() (all [][]byte) {
+			for _, known := range s.places(t, "alice") {
+				all = append(all, known.Hash)
+			}
+			return all
+		}
+		passwords := []string{"open sesame", "another password", "a third password"}
+		for i, change := range []func(ctx context.Context) error{
+			func(ctx context.Context) error {
+				return s.ChangePassword(ctx, chat.Caller{UserID: alice.ID, Username: "alice"}, passwords[0], passwords[1])
+			},
+			func(ctx context.Context) error { return s.ResetPassword(ctx, p.forget(t, email), passwords[2]) },
+		} {
+			_, err := s.Login(intruder, "alice", passwords[i], nil)
+			require.NoError(t, err)
+			require.Contains(t, hashes(), placeOf(intruder).device)
+			require.NoError(t, change(owner))
+			p.one(t) // of the password
+			require.ElementsMatch(t, [][]byte{placeOf(owner).device, placeOf(owner).network}, hashes())
+		}
+	})
 }
 
 func TestPlacesAreBounded(t *testing.T) {

@@ -166,6 +166,9 @@ func signInWithBasic(t *testing.T, s *frontdoor.Server, _ *frontdoor.Client) {
 		requireAnswer(t, with.Do("GET", "/v1/auth/token", "", header...), 403, "cross_site", "")
 	}
 	with.Do("GET", "/v1/auth/token", "", "Sec-Fetch-Site", "same-origin", "Origin", s.URL).Want(200)
+	opened := len(mySessions(t, with, "?kind=token"))
+	require.Equal(t, "GET, POST", with.Do("HEAD", "/v1/auth/token", "").Want(405).Header.Get("Allow"))
+	require.Len(t, mySessions(t, with, "?kind=token"), opened, "nobody would read the tokens")
 }
 
 // whichCredentials shows that the first ones that are there count, good or not, and

@@ -338,8 +338,9 @@ func (s *Service) endSessions(ctx context.Context, caller Caller, id int64, end 
 		return err
 	}
 	return s.store.Update(ctx, func(tx *store.Tx) error {
-		if _, err := findAccount(tx, id); err != nil {
-			return err
+		// Locked: who signs in meanwhile does so before this, and is signed out, or after.
+		if _, err := tx.LockUser(id); err != nil {
+			return refuse(err, store.ErrNotFound, errNoSuchUser(""))
 		}
 		if err := end(tx); err != nil {
 			return err

@@ -1106,6 +1106,7 @@ func writes(t *testing.T, open opener) {
 		},
 		"DeleteExpiredSessions": func(tx *store.Tx) error { return tx.DeleteExpiredSessions(noon, 10) },
 		"NotePlace":             func(tx *store.Tx) error { return tx.NotePlace(ada.ID, hash("written"), noon, 1) },
+		"DeletePlacesOf":        func(tx *store.Tx) error { return tx.DeletePlacesOf(ada.ID) },
 		"DeleteOldPlaces":       func(tx *store.Tx) error { return tx.DeleteOldPlaces(noon, 10) },
 		"CreateMail": func(tx *store.Tx) error {
 			return tx.CreateMail(&store.Mail{Kind: "written", UserID: ada.ID, CreatedAt: noon})

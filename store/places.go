@@ -52,6 +52,14 @@ func (tx *Tx) NotePlace(userID int64, hash []byte, at time.Time, keep int) error
 	return nil
 }
 
+// DeletePlacesOf forgets all places of a user.
+func (tx *Tx) DeletePlacesOf(userID int64) error {
+	if _, err := tx.exec(`DELETE FROM known_places WHERE user_id = ?1`, userID); err != nil {
+		return fmt.Errorf("delete places of user: %w", err)
+	}
+	return nil
+}
+
 // DeleteOldPlaces removes up to limit places that were used last before a time.
 func (tx *Tx) DeleteOldPlaces(before time.Time, limit int) error {
 	_, err := tx.exec(`

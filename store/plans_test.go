@@ -584,6 +584,9 @@ func plans(t *testing.T, prepare string) {
 		{name: "NotePlace", fn: func(tx *store.Tx) error {
 			return tx.NotePlace(ada.ID, hash("place"), noon, 50)
 		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=?)"}, sort: true},
+		{name: "DeletePlacesOf", fn: func(tx *store.Tx) error {
+			return tx.DeletePlacesOf(ada.ID)
+		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=?)"}},
 		{name: "DeleteOldPlaces", fn: func(tx *store.Tx) error {
 			return tx.DeleteOldPlaces(noon, 10)
 		}, want: []string{"USING COVERING INDEX known_places_use (used_at<?)"}},

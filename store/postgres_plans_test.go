@@ -567,6 +567,7 @@ func TestPostgresPlans(t *testing.T) {
 			return counted(1, len(found), err)
 		}, 1, 10},
 		{"NotePlace", func(tx *store.Tx) error { return tx.NotePlace(one, hash("place"), noon, 1) }, 4, 30},
+		{"DeletePlacesOf", func(tx *store.Tx) error { return tx.DeletePlacesOf(one) }, 1, 10},
 		{"DeleteOldPlaces", func(tx *store.Tx) error { return tx.DeleteOldPlaces(noon, 10) }, 20, 60},
 		{"DeleteSession", func(tx *store.Tx) error { return tx.DeleteSession(one, one) }, 1, 10},
 		{"CreateAuditEntry", func(tx *store.Tx) error {

@@ -151,6 +151,12 @@ func (a *API) route(w http.ResponseWriter, r *http.Request) {
 		a.writeError(w, r, errMethodNotAllowed)
 		return
 	}
+	// It signs in, and nobody would read the tokens.
+	if r.URL.Path == "/v1/auth/token" && r.Method == http.MethodHead {
+		w.Header().Set("Allow", "GET, POST")
+		a.writeError(w, r, errMethodNotAllowed)
+		return
+	}
 	for _, mux := range []*http.ServeMux{a.mux, a.ofMessage} {
 		fallback, pattern := mux.Handler(r)
 		if pattern != "" {
@@ -179,7 +185,7 @@ func (h *headerOnly) Write(b []byte) (int, error) { return len(b), nil }
 func (h *headerOnly) WriteHeader(status int)      { h.status = status }
 
 // version is of the API, for its document: the second number counts additions.
-const version = "1.3"
+const version = "1.4"
 
 func newHuma(a *API) huma.API {
 	cfg := huma.DefaultConfig("caddymsg", version)

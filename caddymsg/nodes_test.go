@@ -908,8 +908,9 @@ func TestNodesLinearizableKill(t *testing.T) {
 				}
 				time.Sleep(time.Millisecond)
 			}
-			w.nodes[1].Load().Kill()
-			w.nodes[1].Store(nil)
+			// First nobody comes to it any more: calls that it can't answer, one after
+			// another, would be too many to find an order for.
+			w.nodes[1].Swap(nil).Kill()
 			w.nodes[1].Store(frontdoor.Start(t, nodesOptions(address, secret)))
 		}
 	}()

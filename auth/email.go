@@ -3,8 +3,10 @@ package auth
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/mail"
 	"github.com/caddymsg/messaging/store"
 )
@@ -144,13 +146,17 @@ func (s *Service) SendVerification(ctx context.Context, caller chat.Caller) erro
 
 // VerifyEmail takes the token of a mail for showing that the owner of an account reads
 // what is sent to the address that it went to. That is the account's from then on, and
-// the one that it had before is told. Where an account has waited for that, it is made.
-// It returns Invalid for a token that is not good, Forbidden for an account that was
+// the one that it had before is told. Where an account has waited for that, it is made,
+// for who knows the password that was chosen for it: whoever else asked for it must not
+// have it by somebody who reads their mails and does not think.
+//
+// VerifyEmail returns Invalid for a token that is not good, BadCredentials for the
+// password, TooMany for too many of these, Forbidden for an account that was
 // deactivated, and Conflict if somebody else has taken the username meanwhile.
-func (s *Service) VerifyEmail(ctx context.Context, token string) (chat.User, error) {
+func (s *Service) VerifyEmail(ctx context.Context, token, password string) (chat.User, error) {
 	user, err := s.ownerOf(ctx, token, verifyPrefix, store.ForVerification)
 	if refusal := chat.AsError(err); refusal != nil && refusal.Kind == chat.Invalid && wellFormed(token, verifyPrefix, randomLength) {
-		return s.verifyRegistration(ctx, token)
+		return s.verifyRegistration(ctx, token, password)
 	}
 	if err != nil {
 		return chat.User{}, err
@@ -180,7 +186,39 @@ func (s *Service) VerifyEmail(ctx context.Context, token string) (chat.User, err
 }
 
 // verifyRegistration is VerifyEmail for an account that has waited for it, and is made.
-func (s *Service) verifyRegistration(ctx context.Context, token string) (user chat.User, err error) {
+func (s *Service) verifyRegistration(ctx context.Context, token, password string) (user chat.User, err error) {
+	var kept store.Registration
+	err = s.store.View(ctx, func(tx *store.Tx) error {
+		found, err := tx.FindOneTimeToken(hashToken([]byte(token)), store.ForRegistration, s.now())
+		if err == nil {
+			kept, err = tx.FindRegistration(found.RegistrationID, s.now())
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return chat.User{}, errBadToken()
+	case err != nil:
+		return chat.User{}, err
+	case password == "":
+		return chat.User{}, &chat.Error{
+			Kind: chat.Invalid, Code: "password_missing", Field: "password",
+			Message: "Enter the password that you chose when you registered.",
+		}
+	}
+	taken, err := s.take(ctx,
+		limit.Ask{Limit: limit.SignIn, Key: "r" + strconv.FormatInt(kept.ID, 10)}, addressAsk(ctx, limit.SignInAddress))
+	if err != nil {
+		return chat.User{}, err
+	}
+	ok, err := s.hasher.Verify(ctx, kept.PasswordHash, password)
+	switch {
+	case err != nil:
+		return chat.User{}, err
+	case !ok:
+		return chat.User{}, errWrongPassword("password")
+	}
+	s.giveBack(ctx, taken)
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
 		used, err := tx.UseOneTimeToken(hashToken([]byte(token)), store.ForRegistration, s.now())
 		if err == nil {

@@ -155,12 +155,17 @@ func TestRegistrationByDomain(t *testing.T) {
 			require.JSONEq(t, `{"pending": true}`, r.Text)
 		}
 		verify := func(token string) *frontdoor.Response {
-			return here.Post("/v1/auth/verify-email", frontdoor.JSON(t, map[string]string{"token": token}))
+			return here.Post("/v1/auth/verify-email", frontdoor.JSON(t, map[string]string{"token": token, "password": frontdoor.Password}))
 		}
 		for _, email := range []string{"zoe@example.com", "max@xn--bcher-kva.example"} {
 			name, token := email[:3], mails.Await(t, email).Token(t)
 			in := credentials(t, name, frontdoor.Password)
 			requireAnswer(t, here.Post("/v1/auth/login", in), 400, "bad_credentials", "")
+			// Whoever only reads the mail does not make an account with a password of another's.
+			for password, code := range map[string]string{"": "password_missing", "open barley": "wrong_password"} {
+				r := here.Post("/v1/auth/verify-email", frontdoor.JSON(t, map[string]string{"token": token, "password": password}))
+				requireAnswer(t, r, 400, code, "password")
+			}
 			verify(token).Want(200)
 			here.Post("/v1/auth/login", in).Want(200)
 			require.Equal(t, email, here.Get("/v1/me").Want(200).Field("email"))

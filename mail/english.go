@@ -39,7 +39,7 @@ func english() language {
 				subject: "Complete your registration at {site}",
 				before: []string{
 					hello,
-					"Somebody has asked for an account “{username}” at {site} with this e-mail address. If it was you, confirm it, and the account will be there.",
+					"Somebody has asked for an account “{username}” at {site} with this e-mail address. If it was you, confirm it with the password that you chose, and the account will be there.",
 				},
 				action: "Make the account",
 				after: []string{

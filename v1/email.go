@@ -17,8 +17,9 @@ type changeEmailInput struct {
 
 type verifyEmailInput struct {
 	Body struct {
-		_     struct{} `additionalProperties:"true"`
-		Token string   `json:"token" example:"cmsg_mail_EXAMPLEEXAMPLEEXAMPLEEXAMPMZGNTFQ" doc:"What the mail brings. It is good once, for a day."`
+		_        struct{} `additionalProperties:"true"`
+		Token    string   `json:"token" example:"cmsg_mail_EXAMPLEEXAMPLEEXAMPLEEXAMPMZGNTFQ" doc:"What the mail brings. It is good once, for a day."`
+		Password string   `json:"password,omitempty" example:"correct horse battery" doc:"Where the account is made only now: the one that was chosen for it."`
 	}
 }
 
@@ -41,8 +42,8 @@ func (a *API) registerEmail() {
 	register(a, a.signedIn(tag(a.operation(http.MethodPost, "/v1/me/email/verification", "send-verification",
 		"Send the mail again by which one's address is verified", 400, 429, 501), "")), a.sendVerification)
 	register(a, tag(a.operation(http.MethodPost, "/v1/auth/verify-email", "verify-email",
-		"Show that one reads what is sent to an address, with what a mail has brought", 400, 413),
-		"Where the site makes an account only then, it is made."), a.verifyEmail)
+		"Show that one reads what is sent to an address, with what a mail has brought", 400, 413, 429),
+		"Where the site makes an account only then, it is made, for who knows its password."), a.verifyEmail)
 }
 
 func (a *API) changeEmail(ctx context.Context, in *changeEmailInput) (*meOutput, error) {
@@ -58,7 +59,7 @@ func (a *API) sendVerification(ctx context.Context, _ *struct{}) (*empty, error)
 }
 
 func (a *API) verifyEmail(ctx context.Context, in *verifyEmailInput) (*verifyEmailOutput, error) {
-	user, err := a.auth.VerifyEmail(ctx, in.Body.Token)
+	user, err := a.auth.VerifyEmail(ctx, in.Body.Token, in.Body.Password)
 	if err != nil {
 		return nil, err
 	}

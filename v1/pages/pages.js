@@ -26,9 +26,7 @@ function tell(text, field) {
 	}
 	if (faulty) {
 		faulty.setAttribute("aria-invalid", "true");
-		if (field === "token") {
-			tokenField.hidden = false;
-		}
+		faulty.closest(".field").hidden = false; // it is asked for only now
 		faulty.focus();
 	}
 }

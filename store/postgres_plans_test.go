@@ -142,6 +142,14 @@ func crowd(tb testing.TB, db *sql.DB) {
 			SELECT sha256(n::text::bytea), n, 0, n FROM generate_series(1, %[4]d) n;
 		INSERT INTO known_places (user_id, place_hash, created_at, used_at)
 			SELECT n, sha256(n::text::bytea), 0, n FROM generate_series(1, %[4]d) n;
+		INSERT INTO registrations (username, password_hash, email, created_at, expires_at)
+			SELECT 'new ' || n, 'hash', n || '@example.com', 0, n FROM generate_series(1, %[4]d) n;
+		INSERT INTO one_time_tokens (token_hash, purpose, user_id, email, created_at, expires_at)
+			SELECT sha256(n::text::bytea), 'reset_password', n, n || '@example.com', 0, n FROM generate_series(1, %[4]d) n;
+		INSERT INTO mails (kind, user_id, address, locale, data, created_at, due_at)
+			SELECT 'reset_password', n, n || '@example.com', '', '{}', 0, n FROM generate_series(1, %[4]d) n;
+		INSERT INTO invitations (token_hash, creator_id, note, created_at)
+			SELECT sha256(n::text::bytea), n, '', 0 FROM generate_series(1, %[4]d) n;
 		INSERT INTO rate_limits (key, full_at) SELECT sha256(n::text::bytea), n FROM generate_series(1, %[4]d) n;
 		INSERT INTO chats (kind, title, last_seq, created_at)
 			SELECT 'group', 'a group', %[2]d, n FROM generate_series(1, %[1]d) n;
@@ -567,6 +575,46 @@ func TestPostgresPlans(t *testing.T) {
 			return counted(1, len(found), err)
 		}, 1, 10},
 		{"NotePlace", func(tx *store.Tx) error { return tx.NotePlace(one, hash("place"), noon, 1) }, 4, 30},
+		{"CreateMail", func(tx *store.Tx) error {
+			return tx.CreateMail(&store.Mail{Kind: "reset_password", UserID: one, CreatedAt: noon})
+		}, 0, 60},
+		{"ClaimMail", func(tx *store.Tx) error {
+			_, err := tx.ClaimMail(noon, noon)
+			return err
+		}, 4, 60},
+		{"PostponeMail", func(tx *store.Tx) error { return tx.PostponeMail(store.Mail{ID: another}, noon) }, 1, 60},
+		{"HastenMails", func(tx *store.Tx) error { return tx.HastenMails(noon, noon) }, 0, 10},
+		{"DeleteMail", func(tx *store.Tx) error { return tx.DeleteMail(another) }, 1, 10},
+		{"DeleteMailsOf", func(tx *store.Tx) error { return tx.DeleteMailsOf(one, "reset_password") }, 1, 10},
+		{"CreateOneTimeToken", func(tx *store.Tx) error {
+			return tx.CreateOneTimeToken(&store.OneTimeToken{TokenHash: hash("token"), Purpose: store.ForPasswordReset, UserID: one, ExpiresAt: noon})
+		}, 2, 60},
+		{"FindOneTimeToken", func(tx *store.Tx) error {
+			_, err := tx.FindOneTimeToken(hash("7"), store.ForPasswordReset, time.UnixMicro(0))
+			return err
+		}, 1, 10},
+		{"UseOneTimeToken", func(tx *store.Tx) error {
+			_, err := tx.UseOneTimeToken(hash("7"), store.ForPasswordReset, time.UnixMicro(0))
+			return err
+		}, 1, 10},
+		{"DeleteOneTimeTokensOf", func(tx *store.Tx) error { return tx.DeleteOneTimeTokensOf(one, store.ForPasswordReset) }, 1, 10},
+		{"DeleteExpiredOneTimeTokens", func(tx *store.Tx) error { return tx.DeleteExpiredOneTimeTokens(noon, 10) }, 20, 60},
+		{"FindRegistration", func(tx *store.Tx) error {
+			_, err := tx.FindRegistration(one, time.UnixMicro(0))
+			return err
+		}, 1, 10},
+		{"DeleteRegistration", func(tx *store.Tx) error { return tx.DeleteRegistration(one) }, 1, 10},
+		{"DeleteExpiredRegistrations", func(tx *store.Tx) error { return tx.DeleteExpiredRegistrations(noon, 10) }, 20, 60},
+		{"FindInvitationByTokenHash", func(tx *store.Tx) error {
+			_, err := tx.FindInvitationByTokenHash(hash("7"), noon)
+			return err
+		}, 2, 10},
+		{"ListInvitations", func(tx *store.Tx) error {
+			found, err := tx.ListInvitations(noon, 20, 0)
+			return counted(20, len(found), err)
+		}, 40, 200},
+		{"UseInvitation", func(tx *store.Tx) error { return tx.UseInvitation(one, noon) }, 1, 40},
+		{"RevokeInvitation", func(tx *store.Tx) error { return tx.RevokeInvitation(one, noon) }, 1, 40},
 		{"DeletePlacesOf", func(tx *store.Tx) error { return tx.DeletePlacesOf(one) }, 1, 10},
 		{"DeleteOldPlaces", func(tx *store.Tx) error { return tx.DeleteOldPlaces(noon, 10) }, 20, 60},
 		{"DeleteSession", func(tx *store.Tx) error { return tx.DeleteSession(one, one) }, 1, 10},

@@ -236,9 +236,6 @@ var errRefused = errors.New("refused")
 func (l *Limiter) takeStored(ctx context.Context, takings []store.RateTaking, now time.Time) (fullAt []time.Time, refused int, err error) {
 	err = l.store.Update(ctx, func(tx *store.Tx) error {
 		fullAt, refused = make([]time.Time, len(takings)), -1
-		if err := tx.DeleteFullRates(now, swept); err != nil {
-			return err
-		}
 		for _, i := range store.RateOrder(takings) {
 			var ok bool
 			var err error
@@ -250,7 +247,9 @@ func (l *Limiter) takeStored(ctx context.Context, takings []store.RateTaking, no
 				return errRefused
 			}
 		}
-		return nil
+		// Not sooner: what it locks is in no order, and others wait for it who have
+		// something that this one would wait for.
+		return tx.DeleteFullRates(now, swept)
 	})
 	if errors.Is(err, errRefused) {
 		for i := range fullAt {

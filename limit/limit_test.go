@@ -2,6 +2,7 @@ package limit_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -454,4 +455,44 @@ func BenchmarkTake(b *testing.B) {
 			_, _ = l.Take(context.Background(), limit.Ask{Limit: limit.Sends, Key: keys[i%1000]}, limit.Ask{Limit: limit.SendsAddress, Key: "here"})
 		}
 	})
+}
+
+// Who waits for a bucket has nothing that another would wait for, who has that bucket:
+// the full ones that it removes come last.
+func TestSweepHoldsNobodyUp(t *testing.T) {
+	database := pgtest.NewDatabase(t)
+	s, err := store.Open(t.Context(), store.Options{Database: database, Writers: 2, QueueLength: 2})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	l := limit.New(s, nil)
+	require.Equal(t, allowed, take(t, l, limit.SignIn, "alice"))
+
+	db, err := sql.Open("pgx", database)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	_, err = db.ExecContext(t.Context(), `INSERT INTO rate_limits (key, full_at) VALUES ('full', 1)`)
+	require.NoError(t, err)
+	other, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	defer func() { _ = other.Rollback() }()
+	_, err = other.ExecContext(t.Context(), `SELECT FROM rate_limits WHERE key <> 'full' FOR UPDATE`)
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() {
+		_, err := l.Take(context.Background(), limit.Ask{Limit: limit.SignIn, Key: "alice"})
+		done <- err
+	}()
+	require.Eventually(t, func() bool {
+		var waits bool
+		err := db.QueryRowContext(t.Context(), `
+			SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waits)
+		return err == nil && waits
+	}, 30*time.Second, time.Millisecond)
+	_, err = other.ExecContext(t.Context(), `SELECT FROM rate_limits WHERE key = 'full' FOR UPDATE NOWAIT`)
+	require.NoError(t, err)
+	require.NoError(t, other.Commit())
+	require.NoError(t, <-done)
+	var full int
+	require.NoError(t, db.QueryRowContext(t.Context(), `SELECT count(*) FROM rate_limits WHERE key = 'full'`).Scan(&full))
+	require.Zero(t, full)
 }

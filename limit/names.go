@@ -65,8 +65,9 @@ func (n Name) shared() bool {
 	return slices.Contains([]Name{SignIn, SignInAddress, RegistrationAddress, Reset, ResetAddress}, n)
 }
 
-// Network is the key of an address: one client has a whole /64 of IPv6. It is empty,
-// and not limited, for a client whose address is unknown.
+// Network is what an address is known by, wherever clients are told apart by theirs: one
+// has a whole /64 of IPv6. It is empty, and not limited, for a client whose address is
+// unknown.
 func Network(address string) string {
 	parsed, err := netip.ParseAddr(address)
 	if err != nil {

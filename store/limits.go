@@ -65,6 +65,7 @@ func (tx *Tx) ReturnRate(t RateTaking, now time.Time) error {
 }
 
 // DeleteFullRates removes up to limit buckets that are full: nobody need know of them.
+// It locks them in no order: in an Update that takes, it comes last.
 func (tx *Tx) DeleteFullRates(now time.Time, limit int) error {
 	lock := tx.dialect.forUpdate("r")
 	if lock != "" {

@@ -93,9 +93,6 @@ func rateLimitsAtOnce(t *testing.T, open opener) {
 	for i := range 60 {
 		wg.Go(func() {
 			err := s.Update(t.Context(), func(tx *store.Tx) error {
-				if err := tx.DeleteFullRates(noon.Add(time.Duration(i)*time.Second), 4); err != nil {
-					return err
-				}
 				takings := []store.RateTaking{
 					{Key: []byte("b"), Cost: time.Minute, Room: 20 * time.Minute},
 					{Key: []byte{'a', byte(i % 3)}, Cost: time.Minute, Room: 9 * time.Minute},
@@ -110,7 +107,7 @@ func rateLimitsAtOnce(t *testing.T, open opener) {
 						return refused
 					}
 				}
-				return nil
+				return tx.DeleteFullRates(noon.Add(time.Duration(i)*time.Second), 4)
 			})
 			switch {
 			case err == nil:

@@ -26,7 +26,7 @@ type Connection struct {
 	hub     *Hub
 	user    *user
 	joined  Joining
-	network netip.Prefix
+	network string    // empty, if it is unknown
 	ends    time.Time // for its age
 
 	mu       sync.Mutex

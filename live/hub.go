@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"math/rand/v2"
-	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
@@ -50,10 +49,10 @@ type Limits struct {
 }
 
 // take counts somebody who connects.
-func (l Limits) take(ctx context.Context, j Joining) error {
+func (l Limits) take(ctx context.Context, userID int64, network string) error {
 	_, err := l.Rates.Take(ctx,
-		limit.Ask{Limit: limit.Connects, Key: strconv.FormatInt(j.Caller.UserID, 10)},
-		limit.Ask{Limit: limit.ConnectsAddress, Key: limit.Network(j.Address.String())})
+		limit.Ask{Limit: limit.Connects, Key: strconv.FormatInt(userID, 10)},
+		limit.Ask{Limit: limit.ConnectsAddress, Key: network})
 	return chat.Limited(err)
 }
 
@@ -91,7 +90,7 @@ type Hub struct {
 	closed    bool // for new connections
 	users     map[int64]*user
 	rooms     map[int64][]*user // who is connected, by chat
-	addresses map[netip.Prefix]int
+	addresses map[string]int
 	count     int
 }
 
@@ -123,7 +122,7 @@ func NewHub(observe Observer, logger *slog.Logger) *Hub {
 	return &Hub{
 		observe: observe, logger: logger, wake: make(chan struct{}, 1), joined: make(chan struct{}, 1), began: make(chan struct{}, 1),
 		presence: newPresence(), typing: newTyping(),
-		users: map[int64]*user{}, rooms: map[int64][]*user{}, addresses: map[netip.Prefix]int{},
+		users: map[int64]*user{}, rooms: map[int64][]*user{}, addresses: map[string]int{},
 	}
 }
 
@@ -162,10 +161,11 @@ func (h *Hub) Join(ctx context.Context, j Joining, limits Limits) (*Connection, 
 	if j.Cut == nil {
 		j.Cut = func() {}
 	}
-	if err := limits.take(ctx, j); err != nil {
+	network := limit.Network(j.Address.String())
+	if err := limits.take(ctx, j.Caller.UserID, network); err != nil {
 		return nil, err
 	}
-	c := &Connection{hub: h, joined: j, network: networkOf(j.Address), ends: time.Now().Add(minAge + rand.N(minAge))}
+	c := &Connection{hub: h, joined: j, network: network, ends: time.Now().Add(minAge + rand.N(minAge))}
 	for entered := false; !entered; {
 		err := h.begin(ctx)
 		if err == nil {
@@ -233,7 +233,7 @@ func (h *Hub) enter(c *Connection, limits Limits) (entered bool, err error) {
 	switch {
 	case h.closed:
 		err = errClosed()
-	case limits.PerAddress > 0 && c.network.IsValid() && h.addresses[c.network] >= limits.PerAddress,
+	case limits.PerAddress > 0 && c.network != "" && h.addresses[c.network] >= limits.PerAddress,
 		limits.PerUser > 0 && u != nil && len(u.connections) >= limits.PerUser:
 		err = errTooMany()
 	}
@@ -322,14 +322,6 @@ func (h *Hub) remove(c *Connection) bool {
 	}
 	delete(h.users, u.id)
 	return true
-}
-
-// networkOf is what addresses are counted by: one client has a whole /64 of IPv6.
-// It is not valid, and not limited, for a client whose address is unknown.
-func networkOf(address netip.Addr) netip.Prefix {
-	address = address.Unmap()
-	network, _ := address.Prefix(min(address.BitLen(), 64))
-	return network
 }
 
 // enterRoom puts a connected user into a chat.

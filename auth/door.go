@@ -17,14 +17,15 @@ import (
 // uses up that of the strangers does not lock the owner out.
 func (s *Service) admit(ctx context.Context, username string, from place) (limit.Taken, error) {
 	account := chat.UsernameKey(username)
-	// The first letter and the length of a hash keep the keys apart: a username may be
-	// anything that somebody has typed.
-	of := func(key string) limit.Ask { return limit.Ask{Limit: limit.SignIn, Key: key + account} }
+	// The first letter and the NUL keep the keys apart: a username may be anything that
+	// somebody has typed. What is left is not told: from a network that the account
+	// knows it is more, and of one that does not exist nothing is known.
+	of := func(key string) limit.Ask { return limit.Ask{Limit: limit.SignIn, Key: key + account, Quiet: true} }
 	switch {
 	case from.knownDevice:
-		return s.take(ctx, of("d"+string(from.device)))
+		return s.take(ctx, of("d"+from.device)) // they have all the same length
 	case from.knownNetwork:
-		return s.take(ctx, of("n"+string(from.network)), addressAsk(ctx, limit.SignInAddress))
+		return s.take(ctx, of("n"+from.network+"\x00"), addressAsk(ctx, limit.SignInAddress))
 	}
 	return s.take(ctx, of("a"), addressAsk(ctx, limit.SignInAddress))
 }

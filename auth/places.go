@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/caddymsg/messaging/chat"
@@ -28,10 +29,10 @@ const (
 	deviceLength = 16
 )
 
-// place is where a request comes from, and what an account knows of that. The hashes
-// are nil where there is nothing to be known by.
+// place is where a request comes from, and what an account knows of that. Empty is
+// what there is nothing of to be known by.
 type place struct {
-	device, network           []byte // SHA-256
+	device, network           string
 	knownDevice, knownNetwork bool
 	// knowsAny says that the account knows any place at all.
 	knowsAny bool
@@ -42,17 +43,24 @@ func placeOf(ctx context.Context) place {
 	var p place
 	r := RequestOf(ctx)
 	if len(r.Device) == deviceLength {
-		p.device = hashPlace("device", string(r.Device))
+		p.device = string(r.Device)
 	}
-	if network := limit.Network(addressOf(ctx)); network != "" {
-		p.network = hashPlace("network", network)
-	}
+	p.network = limit.Network(addressOf(ctx))
 	return p
 }
 
-// hashPlace is what the store keeps of a place.
-func hashPlace(kind, name string) []byte {
-	sum := sha256.Sum256([]byte(kind + " " + name))
+// hashes are what the store keeps of a place for a user, nil for what is empty.
+func (p place) hashes(userID int64) (device, network []byte) {
+	return hashPlace(userID, "device", p.device), hashPlace(userID, "network", p.network)
+}
+
+// hashPlace is what the store keeps of a device or a network. It is another one for
+// each user: else the hashes would tell who comes from the same place.
+func hashPlace(userID int64, kind, name string) []byte {
+	if name == "" {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(strconv.FormatInt(userID, 10) + " " + kind + " " + name))
 	return sum[:]
 }
 
@@ -61,9 +69,10 @@ func hashPlace(kind, name string) []byte {
 func (p place) knownTo(tx *store.Tx, userID int64, now time.Time) (place, error) {
 	places, err := tx.ListPlacesOf(userID, now.Add(-placeLifetime))
 	p.knowsAny = len(places) > 0
+	device, network := p.hashes(userID)
 	for _, known := range places {
-		p.knownDevice = p.knownDevice || bytes.Equal(known.Hash, p.device)
-		p.knownNetwork = p.knownNetwork || bytes.Equal(known.Hash, p.network)
+		p.knownDevice = p.knownDevice || bytes.Equal(known.Hash, device)
+		p.knownNetwork = p.knownNetwork || bytes.Equal(known.Hash, network)
 	}
 	return p, err
 }
@@ -84,7 +93,8 @@ func (p place) note(tx *store.Tx, userID int64, now time.Time) error {
 	if err := tx.DeleteOldPlaces(now.Add(-placeLifetime), 10); err != nil {
 		return err
 	}
-	for _, hash := range [][]byte{p.device, p.network} {
+	device, network := p.hashes(userID)
+	for _, hash := range [][]byte{device, network} {
 		if hash == nil {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -141,6 +143,57 @@ func (s *site) places(tb testing.TB, username string) (found []store.Place) {
 	return found
 }
 
+// Whoever reads the database can't see who comes from the same place.
+func TestPlacesOfAccountsHaveNothingInCommon(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		seen := map[string]bool{}
+		for _, username := range []string{"alice", "bob"} {
+			s.register(t, username, "open sesame")
+			_, err := s.Login(from("192.0.2.7", bytes.Repeat([]byte{1}, deviceLength)), username, "open sesame", nil)
+			require.NoError(t, err)
+			for _, known := range s.places(t, username) {
+				seen[string(known.Hash)] = true
+			}
+		}
+		require.Len(t, seen, 4)
+	})
+}
+
+// Whoever shares a network with somebody is told the same of them as of nobody.
+func TestWhatIsLeftTellsOfNobody(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		s.opts.Limits = limit.New(s.store, nil)
+		rates := map[limit.Name]limit.Rate{limit.SignIn: {Events: 3, Per: time.Hour, Burst: 3}}
+		s.opts.Limits.Configure(rates)
+		shared, elsewhere := from("203.0.113.9", nil), from("198.51.100.9", nil)
+		s.register(t, "alice", "open sesame")
+		_, err := s.Login(shared, "alice", "open sesame", nil)
+		require.NoError(t, err)
+		told := func(ctx context.Context, username, password string) (names []limit.Name, err error) {
+			ctx = limit.WithObserver(ctx, func(state limit.State) {
+				if !slices.Contains(names, state.Limit) {
+					names = append(names, state.Limit)
+				}
+			})
+			_, err = s.Login(ctx, username, password, nil)
+			return names, err
+		}
+		for _, username := range []string{"alice", "nobody"} {
+			for i := range 3 {
+				names, err := told(elsewhere, username, "wrong guess")
+				requireRefusal(t, badCredentials, err)
+				require.Equal(t, []limit.Name{limit.SignInAddress}, names, i)
+			}
+			names, err := told(elsewhere, username, "wrong guess")
+			requireRefusal(t, refusal{chat.TooMany, "too_many_attempts", ""}, err)
+			require.Equal(t, []limit.Name{limit.SignIn, limit.SignInAddress}, names, "why, and until when")
+		}
+		names, err := told(shared, "alice", "open sesame")
+		require.NoError(t, err)
+		require.Equal(t, []limit.Name{limit.SignInAddress}, names)
+	})
+}
+
 // Whoever knew the password before has been at one of these places, perhaps.
 func TestPlacesAreForgottenWithThePassword(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
@@ -164,10 +217,12 @@ func TestPlacesAreForgottenWithThePassword(t *testing.T) {
 		} {
 			_, err := s.Login(intruder, "alice", passwords[i], nil)
 			require.NoError(t, err)
-			require.Contains(t, hashes(), placeOf(intruder).device)
+			device, _ := placeOf(intruder).hashes(alice.ID)
+			require.Contains(t, hashes(), device)
 			require.NoError(t, change(owner))
 			p.one(t) // of the password
-			require.ElementsMatch(t, [][]byte{placeOf(owner).device, placeOf(owner).network}, hashes())
+			device, network := placeOf(owner).hashes(alice.ID)
+			require.ElementsMatch(t, [][]byte{device, network}, hashes())
 		}
 	})
 }

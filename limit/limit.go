@@ -70,6 +70,8 @@ type Ask struct {
 	Key string
 	// Events are how many it is; 0 is 1.
 	Events int
+	// Quiet says that nobody is told what is left, unless it is too little.
+	Quiet bool
 }
 
 // State is what somebody has left of a limit.
@@ -109,6 +111,7 @@ type part struct {
 	at         int64     // of the limiter's clock
 	wall       time.Time // the same moment
 	overflowed bool
+	quiet      bool
 	key        []byte // in the database; nil, if it is not there
 }
 
@@ -146,7 +149,7 @@ func (l *Limiter) takeHere(asks []Ask) ([]part, []State, error) {
 		if t == nil || ask.Key == "" {
 			continue
 		}
-		p := part{limit: ask.Limit, table: t, id: l.seed.id(ask.Key), n: max(1, ask.Events), at: now, wall: wall}
+		p := part{limit: ask.Limit, table: t, id: l.seed.id(ask.Key), n: max(1, ask.Events), at: now, wall: wall, quiet: ask.Quiet}
 		if ask.Limit.shared() {
 			p.key = storedKey(ask, t.rate)
 		}
@@ -159,14 +162,16 @@ func (l *Limiter) takeHere(asks []Ask) ([]part, []State, error) {
 		}
 		parts = append(parts, p)
 	}
-	left := make([]State, len(parts))
+	left := make([]State, 0, len(parts))
 	for i := range parts {
 		p := &parts[i]
 		if exceeded == nil {
 			after, _ := p.table.rate.take(p.table.fullAt(p.id), now, p.n)
 			p.overflowed = p.table.set(p.id, after, now)
 		}
-		left[i] = p.state(now)
+		if !p.quiet || exceeded != nil && exceeded.Limit == p.limit {
+			left = append(left, p.state(now))
+		}
 	}
 	if exceeded != nil {
 		return nil, left, exceeded
@@ -220,7 +225,9 @@ func (l *Limiter) takeShared(ctx context.Context, parts []part) ([]State, error)
 		if i == refused {
 			exceeded = &ExceededError{p.limit, p.table.rate.wait(p.table.fullAt(p.id), here, p.n)}
 		}
-		left = append(left, p.state(here))
+		if !p.quiet || i == refused {
+			left = append(left, p.state(here))
+		}
 	}
 	if exceeded != nil {
 		return left, exceeded
@@ -306,10 +313,12 @@ func (l *Limiter) giveBackHere(parts []part) []State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	left := make([]State, len(parts))
-	for i, p := range parts {
+	left := make([]State, 0, len(parts))
+	for _, p := range parts {
 		p.table.giveBack(p.id, p.overflowed, p.at, now, p.n)
-		left[i] = p.state(now)
+		if !p.quiet {
+			left = append(left, p.state(now))
+		}
 	}
 	return left
 }
@@ -325,8 +334,8 @@ func (p part) state(now int64) State {
 
 func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 
-// storedKey is what the database knows a bucket by. Whose it is can't be read there.
-// Another rate is another bucket: what is owed to one says nothing of the other.
+// storedKey is what the database knows a bucket by. It does not say whose it is; who has
+// a list of addresses or usernames can try them. Another rate is another bucket: what is owed to one says nothing of the other.
 func storedKey(ask Ask, rate Rate) []byte {
 	sum := sha256.Sum256([]byte(string(ask.Limit) + "\x00" + rate.String() + "\x00" + ask.Key))
 	return sum[:]

@@ -166,6 +166,38 @@ func TestObserver(t *testing.T) {
 	})
 }
 
+func TestQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(map[limit.Name]string{limit.Sends: "1/1s", limit.Search: "1/1h 2"})
+		var seen []limit.Name
+		ctx := limit.WithObserver(t.Context(), func(s limit.State) { seen = append(seen, s.Limit) })
+		asks := []limit.Ask{{Limit: limit.Sends, Key: "alice", Quiet: true}, {Limit: limit.Search, Key: "alice"}}
+		told := func(want ...limit.Name) {
+			t.Helper()
+			require.Equal(t, want, seen)
+			seen = nil
+		}
+		taken, err := l.Take(ctx, asks...)
+		require.NoError(t, err)
+		told(limit.Search)
+		require.NoError(t, taken.GiveBack(ctx))
+		told(limit.Search)
+		_, err = l.Take(ctx, asks...)
+		require.NoError(t, err)
+		told(limit.Search)
+		_, err = l.Take(ctx, asks...)
+		require.Equal(t, time.Second, refusal(t, err))
+		told(limit.Sends, limit.Search)
+		time.Sleep(time.Second)
+		_, err = l.Take(ctx, asks...)
+		require.NoError(t, err)
+		told(limit.Search)
+		_, err = l.Take(ctx, asks...)
+		require.Greater(t, refusal(t, err), time.Second)
+		told(limit.Search)
+	})
+}
+
 func TestGiveBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(map[limit.Name]string{limit.Sends: "1/10s 2"})

@@ -113,7 +113,8 @@ func Owns(path string) bool {
 
 // ServeHTTP answers a request for a path that the API owns. Its context should
 // carry an [auth.Request].
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *API) ServeHTTP(outer http.ResponseWriter, r *http.Request) {
+	w := &limitWriter{ResponseWriter: outer}
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -124,7 +125,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		a.writeError(w, r, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 	}()
-	answered := r.WithContext(withLimits(r.Context(), w.Header()))
+	answered := r.WithContext(w.observed(r.Context()))
 	defer func() { r.Pattern = answered.Pattern }() // which the mux has found, for the metrics
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")

@@ -270,7 +270,7 @@ func TestNewSignInNotice(t *testing.T) {
 		s.change(t, alice, chat.AccountChange{Profile: chat.Profile{Email: &email, Locale: &locale}}, nil)
 		const curl, firefox = "curl/8.17.0", "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"
 		at := func(address, userAgent string, device []byte) context.Context {
-			return WithRequest(t.Context(), Request{ClientIP: netip.MustParseAddr(address), UserAgent: userAgent, Device: device})
+			return WithRequest(t.Context(), Request{ClientIP: netip.MustParseAddr(address), UserAgent: userAgent, Device: func() []byte { return device }})
 		}
 		login := func(username, address string, device []byte) (used []byte) {
 			t.Helper()

@@ -124,7 +124,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		a.writeError(w, r, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 	}()
-	answered := r.WithContext(withLimits(r.Context(), w.Header()))
+	request := auth.RequestOf(r.Context())
+	request.Device = func() []byte { return a.auth.Cookies().Device(r, request.Secure) }
+	answered := r.WithContext(withLimits(auth.WithRequest(r.Context(), request), w.Header()))
 	defer func() { r.Pattern = answered.Pattern }() // which the mux has found, for the metrics
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -208,6 +209,40 @@ func (s *site) session(tb testing.TB, token []byte) (session store.Session) {
 		return err
 	}))
 	return session
+}
+
+// Of requests that come at once, one notes the use, and one extends.
+func TestUsesAtOnce(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, database string) {
+		s := openSite(t, store.Options{Database: database, QueueLength: 100})
+		alice := s.register(t, "alice", "open sesame")
+		for name, after := range map[string]time.Duration{"used": usedEvery, "extended": lifetime / 100} {
+			token := s.login(t, "alice", "open sesame", nil).Token
+			s.clock = s.clock.Add(after)
+			before := s.updates.Load()
+			var running sync.WaitGroup
+			for range 50 {
+				running.Go(func() { s.requireSignedIn(t, token, alice) })
+			}
+			running.Wait()
+			require.EqualValues(t, 1, s.updates.Load()-before, name)
+			require.Equal(t, s.clock, s.session(t, token).UsedAt, name)
+		}
+	})
+}
+
+func TestUsesAreBounded(t *testing.T) {
+	t.Parallel()
+	s := &Service{opts: Options{SessionLifetime: lifetime}}
+	now := time.Now()
+	session := store.Session{UsedAt: now.Add(-usedEvery), ExpiresAt: now.Add(lifetime)}
+	for session.ID = range int64(2*maxUses + 1) {
+		_, _, due := s.noteUse(session, now)
+		require.True(t, due)
+		_, _, due = s.noteUse(session, now)
+		require.False(t, due)
+		require.LessOrEqual(t, len(s.uses.last), maxUses)
+	}
 }
 
 // A database that can't write is asked once, and not for each request.

@@ -227,8 +227,8 @@ func TestBasicSessionEndsMeanwhile(t *testing.T) {
 
 	// The next commit with a new place waits for the lock, and then fails as by a deadlock.
 	const lock = 4711
-	db := openDatabase(t, database)
-	_, err = db.ExecContext(t.Context(), fmt.Sprintf(`
+	db, holder := connect(t, database), connect(t, database)
+	_, err = db.Exec(t.Context(), fmt.Sprintf(`
 		CREATE SEQUENCE tries;
 		CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN
@@ -241,10 +241,7 @@ func TestBasicSessionEndsMeanwhile(t *testing.T) {
 		CREATE CONSTRAINT TRIGGER failing AFTER INSERT ON known_places DEFERRABLE INITIALLY DEFERRED
 			FOR EACH ROW EXECUTE FUNCTION fail();`, lock))
 	require.NoError(t, err)
-	holder, err := db.Conn(t.Context())
-	require.NoError(t, err)
-	defer holder.Close()
-	_, err = holder.ExecContext(t.Context(), `SELECT pg_advisory_lock($1)`, lock)
+	_, err = holder.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, lock)
 	require.NoError(t, err)
 
 	type answer struct {
@@ -258,9 +255,9 @@ func TestBasicSessionEndsMeanwhile(t *testing.T) {
 	}()
 	require.Eventually(t, func() bool { return somebodyWaits(db) || len(answered) > 0 }, time.Minute, time.Millisecond)
 	require.Empty(t, answered, "or else this proves nothing")
-	_, err = db.ExecContext(t.Context(), `DELETE FROM sessions WHERE id = $1`, before.SessionID)
+	_, err = db.Exec(t.Context(), `DELETE FROM sessions WHERE id = $1`, before.SessionID)
 	require.NoError(t, err)
-	_, err = holder.ExecContext(t.Context(), `SELECT pg_advisory_unlock($1)`, lock)
+	_, err = holder.Exec(t.Context(), `SELECT pg_advisory_unlock($1)`, lock)
 	require.NoError(t, err)
 	after := <-answered
 	require.NoError(t, after.err)

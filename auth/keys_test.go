@@ -6,12 +6,11 @@ import (
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
-	"database/sql"
 	"strconv"
 	"testing"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/chat"
@@ -91,19 +90,19 @@ func TestKeyOfAnEndedSession(t *testing.T) {
 	})
 }
 
-// openDatabase is a way into a database beside the store.
-func openDatabase(tb testing.TB, database string) *sql.DB {
+// connect is a way into a database beside the store.
+func connect(tb testing.TB, database string) *pgx.Conn {
 	tb.Helper()
-	db, err := sql.Open("pgx", database)
+	db, err := pgx.Connect(context.Background(), database)
 	require.NoError(tb, err)
-	tb.Cleanup(func() { db.Close() })
+	tb.Cleanup(func() { db.Close(context.Background()) })
 	return db
 }
 
 // somebodyWaits tells whether a connection to a database waits for a lock.
-func somebodyWaits(db *sql.DB) bool {
+func somebodyWaits(db *pgx.Conn) bool {
 	var waits bool
-	err := db.QueryRowContext(context.Background(), `
+	err := db.QueryRow(context.Background(), `
 		SELECT count(*) > 0 FROM pg_stat_activity
 		WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waits)
 	return err == nil && waits
@@ -116,7 +115,7 @@ func TestKeyOfSessionsThatEnd(t *testing.T) {
 	database := pgtest.NewDatabase(t)
 	s := openSite(t, store.Options{Database: database, QueueLength: 4, Writers: 4})
 	alice := s.register(t, "alice", "open sesame")
-	db := openDatabase(t, database)
+	db := connect(t, database)
 	for name, c := range map[string]struct {
 		end  func(chat.Caller) error
 		gone bool

@@ -47,10 +47,11 @@ func (s *Service) ChangeEmail(ctx context.Context, caller chat.Caller, email, pa
 		return chat.User{}, err
 	}
 	if email != "" {
-		if err := s.takeMail(ctx, email); err != nil {
+		if err := s.takeMail(ctx, askForVerify, email, ownMailAsk(user.ID)); err != nil {
 			return chat.User{}, err
 		}
 	}
+	var after chat.User // not user, by which an Update begins that is run again
 	err = s.updateAndMail(ctx, func(tx *store.Tx) error {
 		before, err := lockConfirmed(tx, user, "password")
 		if err != nil {
@@ -65,15 +66,15 @@ func (s *Service) ChangeEmail(ctx context.Context, caller chat.Caller, email, pa
 		default:
 			c.PendingEmail = &email
 		}
-		if user, err = s.setEmail(ctx, tx, before, c); err != nil {
+		if after, err = s.setEmail(ctx, tx, before, c); err != nil {
 			return err
 		}
-		return s.askToVerify(tx, user)
+		return s.askToVerify(tx, after)
 	})
 	if err != nil {
 		return chat.User{}, err
 	}
-	return user, nil
+	return after, nil
 }
 
 // setEmail is a change of an account, which is locked, by which it may get another
@@ -129,7 +130,7 @@ func (s *Service) SendVerification(ctx context.Context, caller chat.Caller) erro
 	if address == "" {
 		return nothing
 	}
-	if err := s.takeMail(ctx, address); err != nil {
+	if err := s.takeMail(ctx, askForVerify, address, ownMailAsk(user.ID)); err != nil {
 		return err
 	}
 	return s.updateAndMail(ctx, func(tx *store.Tx) error {
@@ -151,8 +152,8 @@ func (s *Service) SendVerification(ctx context.Context, caller chat.Caller) erro
 // have it by somebody who reads their mails and does not think.
 //
 // VerifyEmail returns Invalid for a token that is not good, BadCredentials for the
-// password, TooMany for too many of these, Forbidden for an account that was
-// deactivated, and Conflict if somebody else has taken the username meanwhile.
+// password, TooMany for too many of these, Forbidden for an account that was deactivated
+// or that the site does not take any more, and Conflict if somebody else has taken the username meanwhile.
 func (s *Service) VerifyEmail(ctx context.Context, token, password string) (chat.User, error) {
 	user, err := s.ownerOf(ctx, token, verifyPrefix, store.ForVerification)
 	if refusal := chat.AsError(err); refusal != nil && refusal.Kind == chat.Invalid && wellFormed(token, verifyPrefix, randomLength) {
@@ -161,6 +162,7 @@ func (s *Service) VerifyEmail(ctx context.Context, token, password string) (chat
 	if err != nil {
 		return chat.User{}, err
 	}
+	var after chat.User // not user, by which an Update begins that is run again
 	err = s.updateAndMail(ctx, func(tx *store.Tx) error {
 		before, used, err := s.useToken(tx, user, token, store.ForVerification)
 		if err != nil {
@@ -175,14 +177,14 @@ func (s *Service) VerifyEmail(ctx context.Context, token, password string) (chat
 		default: // they want another address by now
 			return errBadToken()
 		}
-		user, err = s.setEmail(ctx, tx, before, c)
+		after, err = s.setEmail(ctx, tx, before, c)
 		return err
 	})
 	if err != nil {
 		return chat.User{}, err
 	}
-	s.log.InfoContext(ctx, "e-mail address verified", "user_id", user.ID, "client_ip", RequestOf(ctx).ClientIP)
-	return user, nil
+	s.log.InfoContext(ctx, "e-mail address verified", "user_id", after.ID, "client_ip", RequestOf(ctx).ClientIP)
+	return after, nil
 }
 
 // verifyRegistration is VerifyEmail for an account that has waited for it, and is made.
@@ -200,6 +202,8 @@ func (s *Service) verifyRegistration(ctx context.Context, token, password string
 		return chat.User{}, errBadToken()
 	case err != nil:
 		return chat.User{}, err
+	case !s.takesAccountOf(kept.Email): // any more
+		return chat.User{}, errRegistrationClosed()
 	case password == "":
 		return chat.User{}, &chat.Error{
 			Kind: chat.Invalid, Code: "password_missing", Field: "password",

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/mail"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -60,10 +61,11 @@ func (s *Service) CreateKey(ctx context.Context, caller chat.Caller, wanted NewK
 		return Key{}, err
 	}
 	var key Key
-	err = s.store.Update(ctx, func(tx *store.Tx) error {
+	err = s.updateAndMail(ctx, func(tx *store.Tx) error {
 		now := s.now()
 		key = Key{Name: name, Scopes: scopes.Names(), Key: newToken(keyPrefix), CreatedAt: now}
-		if _, err := tx.LockUser(caller.UserID); err != nil {
+		owner, err := tx.LockUser(caller.UserID)
+		if err != nil {
 			return refuseUnknown(err)
 		}
 		// What ended the caller's session must not leave a key of theirs.
@@ -90,6 +92,9 @@ func (s *Service) CreateKey(ctx context.Context, caller chat.Caller, wanted NewK
 				return err
 			}
 			key.ID = session.ID
+			if err := s.tell(ctx, tx, mail.KeyCreated, owner, owner.Email); err != nil {
+				return err
+			}
 			return s.chat.Audit(tx, caller, chat.AuditEntry{Action: chat.UserKeyCreated, UserID: caller.UserID, Detail: name})
 		})
 	})

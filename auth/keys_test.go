@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -78,5 +79,26 @@ func TestKeyOfAnEndedSession(t *testing.T) {
 				alice = s.register(t, "carol", "open sesame")
 			}
 		}
+	})
+}
+
+// Whose account it is is told of a key, once.
+func TestNoticeOfAKey(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		woken := 0
+		s.opts.WakeMailing = func() { woken++ }
+		alice := s.register(t, "alice", "open sesame")
+		s.change(t, alice, chat.AccountChange{Profile: chat.Profile{Email: new("alice@example.com"), Locale: new("de")}}, nil)
+		caller := s.callerOf(t, s.login(t, "alice", "open sesame", nil).Token)
+		require.Empty(t, s.mails(t))
+		woken = 0
+		ctx := WithRequest(t.Context(), Request{ClientIP: netip.MustParseAddr("192.0.2.7")})
+		wanted := NewKey{Name: "bot", Scopes: []string{"read"}, Idempotency: "1"}
+		for range 2 {
+			_, err := s.CreateKey(ctx, caller, wanted)
+			require.NoError(t, err)
+			require.NotZero(t, woken)
+		}
+		require.Equal(t, []string{"key_created | alice@example.com | de | alice |  | 192.0.2.7"}, s.mails(t))
 	})
 }

@@ -358,7 +358,7 @@ func newTicket(tx *store.Tx, q store.Mail, now time.Time) (mail.Ticket, error) {
 		}
 		// No longer than there is something to verify it for.
 		prefix, t.Purpose, t.ExpiresAt = verifyPrefix, store.ForRegistration, registration.ExpiresAt
-	case mail.PasswordChanged, mail.EmailChanged, mail.NewSignIn:
+	case mail.PasswordChanged, mail.EmailChanged, mail.NewSignIn, mail.KeyCreated:
 	}
 	switch {
 	case !needed:

@@ -11,16 +11,42 @@ import (
 	"github.com/caddymsg/messaging/store"
 )
 
-// UpdateMe is [chat.Service.UpdateMe]. Where the site sends mails, it returns Invalid for
-// an e-mail address, which takes more: see [Service.ChangeEmail].
-func (s *Service) UpdateMe(ctx context.Context, caller chat.Caller, p chat.Profile) (chat.User, error) {
-	if p.Email != nil && s.SendsMail() {
-		return chat.User{}, &chat.Error{
-			Kind: chat.Invalid, Code: "email_needs_password", Field: "email",
-			Message: "The e-mail address is changed by PUT /v1/me/email, with the password.",
-		}
+// UpdateMe is [chat.Service.UpdateMe]. An e-mail address takes the caller's password: one
+// day the site may send mails, and then the account is had by whoever reads them. It
+// returns Invalid for an address without the password, BadCredentials for a wrong one,
+// and what [Service.Login] does to who tries too often. Where the site sends mails, it
+// returns Invalid for any address: see [Service.ChangeEmail].
+func (s *Service) UpdateMe(ctx context.Context, caller chat.Caller, p chat.Profile, password string) (after chat.User, err error) {
+	if p.Email == nil {
+		return s.chat.UpdateMe(ctx, caller, p)
 	}
-	return s.chat.UpdateMe(ctx, caller, p)
+	refuse := func(field, message string) (chat.User, error) {
+		return chat.User{}, &chat.Error{Kind: chat.Invalid, Code: "email_needs_password", Field: field, Message: message}
+	}
+	if s.SendsMail() {
+		return refuse("email", "The e-mail address is changed by PUT /v1/me/email, with the password.")
+	}
+	if _, err := chat.PrepareEmail(*p.Email); err != nil {
+		return chat.User{}, err
+	}
+	if password == "" {
+		return refuse("current_password", "The e-mail address is changed with the password.")
+	}
+	user, err := s.confirm(ctx, caller, password, "current_password")
+	if err != nil {
+		return chat.User{}, err
+	}
+	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		if _, err := lockConfirmed(tx, user, "current_password"); err != nil {
+			return err
+		}
+		after, err = s.chat.UpdateMeIn(tx, caller, p)
+		return err
+	})
+	if err != nil {
+		return chat.User{}, err
+	}
+	return after, nil
 }
 
 // ChangeEmail gives the caller another e-mail address, when they have shown that they

@@ -122,9 +122,9 @@ func TestChangeEmailRefused(t *testing.T) {
 				requireRefusal(t, c.want, err)
 			})
 		}
-		_, err := p.UpdateMe(t.Context(), caller, chat.Profile{Email: new("alice@example.org")})
+		_, err := p.UpdateMe(t.Context(), caller, chat.Profile{Email: new("alice@example.org")}, "open sesame")
 		requireRefusal(t, refusal{chat.Invalid, "email_needs_password", "email"}, err)
-		_, err = p.UpdateMe(t.Context(), caller, chat.Profile{About: new("text")})
+		_, err = p.UpdateMe(t.Context(), caller, chat.Profile{About: new("text")}, "")
 		require.NoError(t, err)
 		p.requireAddress(t, address{"alice@example.com", "", true}, alice)
 		require.Empty(t, p.deliver(t))

@@ -203,10 +203,6 @@ func errRegistrationClosed() *chat.Error {
 func (s *Service) await(ctx context.Context, r Registration, passwordHash string) error {
 	return s.updateAndMail(ctx, func(tx *store.Tx) error {
 		now := s.now()
-		// A few a time: as fast as they come, they go.
-		if err := tx.DeleteExpiredRegistrations(now, 10); err != nil {
-			return err
-		}
 		kept := store.Registration{
 			Username: r.Username, PasswordHash: passwordHash, Email: r.Email,
 			CreatedAt: now, ExpiresAt: now.Add(registrationLifetime),

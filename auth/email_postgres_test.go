@@ -2,10 +2,10 @@ package auth
 
 import (
 	"context"
-	"database/sql"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/chat"
@@ -15,20 +15,20 @@ import (
 )
 
 // newPostgresOffice is a post office where several write at a time, and its database.
-func newPostgresOffice(tb testing.TB) (*postOffice, *sql.DB) {
+func newPostgresOffice(tb testing.TB) (*postOffice, *pgx.Conn) {
 	tb.Helper()
 	database := pgtest.NewDatabase(tb)
 	p := newPostOffice(openSite(tb, store.Options{Database: database, QueueLength: 4, Writers: 4}))
-	db, err := sql.Open("pgx", database)
+	db, err := pgx.Connect(context.Background(), database)
 	require.NoError(tb, err)
-	tb.Cleanup(func() { db.Close() })
+	tb.Cleanup(func() { db.Close(context.Background()) })
 	return p, db
 }
 
 // failOnce has the next mail that is queued fail as if there was a deadlock.
-func failOnce(tb testing.TB, db *sql.DB) {
+func failOnce(tb testing.TB, db *pgx.Conn) {
 	tb.Helper()
-	_, err := db.ExecContext(context.Background(), `
+	_, err := db.Exec(context.Background(), `
 		CREATE SEQUENCE tries;
 		CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN
@@ -42,13 +42,13 @@ func failOnce(tb testing.TB, db *sql.DB) {
 // An Update that is run again is about the same account.
 func TestEmailAfterADeadlock(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(t *testing.T, p *postOffice, db *sql.DB, caller chat.Caller){
-		"change": func(t *testing.T, p *postOffice, db *sql.DB, caller chat.Caller) {
+	for name, change := range map[string]func(t *testing.T, p *postOffice, db *pgx.Conn, caller chat.Caller){
+		"change": func(t *testing.T, p *postOffice, db *pgx.Conn, caller chat.Caller) {
 			failOnce(t, db) // of the mail to the old address
 			_, err := p.ChangeEmail(t.Context(), caller, "", "open sesame")
 			require.NoError(t, err, "the password is right")
 		},
-		"verify": func(t *testing.T, p *postOffice, db *sql.DB, caller chat.Caller) {
+		"verify": func(t *testing.T, p *postOffice, db *pgx.Conn, caller chat.Caller) {
 			_, err := p.ChangeEmail(t.Context(), caller, "new@example.com", "open sesame")
 			require.NoError(t, err)
 			token := p.one(t).token(t)
@@ -115,12 +115,12 @@ func TestTokenMadeWhileThePasswordChanges(t *testing.T) {
 			changed := make(chan error, 1)
 			go func() { changed <- p.ChangePassword(context.Background(), caller, "open sesame", "another password") }()
 			require.Eventually(t, func() (waits bool) {
-				require.NoError(t, db.QueryRowContext(t.Context(), `
+				require.NoError(t, db.QueryRow(t.Context(), `
 					SELECT EXISTS (SELECT FROM pg_stat_activity
 						WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waits))
 				return waits
 			}, time.Minute, time.Millisecond, "it waits for the mail")
-			_, err = db.ExecContext(t.Context(), `SELECT FROM one_time_tokens FOR UPDATE NOWAIT`)
+			_, err = db.Exec(t.Context(), `SELECT FROM one_time_tokens FOR UPDATE NOWAIT`)
 			close(goOn)
 			require.NoError(t, err, "and has locked no token, for which the mail would wait")
 			require.NoError(t, <-sent)

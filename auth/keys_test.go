@@ -82,7 +82,7 @@ func TestKeyOfAnEndedSession(t *testing.T) {
 	})
 }
 
-// Whose account it is is told of a key, once.
+// The owner of an account is told of a key, once.
 func TestNoticeOfAKey(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
 		woken := 0

@@ -3,7 +3,6 @@ package chat
 import (
 	"time"
 
-	"github.com/caddymsg/messaging/mail"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -31,10 +30,10 @@ func changeUser(tx *store.Tx, before User, c store.UserChange) (User, error) {
 		return User{}, refuse(err, store.ErrConflict, errUsernameTaken())
 	}
 	if c.PasswordHash != nil || after.Email != before.Email {
-		err = endMailed(tx, before.ID, mail.ResetPassword, store.ForPasswordReset)
+		err = endMailed(tx, before.ID, store.ForPasswordReset)
 	}
 	if err == nil && (c.PasswordHash != nil || after.Email != before.Email || after.PendingEmail != before.PendingEmail) {
-		err = endMailed(tx, before.ID, mail.VerifyEmail, store.ForVerification)
+		err = endMailed(tx, before.ID, store.ForVerification)
 	}
 	if err != nil {
 		return User{}, err
@@ -42,11 +41,12 @@ func changeUser(tx *store.Tx, before User, c store.UserChange) (User, error) {
 	return after, indexUser(tx, before, after)
 }
 
-// endMailed ends a user's token for a purpose, and the mail that would bring one.
-func endMailed(tx *store.Tx, userID int64, kind mail.Kind, purpose string) error {
+// endMailed ends a user's token for a purpose, and the mail that would bring one, of the
+// kind that is named after it.
+func endMailed(tx *store.Tx, userID int64, purpose string) error {
 	// The mail first: whoever is about to send it has it locked while they make its
 	// token, which is seen here once they have.
-	if err := tx.DeleteMailsOf(userID, string(kind)); err != nil {
+	if err := tx.DeleteMailsOf(userID, purpose); err != nil {
 		return err
 	}
 	return tx.DeleteOneTimeTokensOf(userID, purpose)

@@ -11,16 +11,42 @@ import (
 	"github.com/caddymsg/messaging/store"
 )
 
-// UpdateMe is [chat.Service.UpdateMe]. Where the site sends mails, it returns Invalid for
-// an e-mail address, which takes more: see [Service.ChangeEmail].
-func (s *Service) UpdateMe(ctx context.Context, caller chat.Caller, p chat.Profile) (chat.User, error) {
-	if p.Email != nil && s.SendsMail() {
-		return chat.User{}, &chat.Error{
-			Kind: chat.Invalid, Code: "email_needs_password", Field: "email",
-			Message: "The e-mail address is changed by PUT /v1/me/email, with the password.",
-		}
+// UpdateMe is [chat.Service.UpdateMe]. An e-mail address takes the caller's password: one
+// day the site may send mails, and then the account is had by whoever reads them. It
+// returns Invalid for an address without the password, BadCredentials for a wrong one,
+// and what [Service.Login] does to who tries too often. Where the site sends mails, it
+// returns Invalid for any address: see [Service.ChangeEmail].
+func (s *Service) UpdateMe(ctx context.Context, caller chat.Caller, p chat.Profile, password string) (after chat.User, err error) {
+	if p.Email == nil {
+		return s.chat.UpdateMe(ctx, caller, p)
 	}
-	return s.chat.UpdateMe(ctx, caller, p)
+	refuse := func(field, message string) (chat.User, error) {
+		return chat.User{}, &chat.Error{Kind: chat.Invalid, Code: "email_needs_password", Field: field, Message: message}
+	}
+	if s.SendsMail() {
+		return refuse("email", "The e-mail address is changed by PUT /v1/me/email, with the password.")
+	}
+	if _, err := chat.PrepareEmail(*p.Email); err != nil {
+		return chat.User{}, err
+	}
+	if password == "" {
+		return refuse("current_password", "The e-mail address is changed with the password.")
+	}
+	user, err := s.confirm(ctx, caller, password, "current_password")
+	if err != nil {
+		return chat.User{}, err
+	}
+	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		if _, err := lockConfirmed(tx, user, "current_password"); err != nil {
+			return err
+		}
+		after, err = s.chat.UpdateMeIn(tx, caller, p)
+		return err
+	})
+	if err != nil {
+		return chat.User{}, err
+	}
+	return after, nil
 }
 
 // ChangeEmail gives the caller another e-mail address, when they have shown that they
@@ -47,10 +73,11 @@ func (s *Service) ChangeEmail(ctx context.Context, caller chat.Caller, email, pa
 		return chat.User{}, err
 	}
 	if email != "" {
-		if err := s.takeMail(ctx, email); err != nil {
+		if err := s.takeMail(ctx, askForVerify, email, ownMailAsk(user.ID)); err != nil {
 			return chat.User{}, err
 		}
 	}
+	var after chat.User // not user, by which an Update begins that is run again
 	err = s.updateAndMail(ctx, func(tx *store.Tx) error {
 		before, err := lockConfirmed(tx, user, "password")
 		if err != nil {
@@ -65,15 +92,15 @@ func (s *Service) ChangeEmail(ctx context.Context, caller chat.Caller, email, pa
 		default:
 			c.PendingEmail = &email
 		}
-		if user, err = s.setEmail(ctx, tx, before, c); err != nil {
+		if after, err = s.setEmail(ctx, tx, before, c); err != nil {
 			return err
 		}
-		return s.askToVerify(tx, user)
+		return s.askToVerify(tx, after)
 	})
 	if err != nil {
 		return chat.User{}, err
 	}
-	return user, nil
+	return after, nil
 }
 
 // setEmail is a change of an account, which is locked, by which it may get another
@@ -129,7 +156,7 @@ func (s *Service) SendVerification(ctx context.Context, caller chat.Caller) erro
 	if address == "" {
 		return nothing
 	}
-	if err := s.takeMail(ctx, address); err != nil {
+	if err := s.takeMail(ctx, askForVerify, address, ownMailAsk(user.ID)); err != nil {
 		return err
 	}
 	return s.updateAndMail(ctx, func(tx *store.Tx) error {
@@ -151,8 +178,8 @@ func (s *Service) SendVerification(ctx context.Context, caller chat.Caller) erro
 // have it by somebody who reads their mails and does not think.
 //
 // VerifyEmail returns Invalid for a token that is not good, BadCredentials for the
-// password, TooMany for too many of these, Forbidden for an account that was
-// deactivated, and Conflict if somebody else has taken the username meanwhile.
+// password, TooMany for too many of these, Forbidden for an account that was deactivated
+// or that the site does not take any more, and Conflict if somebody else has taken the username meanwhile.
 func (s *Service) VerifyEmail(ctx context.Context, token, password string) (chat.User, error) {
 	user, err := s.ownerOf(ctx, token, verifyPrefix, store.ForVerification)
 	if refusal := chat.AsError(err); refusal != nil && refusal.Kind == chat.Invalid && wellFormed(token, verifyPrefix, randomLength) {
@@ -161,6 +188,7 @@ func (s *Service) VerifyEmail(ctx context.Context, token, password string) (chat
 	if err != nil {
 		return chat.User{}, err
 	}
+	var after chat.User // not user, by which an Update begins that is run again
 	err = s.updateAndMail(ctx, func(tx *store.Tx) error {
 		before, used, err := s.useToken(tx, user, token, store.ForVerification)
 		if err != nil {
@@ -175,14 +203,14 @@ func (s *Service) VerifyEmail(ctx context.Context, token, password string) (chat
 		default: // they want another address by now
 			return errBadToken()
 		}
-		user, err = s.setEmail(ctx, tx, before, c)
+		after, err = s.setEmail(ctx, tx, before, c)
 		return err
 	})
 	if err != nil {
 		return chat.User{}, err
 	}
-	s.log.InfoContext(ctx, "e-mail address verified", "user_id", user.ID, "client_ip", RequestOf(ctx).ClientIP)
-	return user, nil
+	s.log.InfoContext(ctx, "e-mail address verified", "user_id", after.ID, "client_ip", RequestOf(ctx).ClientIP)
+	return after, nil
 }
 
 // verifyRegistration is VerifyEmail for an account that has waited for it, and is made.
@@ -200,6 +228,8 @@ func (s *Service) verifyRegistration(ctx context.Context, token, password string
 		return chat.User{}, errBadToken()
 	case err != nil:
 		return chat.User{}, err
+	case !s.takesAccountOf(kept.Email): // any more
+		return chat.User{}, errRegistrationClosed()
 	case password == "":
 		return chat.User{}, &chat.Error{
 			Kind: chat.Invalid, Code: "password_missing", Field: "password",

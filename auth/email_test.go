@@ -122,9 +122,9 @@ func TestChangeEmailRefused(t *testing.T) {
 				requireRefusal(t, c.want, err)
 			})
 		}
-		_, err := p.UpdateMe(t.Context(), caller, chat.Profile{Email: new("alice@example.org")})
+		_, err := p.UpdateMe(t.Context(), caller, chat.Profile{Email: new("alice@example.org")}, "open sesame")
 		requireRefusal(t, refusal{chat.Invalid, "email_needs_password", "email"}, err)
-		_, err = p.UpdateMe(t.Context(), caller, chat.Profile{About: new("text")})
+		_, err = p.UpdateMe(t.Context(), caller, chat.Profile{About: new("text")}, "")
 		require.NoError(t, err)
 		p.requireAddress(t, address{"alice@example.com", "", true}, alice)
 		require.Empty(t, p.deliver(t))
@@ -267,5 +267,57 @@ func TestVerifyRegistration(t *testing.T) {
 		p.clock = p.clock.Add(25 * time.Hour)
 		_, err = p.VerifyEmail(t.Context(), token, "")
 		requireRefusal(t, badToken, err)
+	})
+}
+
+// Whoever knew the password once may have asked for an address of theirs, and for the
+// mail to it: neither outlives the password, whoever changes it.
+func TestPendingEmailEndsWithThePassword(t *testing.T) {
+	for name, change := range map[string]func(t *testing.T, p *postOffice, alice chat.User, mine chat.Caller, reset string){
+		"reset": func(t *testing.T, p *postOffice, _ chat.User, _ chat.Caller, reset string) {
+			require.NoError(t, p.ResetPassword(t.Context(), reset, "another password"))
+		},
+		"changed": func(t *testing.T, p *postOffice, _ chat.User, mine chat.Caller, _ string) {
+			require.NoError(t, p.ChangePassword(t.Context(), mine, "open sesame", "another password"))
+		},
+		"given by an administrator": func(t *testing.T, p *postOffice, alice chat.User, _ chat.Caller, _ string) {
+			p.change(t, alice, chat.AccountChange{}, new("another password"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEachEngine(t, func(t *testing.T, s *site) {
+				p := newPostOffice(s)
+				alice := p.register(t, "alice", "open sesame")
+				p.give(t, alice, "alice@example.com")
+				reset := p.forget(t, "alice@example.com")
+				thief := p.caller(t, p.login(t, "alice", "open sesame", nil).Token)
+				_, err := p.ChangeEmail(t.Context(), thief, "thief@example.net", "open sesame")
+				require.NoError(t, err)
+				kept := p.one(t).token(t)
+				require.NoError(t, p.SendVerification(t.Context(), thief)) // which waits
+				change(t, p, alice, p.caller(t, p.login(t, "alice", "open sesame", nil).Token), reset)
+
+				p.requireAddress(t, address{"alice@example.com", "", true}, alice)
+				for _, l := range p.deliver(t) {
+					require.Equal(t, "alice@example.com", l.to)
+				}
+				_, err = p.VerifyEmail(t.Context(), kept, "")
+				requireRefusal(t, badToken, err)
+			})
+		})
+	}
+}
+
+// Whoever invents tokens keeps nobody from writing.
+func TestInventedMailTokens(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		p := newPostOffice(s)
+		before := p.updates.Load()
+		for range 10 {
+			_, err := p.VerifyEmail(t.Context(), newToken(verifyPrefix), "open sesame")
+			requireRefusal(t, badToken, err)
+			requireRefusal(t, badToken, p.ResetPassword(t.Context(), newToken(resetPrefix), "another password"))
+		}
+		require.Equal(t, before, p.updates.Load())
 	})
 }

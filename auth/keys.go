@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/mail"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -63,18 +64,19 @@ func (s *Service) CreateKey(ctx context.Context, caller chat.Caller, wanted NewK
 	}
 	var key Key
 	var secret string
-	err = s.store.Update(ctx, func(tx *store.Tx) error {
+	err = s.updateAndMail(ctx, func(tx *store.Tx) error {
 		now, again := s.now(), true
 		key = Key{Name: name, Scopes: scopes.Names(), CreatedAt: now}
 		secret = newToken(keyPrefix)
-		if _, err := tx.LockUser(caller.UserID); err != nil {
+		owner, err := tx.LockUser(caller.UserID)
+		if err != nil {
 			return refuseUnknown(err)
 		}
 		// What ended the caller's session must not leave a key of theirs.
 		if _, err := tx.FindSession(caller.SessionID); err != nil {
 			return refuseUnknown(err)
 		}
-		err := chat.Once(tx, caller, wanted.Idempotency, "create-key", now, &key, func() (err error) {
+		err = chat.Once(tx, caller, wanted.Idempotency, "create-key", now, &key, func() (err error) {
 			if key.ExpiresAt, err = keyExpiry(wanted.ExpiresAt, now); err != nil {
 				return err
 			}
@@ -94,7 +96,7 @@ func (s *Service) CreateKey(ctx context.Context, caller chat.Caller, wanted NewK
 				return err
 			}
 			key.ID, again = session.ID, false
-			return nil
+			return s.tell(ctx, tx, mail.KeyCreated, owner, owner.Email)
 		})
 		if err == nil && again {
 			err = tx.ReplaceKey(caller.UserID, key.ID, hashToken([]byte(secret)))

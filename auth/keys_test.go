@@ -6,6 +6,7 @@ import (
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"net/netip"
 	"strconv"
 	"testing"
 	"time"
@@ -222,7 +223,7 @@ func TestAccountOperationsByAKey(t *testing.T) {
 		bot, err := s.bearer(t.Context(), key.Key)
 		require.NoError(t, err)
 		for name, do := range map[string]func() error{
-			"change":   func() error { _, err := s.UpdateMe(t.Context(), bot, chat.Profile{About: new("a bot")}); return err },
+			"change":   func() error { _, err := s.UpdateMe(t.Context(), bot, chat.Profile{About: new("a bot")}, ""); return err },
 			"sign out": func() error { _, err := s.Logout(t.Context(), bot); return err },
 			"delete":   func() error { return s.chat.DeleteMe(t.Context(), bot) },
 		} {
@@ -231,5 +232,26 @@ func TestAccountOperationsByAKey(t *testing.T) {
 		found, err := s.bearer(t.Context(), key.Key)
 		require.NoError(t, err)
 		require.Equal(t, alice.ID, found.UserID)
+	})
+}
+
+// The owner of an account is told of a key, once.
+func TestNoticeOfAKey(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		woken := 0
+		s.opts.WakeMailing = func() { woken++ }
+		alice := s.register(t, "alice", "open sesame")
+		s.change(t, alice, chat.AccountChange{Profile: chat.Profile{Email: new("alice@example.com"), Locale: new("de")}}, nil)
+		caller := s.callerOf(t, s.login(t, "alice", "open sesame", nil).Token)
+		require.Empty(t, s.mails(t))
+		woken = 0
+		ctx := WithRequest(t.Context(), Request{ClientIP: netip.MustParseAddr("192.0.2.7")})
+		wanted := NewKey{Name: "bot", Scopes: []string{"read"}, Idempotency: "1"}
+		for range 2 {
+			_, err := s.CreateKey(ctx, caller, wanted)
+			require.NoError(t, err)
+			require.NotZero(t, woken)
+		}
+		require.Equal(t, []string{"key_created | alice@example.com | de | alice |  | 192.0.2.7"}, s.mails(t))
 	})
 }

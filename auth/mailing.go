@@ -46,6 +46,7 @@ type Mailing struct {
 	opts    MailingOptions
 	log     *slog.Logger
 	waiting atomic.Int64
+	counted time.Time // when they were; Run's alone
 
 	lease, within time.Duration // see the constants
 }
@@ -79,7 +80,7 @@ func NewMailing(s *store.Store, opts MailingOptions, log *slog.Logger) *Mailing 
 	return &Mailing{store: s, opts: opts, log: log, lease: mailLease, within: mailWithin}
 }
 
-// Waiting is how many mails waited when it looked last.
+// Waiting is how many mails waited when it counted them last.
 func (m *Mailing) Waiting() int { return int(m.waiting.Load()) }
 
 // Run sends mails until ctx ends. It looks when it is woken, and now and then. It begins
@@ -131,21 +132,33 @@ func pauseFor(ctx context.Context, wake <-chan struct{}, pause time.Duration) {
 	}
 }
 
-// look tells how long it is until a mail is due.
+// look tells how long it is until a mail is due. Now and then it counts those that
+// wait, which takes as long as there are many.
 func (m *Mailing) look(ctx context.Context) (time.Duration, error) {
-	pause := mailLookEvery
-	err := m.store.ViewOne(ctx, func(tx *store.Tx) error {
-		waiting, next, err := tx.MailQueue()
-		if err != nil {
-			return err
+	var next time.Time
+	count := time.Since(m.counted) >= mailLookEvery
+	err := m.store.ViewOne(ctx, func(tx *store.Tx) (err error) {
+		waiting := 0
+		if count {
+			waiting, next, err = tx.MailQueue()
+		} else {
+			next, err = tx.NextMail()
 		}
-		m.waiting.Store(int64(waiting))
-		if waiting > 0 {
-			pause = time.Until(next)
+		if err == nil && (count || next.IsZero()) {
+			m.waiting.Store(int64(waiting))
 		}
-		return nil
+		return err
 	})
-	return pause, err
+	if err != nil {
+		return 0, err
+	}
+	if count {
+		m.counted = time.Now()
+	}
+	if next.IsZero() {
+		return mailLookEvery, nil
+	}
+	return time.Until(next), nil
 }
 
 // hasten has all mails be due that nobody is trying to send.
@@ -358,7 +371,7 @@ func newTicket(tx *store.Tx, q store.Mail, now time.Time) (mail.Ticket, error) {
 		}
 		// No longer than there is something to verify it for.
 		prefix, t.Purpose, t.ExpiresAt = verifyPrefix, store.ForRegistration, registration.ExpiresAt
-	case mail.PasswordChanged, mail.EmailChanged, mail.NewSignIn:
+	case mail.PasswordChanged, mail.EmailChanged, mail.NewSignIn, mail.KeyCreated:
 	}
 	switch {
 	case !needed:
@@ -368,10 +381,6 @@ func newTicket(tx *store.Tx, q store.Mail, now time.Time) (mail.Ticket, error) {
 	}
 	token := newToken(prefix)
 	t.TokenHash = hashToken([]byte(token))
-	// A few a time: as fast as tokens are made, they go.
-	if err := tx.DeleteExpiredOneTimeTokens(now, 10); err != nil {
-		return mail.Ticket{}, err
-	}
 	if err := tx.CreateOneTimeToken(&t); err != nil {
 		return mail.Ticket{}, err
 	}

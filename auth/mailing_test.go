@@ -493,6 +493,32 @@ func TestMailRest(t *testing.T) {
 	})
 }
 
+// How many mails wait is counted now and then, and not before each round: that takes as
+// long as there are many.
+func TestMailsAreCountedNowAndThen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := openSite(t, store.Options{Database: filepath.Join(t.TempDir(), "messaging.db")})
+		p := newPost(s, nil)
+		ada := s.owner(t, "ada")
+		look := func() int {
+			t.Helper()
+			_, err := p.look(t.Context())
+			require.NoError(t, err)
+			return p.Waiting()
+		}
+		require.Zero(t, look())
+		s.mailTo(t, ada, mail.NewSignIn)
+		require.Zero(t, look())
+		time.Sleep(mailLookEvery)
+		require.Equal(t, 1, look())
+		s.mailTo(t, ada, mail.NewSignIn)
+		require.Equal(t, 1, look())
+		require.NoError(t, s.store.Update(t.Context(), func(tx *store.Tx) error { return tx.DeleteMailsOf(ada.ID, "") }))
+		require.Zero(t, look(), "that none waits is seen at once")
+	})
+}
+
 // A mail that can't be written does not end the server, and is given up at last.
 func TestMailThatPanics(t *testing.T) {
 	t.Parallel()

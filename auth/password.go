@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -68,10 +69,6 @@ func (s *Service) setPassword(ctx context.Context, tx *store.Tx, before chat.Use
 		return err
 	}
 	if err := placeOf(ctx).note(tx, before.ID, now); err != nil {
-		return err
-	}
-	// A mail that still waits would bring a token with which to do it again.
-	if err := tx.DeleteMailsOf(before.ID, string(mail.ResetPassword)); err != nil {
 		return err
 	}
 	if err := s.tell(ctx, tx, mail.PasswordChanged, after, after.Email); err != nil {
@@ -146,7 +143,7 @@ func (s *Service) ForgotPassword(ctx context.Context, email string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.takeMail(ctx, email); err != nil {
+	if err := s.takeMail(ctx, askForReset, email); err != nil {
 		return err
 	}
 	err = s.updateAndMail(ctx, func(tx *store.Tx) error {
@@ -270,9 +267,27 @@ func errNoMail() *chat.Error {
 	}
 }
 
+// What mails are asked for: each has a count of its own. Whoever asks for resets of an
+// address that is nobody's has no mail sent, and keeps nobody from registering with it.
+const (
+	askForReset  = "forgot "
+	askForVerify = "verify "
+)
+
 // takeMail counts a mail that somebody has sent to an address of their choice: for the
-// address, whether it is an account's or not, and for where they come from.
-func (s *Service) takeMail(ctx context.Context, email string) error {
-	_, err := s.take(ctx, limit.Ask{Limit: limit.Reset, Key: strings.ToLower(email)}, addressAsk(ctx, limit.ResetAddress))
+// address, whether it is an account's or not, for where they come from, and for what
+// else is given.
+func (s *Service) takeMail(ctx context.Context, what, email string, more ...limit.Ask) error {
+	asks := []limit.Ask{mailAsk(what, email), addressAsk(ctx, limit.ResetAddress)}
+	_, err := s.take(ctx, append(asks, more...)...)
 	return err
+}
+
+func mailAsk(what, email string) limit.Ask {
+	return limit.Ask{Limit: limit.Reset, Key: what + strings.ToLower(email)}
+}
+
+// ownMailAsk counts a mail for the account that asks for it.
+func ownMailAsk(userID int64) limit.Ask {
+	return limit.Ask{Limit: limit.Reset, Key: "user " + strconv.FormatInt(userID, 10)}
 }

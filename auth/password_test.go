@@ -411,9 +411,21 @@ func TestWithoutMail(t *testing.T) {
 		requireRefusal(t, noMail, err)
 
 		email := "alice@example.com"
-		me, err := s.UpdateMe(t.Context(), caller, chat.Profile{Email: &email})
+		for password, want := range map[string]refusal{
+			"": {chat.Invalid, "email_needs_password", "current_password"}, "open barley": wrongCurrent,
+		} {
+			_, err = s.UpdateMe(t.Context(), caller, chat.Profile{Email: &email, About: new("lost")}, password)
+			requireRefusal(t, want, err)
+		}
+		_, err = s.UpdateMe(t.Context(), caller, chat.Profile{Email: new("alice")}, "")
+		requireRefusal(t, refusal{chat.Invalid, "email_invalid", "email"}, err)
+		me, err := s.UpdateMe(t.Context(), caller, chat.Profile{About: new("kept")}, "")
+		require.NoError(t, err)
+		require.Empty(t, me.Email)
+		me, err = s.UpdateMe(t.Context(), caller, chat.Profile{Email: &email}, "open sesame")
 		require.NoError(t, err)
 		require.Equal(t, email, me.Email)
+		require.Equal(t, "kept", me.About)
 		me, err = s.ChangeEmail(t.Context(), caller, "", "open sesame")
 		require.NoError(t, err)
 		require.Empty(t, me.Email)

@@ -64,9 +64,7 @@ func ParseDomain(typed string) (string, error) {
 func (s *Service) Register(ctx context.Context, r Registration) (user chat.User, pending bool, err error) {
 	// All before the password is hashed: hashing is what costs.
 	if s.opts.Registration == RegistrationClosed {
-		return chat.User{}, false, &chat.Error{
-			Kind: chat.Forbidden, Code: "registration_closed", Message: "This site does not take new accounts.",
-		}
+		return chat.User{}, false, errRegistrationClosed()
 	}
 	var invitation store.Invitation
 	if s.opts.Registration == RegistrationInvitation {
@@ -142,7 +140,7 @@ func (s *Service) admitRegistration(ctx context.Context, r Registration) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.take(ctx, limit.Ask{Limit: limit.Reset, Key: strings.ToLower(r.Email)})
+	_, err = s.take(ctx, mailAsk(askForVerify, r.Email))
 	return err
 }
 
@@ -166,13 +164,38 @@ func (s *Service) prepareAddress(typed string) (string, error) {
 	if email == "" {
 		return refuse("email_missing", "An e-mail address is required.")
 	}
-	at := strings.LastIndexByte(email, '@') + 1
-	domain, err := ParseDomain(email[at:])
-	if err != nil || !slices.Contains(s.opts.Domains, domain) {
+	name, domain, ok := s.ofDomains(email)
+	if !ok {
 		return refuse("email_domain_not_allowed", "This site does not take new accounts with addresses of that domain.")
 	}
 	// What was compared is what is written to.
-	return email[:at] + domain, nil
+	return name + domain, nil
+}
+
+// ofDomains tells whether an address is of one of the domains whose addresses may
+// register, and takes it apart: the name with its @, and the domain as it is compared.
+func (s *Service) ofDomains(email string) (name, domain string, ok bool) {
+	at := strings.LastIndexByte(email, '@') + 1
+	domain, err := ParseDomain(email[at:])
+	return email[:at], domain, err == nil && slices.Contains(s.opts.Domains, domain)
+}
+
+// takesAccountOf tells whether an account may be made now that has waited for its
+// address to be verified: the site may have been told to take fewer since.
+func (s *Service) takesAccountOf(email string) bool {
+	switch s.opts.Registration {
+	case RegistrationDomains:
+		_, _, ok := s.ofDomains(email)
+		return ok
+	case RegistrationClosed, RegistrationInvitation:
+		return false
+	case RegistrationOpen:
+	}
+	return true
+}
+
+func errRegistrationClosed() *chat.Error {
+	return &chat.Error{Kind: chat.Forbidden, Code: "registration_closed", Message: "This site does not take new accounts."}
 }
 
 // await keeps an account until its address has been verified. Several may wait for the
@@ -180,10 +203,6 @@ func (s *Service) prepareAddress(typed string) (string, error) {
 func (s *Service) await(ctx context.Context, r Registration, passwordHash string) error {
 	return s.updateAndMail(ctx, func(tx *store.Tx) error {
 		now := s.now()
-		// A few a time: as fast as they come, they go.
-		if err := tx.DeleteExpiredRegistrations(now, 10); err != nil {
-			return err
-		}
 		kept := store.Registration{
 			Username: r.Username, PasswordHash: passwordHash, Email: r.Email,
 			CreatedAt: now, ExpiresAt: now.Add(registrationLifetime),

@@ -493,3 +493,55 @@ func TestMailsOfRegistrationsAreLimited(t *testing.T) {
 		}
 	})
 }
+
+// Mails that were asked for, for somebody else's address, keep nobody from registering
+// with it.
+func TestResetsDoNotKeepFromRegistering(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		p := newPostOffice(s)
+		p.opts.Limits = limit.New(p.store, nil)
+		p.opts.Registration, p.opts.Domains = RegistrationDomains, []string{"example.com"}
+		var err error
+		for range 10 {
+			err = p.ForgotPassword(t.Context(), "zoe@example.com")
+		}
+		requireRefusal(t, refusal{chat.TooMany, "too_many_attempts", ""}, err)
+		require.Empty(t, p.deliver(t), "it is nobody's")
+		p.pend(t, "zoe", "open sesame", "zoe@example.com")
+	})
+}
+
+// An account that has waited for its address is made if the site still takes it.
+func TestRegistrationThatIsNotTakenAnyMore(t *testing.T) {
+	closed := refusal{chat.Forbidden, "registration_closed", ""}
+	for name, c := range map[string]struct {
+		since   RegistrationMode
+		domains []string
+		want    *refusal
+	}{
+		"closed":             {RegistrationClosed, nil, &closed},
+		"for who is invited": {RegistrationInvitation, nil, &closed},
+		"of another domain":  {RegistrationDomains, []string{"example.org"}, &closed},
+		"of that one, too":   {RegistrationDomains, []string{"example.org", "example.com"}, nil},
+		"open":               {RegistrationOpen, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEachEngine(t, func(t *testing.T, s *site) {
+				p := newPostOffice(s)
+				p.opts.Registration, p.opts.Domains = RegistrationDomains, []string{"example.com"}
+				_, _, err := p.Register(t.Context(), Registration{Username: "zoe", Password: "open sesame", Email: "zoe@example.com"})
+				require.NoError(t, err)
+				token := p.one(t).token(t)
+				p.opts.Registration, p.opts.Domains = c.since, c.domains
+				_, err = p.VerifyEmail(t.Context(), token, "open sesame")
+				if c.want == nil {
+					require.NoError(t, err)
+					return
+				}
+				requireRefusal(t, *c.want, err)
+				_, err = p.Login(t.Context(), "zoe", "open sesame", nil)
+				requireRefusal(t, badCredentials, err)
+			})
+		})
+	}
+}

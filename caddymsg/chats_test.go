@@ -80,7 +80,7 @@ func openWith(t *testing.T, c *frontdoor.Client, username string) chatAnswer {
 func listChats(t *testing.T, s *frontdoor.Server) {
 	ann, ben := frontdoor.SignUp(t, s.URL, "ann"), frontdoor.SignUp(t, s.URL, "ben")
 	require.Equal(t, "[]\n", ann.Get("/v1/chats").Want(http.StatusOK).Text)
-	ben.Do("PATCH", "/v1/me", `{"display_name": "Ben 🙂", "email": "ben@example.com"}`).Want(http.StatusOK)
+	ben.Do("PATCH", "/v1/me", `{"display_name": "Ben 🙂", "email": "ben@example.com", "current_password": "open sesame"}`).Want(http.StatusOK)
 
 	group := decode[struct {
 		ID int64 `json:"chat_id"`

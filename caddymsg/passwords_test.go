@@ -217,6 +217,10 @@ func TestMailNotConfigured(t *testing.T) {
 		}
 		return told == 4
 	})
-	alice.Do("PATCH", "/v1/me", `{"email":"alice@example.com"}`).Want(200)
+	check(t, []row{
+		{"without the password", alice, "PATCH /v1/me", `{"email":"alice@example.com"}`, 400, "email_needs_password", "current_password"},
+		{"wrong password", alice, "PATCH /v1/me", `{"email":"alice@example.com","current_password":"wrong"}`, 400, "wrong_password", "current_password"},
+	})
+	alice.Do("PATCH", "/v1/me", `{"email":"alice@example.com","current_password":"open sesame"}`).Want(200)
 	alice.Do("PUT", "/v1/me/email", `{"email":"","password":"open sesame"}`).Want(200)
 }

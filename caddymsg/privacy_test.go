@@ -166,10 +166,10 @@ func newPerson(t *testing.T, s *frontdoor.Server, db *sql.DB, engine frontdoor.E
 	add(t, bob, left, first)
 	change := func(fields map[string]string) { c.Do("PATCH", "/v1/me", frontdoor.JSON(t, fields)).Want(200) }
 	change(map[string]string{
-		"display_name": named("earlier name"), "email": named("earlier") + "@mail.example", "about": named("earlier about"), "locale": "en-x-" + identifies,
+		"display_name": named("earlier name"), "email": named("earlier") + "@mail.example", "current_password": password, "about": named("earlier about"), "locale": "en-x-" + identifies,
 	})
 	change(map[string]string{
-		"username": second, "display_name": named("name"), "email": named("now") + "@mail.example", "about": named("about"),
+		"username": second, "display_name": named("name"), "email": named("now") + "@mail.example", "current_password": password, "about": named("about"),
 	})
 	root.Do("PATCH", fmt.Sprintf("/v1/admin/users/%d", p.id), frontdoor.JSON(t, map[string]string{"about": named("about as an admin has it")})).Want(200)
 

@@ -60,7 +60,7 @@ func usernamesOf(t *testing.T, c *frontdoor.Client, query string) []string {
 func listUsers(t *testing.T, s *frontdoor.Server) {
 	zoe := frontdoor.SignUp(t, s.URL, "Zoe")
 	for name, profile := range map[string]string{
-		"bob":  `{"display_name": "Bob 100%", "about": "Älter", "email": "secret@example.com"}`,
+		"bob":  `{"display_name": "Bob 100%", "about": "Älter", "email": "secret@example.com", "current_password": "open sesame"}`,
 		"anna": `{"display_name": "anna b.", "about": "ÄLTER"}`,
 	} {
 		frontdoor.SignUp(t, s.URL, name).Do("PATCH", "/v1/me", profile).Want(http.StatusOK)
@@ -120,7 +120,7 @@ func listUsers(t *testing.T, s *frontdoor.Server) {
 func lookAtUsers(t *testing.T, s *frontdoor.Server) {
 	lea, moe := frontdoor.SignUp(t, s.URL, "Lea"), frontdoor.SignUp(t, s.URL, "moe")
 	var me, other userAnswer
-	lea.Do("PATCH", "/v1/me", `{"email": "lea@example.com", "locale": "uk"}`).Want(http.StatusOK)
+	lea.Do("PATCH", "/v1/me", `{"email": "lea@example.com", "current_password": "open sesame", "locale": "uk"}`).Want(http.StatusOK)
 	lea.Get("/v1/me").Want(http.StatusOK).Decode(&me)
 	for _, named := range []string{"Lea", "lea", "LEA", fmt.Sprint(me.ID)} {
 		moe.Get("/v1/users/" + named).Want(http.StatusOK).Decode(&other)
@@ -155,7 +155,7 @@ func profiles(t *testing.T, s *frontdoor.Server) {
 	me.Presence = "hidden"
 	require.Equal(t, me, patch(`{"presence": "hidden"}`))
 	me.DisplayName, me.Email, me.Locale, me.About = "Nía 🙂", "nia+x@example.com", "en-GB", "one\ntwo"
-	require.Equal(t, me, patch(`{"display_name": " Nía 🙂 ", "email": "nia+x@example.com", "locale": "EN-gb", "about": "one\ntwo"}`))
+	require.Equal(t, me, patch(`{"display_name": " Nía 🙂 ", "email": "nia+x@example.com", "current_password": "open sesame", "locale": "EN-gb", "about": "one\ntwo"}`))
 	me.About = ""
 	require.Equal(t, me, patch(`{"about": "", "locale": null}`), "what is not given stays")
 	me.Username = "Nía"

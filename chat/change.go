@@ -17,28 +17,37 @@ func ChangeUser(tx *store.Tx, before User, c store.UserChange, actor int64, at t
 }
 
 // changeUser changes an account, which is locked. It returns Conflict if the username
-// is taken. Another password ends the tokens with which to choose one, and another
-// address all tokens that came by mail: they were sent to somebody who may be somebody
-// else by now.
+// is taken. Another password and another address end all tokens that came by mail, and
+// those mails that would bring one: whoever has them may be somebody else by now. With
+// the password goes the address that is yet to be verified: whoever knew the one before
+// may have asked for it.
 func changeUser(tx *store.Tx, before User, c store.UserChange) (User, error) {
-	if c.Email != nil && *c.Email != before.Email && c.PendingEmail == nil {
+	if (c.Email != nil && *c.Email != before.Email || c.PasswordHash != nil) && c.PendingEmail == nil {
 		c.PendingEmail = new(string)
 	}
 	after, err := tx.UpdateUser(before.ID, c)
 	if err != nil {
 		return User{}, refuse(err, store.ErrConflict, errUsernameTaken())
 	}
-	var ended []string
 	if c.PasswordHash != nil || after.Email != before.Email {
-		ended = append(ended, store.ForPasswordReset)
+		err = endMailed(tx, before.ID, store.ForPasswordReset)
 	}
-	if after.Email != before.Email || after.PendingEmail != before.PendingEmail {
-		ended = append(ended, store.ForVerification)
+	if err == nil && (c.PasswordHash != nil || after.Email != before.Email || after.PendingEmail != before.PendingEmail) {
+		err = endMailed(tx, before.ID, store.ForVerification)
 	}
-	for _, purpose := range ended {
-		if err := tx.DeleteOneTimeTokensOf(before.ID, purpose); err != nil {
-			return User{}, err
-		}
+	if err != nil {
+		return User{}, err
 	}
 	return after, indexUser(tx, before, after)
+}
+
+// endMailed ends a user's token for a purpose, and the mail that would bring one, of the
+// kind that is named after it.
+func endMailed(tx *store.Tx, userID int64, purpose string) error {
+	// The mail first: whoever is about to send it has it locked while they make its
+	// token, which is seen here once they have.
+	if err := tx.DeleteMailsOf(userID, purpose); err != nil {
+		return err
+	}
+	return tx.DeleteOneTimeTokensOf(userID, purpose)
 }

@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"testing"
@@ -323,5 +324,48 @@ func TestEventsKeptForEver(t *testing.T) {
 		require.Zero(t, r.feed(t, told[len(told)-1].ID).Pruned)
 		_, events := r.feedAfter(t, 0, 10)
 		require.Len(t, events, len(told))
+	})
+}
+
+// What nobody can use any more goes by itself.
+func TestTidy(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice, bob := r.user(t, "alice"), r.user(t, "bob")
+		now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+		r.SetClock(func() time.Time { return now })
+		ended, good := now.Add(time.Hour), now.Add(100*time.Hour)
+		registrations := []*store.Registration{{Username: "late", ExpiresAt: ended}, {Username: "soon", ExpiresAt: good}}
+		tokens := []*store.OneTimeToken{
+			{TokenHash: []byte("late"), Purpose: store.ForPasswordReset, UserID: alice.UserID, ExpiresAt: ended},
+			{TokenHash: []byte("soon"), Purpose: store.ForPasswordReset, UserID: bob.UserID, ExpiresAt: good},
+		}
+		require.NoError(t, r.store.Update(t.Context(), func(tx *store.Tx) error {
+			var errs []error
+			for i := range registrations {
+				errs = append(errs, tx.CreateRegistration(registrations[i]), tx.CreateOneTimeToken(tokens[i]))
+			}
+			for range 1200 { // more than go at once
+				errs = append(errs, tx.CreateMail(&store.Mail{Kind: "new_sign_in", UserID: alice.UserID, CreatedAt: now}))
+			}
+			recent := store.Mail{Kind: "new_sign_in", UserID: bob.UserID, CreatedAt: now.Add(10 * time.Hour)}
+			return errors.Join(append(errs, tx.CreateMail(&recent))...)
+		}))
+		now = now.Add(77 * time.Hour)
+		r.work(t)
+		require.Eventually(t, func() (tidied bool) {
+			require.NoError(t, r.store.View(t.Context(), func(tx *store.Tx) error {
+				waiting, _, err := tx.MailQueue()
+				_, registration := tx.FindRegistration(registrations[0].ID, time.Time{})
+				_, token := tx.FindOneTimeToken([]byte("late"), store.ForPasswordReset, time.Time{})
+				tidied = waiting == 1 && errors.Is(registration, store.ErrNotFound) && errors.Is(token, store.ErrNotFound)
+				return err
+			}))
+			return tidied
+		}, patience, time.Millisecond)
+		require.NoError(t, r.store.View(t.Context(), func(tx *store.Tx) error {
+			_, registration := tx.FindRegistration(registrations[1].ID, time.Time{})
+			_, token := tx.FindOneTimeToken([]byte("soon"), store.ForPasswordReset, time.Time{})
+			return errors.Join(registration, token)
+		}), "what is good stays")
 	})
 }

@@ -21,7 +21,8 @@ const (
 	retryIn, retryMax = time.Second, 30 * time.Second
 )
 
-// pruneIn is how long Run waits for events to become old enough.
+// pruneIn is how long Run waits for events to become old enough, and for what is to be
+// tidied.
 const pruneIn = time.Minute
 
 // Work says how [Service.Run] is to be done.
@@ -32,25 +33,22 @@ type Work struct {
 
 // Run does what is done behind the requests, until ctx ends: it puts messages
 // into the search index, and removes what deleted chats hold, what identified those
-// whose accounts were deleted, and events that are too old. It looks when it is woken, and now and then. Several may run over one database, on one machine and on
-// many.
+// whose accounts were deleted, events that are too old, and what nobody can use any more.
+// It looks when it is woken, and now and then. Several may run over one database, on one
+// machine and on many.
 func (s *Service) Run(ctx context.Context, wake <-chan struct{}, w Work) {
-	var pruning time.Time // when to look for old events again
-	prune := func() (bool, error) {
-		if w.EventRetention <= 0 || time.Now().Before(pruning) {
+	prune := nowAndThen(func() (bool, error) {
+		if w.EventRetention <= 0 {
 			return false, nil
 		}
-		more, err := s.prune(ctx, w.EventRetention)
-		if err == nil && !more {
-			pruning = time.Now().Add(pruneIn)
-		}
-		return more, err
-	}
+		return s.prune(ctx, w.EventRetention)
+	})
+	tidy := nowAndThen(func() (bool, error) { return s.tidy(ctx) })
 	idle, retry := gatherFor, time.Duration(0)
 	told := "" // of what went wrong last, so as not to tell it each time
 	for ctx.Err() == nil {
 		begun := time.Now()
-		more, err := s.work(ctx, prune)
+		more, err := s.work(ctx, prune, tidy)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -97,7 +95,7 @@ func Wakes(e store.Event) bool {
 
 // work does some of what there is to do, and tells whether there may be more. What
 // fails does not keep the rest from being done.
-func (s *Service) work(ctx context.Context, prune func() (bool, error)) (more bool, err error) {
+func (s *Service) work(ctx context.Context, prune, tidy func() (bool, error)) (more bool, err error) {
 	indexed, indexing := unpanicked(func() (bool, error) { return s.index(ctx) })
 	if indexing != nil {
 		indexing = fmt.Errorf("index messages: %w", indexing)
@@ -114,7 +112,27 @@ func (s *Service) work(ctx context.Context, prune func() (bool, error)) (more bo
 	if pruning != nil {
 		pruning = fmt.Errorf("remove old events: %w", pruning)
 	}
-	return indexed || swept || erased || pruned, errors.Join(indexing, sweeping, erasing, pruning)
+	tidied, tidying := unpanicked(tidy)
+	if tidying != nil {
+		tidying = fmt.Errorf("remove what nobody can use any more: %w", tidying)
+	}
+	return indexed || swept || erased || pruned || tidied, errors.Join(indexing, sweeping, erasing, pruning, tidying)
+}
+
+// nowAndThen does something again at once while there may be more of it, and otherwise
+// once in pruneIn.
+func nowAndThen(do func() (more bool, err error)) func() (more bool, err error) {
+	var next time.Time
+	return func() (bool, error) {
+		if time.Now().Before(next) {
+			return false, nil
+		}
+		more, err := do()
+		if err == nil && !more {
+			next = time.Now().Add(pruneIn)
+		}
+		return more, err
+	}
 }
 
 // prunedAtOnce is how many events are removed in an Update: no sender waits for
@@ -134,6 +152,35 @@ func (s *Service) prune(ctx context.Context, retention time.Duration) (more bool
 		return err
 	})
 	return removed > 0, err
+}
+
+// tidiedAtOnce is how much of each kind is tidied in an Update: no sender waits for
+// more.
+const tidiedAtOnce = 500
+
+// mailsKept is how long a mail waits where nobody tries to send it: longer than it is
+// tried for where somebody does, who tells when it is given up.
+const mailsKept = (72 + 4) * time.Hour
+
+// tidy removes some of what has ended: accounts that have waited for their address to be
+// verified for too long, tokens that came by mail, and mails that nobody sends. It tells
+// whether there may be more.
+func (s *Service) tidy(ctx context.Context) (more bool, err error) {
+	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		now := s.now()
+		mails, err := tx.DeleteOldMails(now.Add(-mailsKept), tidiedAtOnce)
+		if err != nil {
+			return err
+		}
+		registrations, err := tx.DeleteExpiredRegistrations(now, tidiedAtOnce)
+		if err != nil {
+			return err
+		}
+		tokens, err := tx.DeleteExpiredOneTimeTokens(now, tidiedAtOnce)
+		more = max(mails, registrations, tokens) == tidiedAtOnce
+		return err
+	})
+	return more, err
 }
 
 // unpanicked makes an error of a panic: it must not end the web server.

@@ -252,14 +252,27 @@ func (s *Service) UpdateMe(ctx context.Context, caller Caller, p Profile) (User,
 	}
 	var user User
 	err = s.store.Update(ctx, func(tx *store.Tx) (err error) {
-		old, err := tx.LockUser(caller.UserID)
-		if err != nil {
-			return refuse(err, store.ErrNotFound, errGone())
-		}
-		user, err = ChangeUser(tx, old, change, caller.UserID, s.now())
+		user, err = s.updateMe(tx, caller, change)
 		return err
 	})
 	return user, err
+}
+
+// UpdateMeIn is UpdateMe in an Update of package auth.
+func (s *Service) UpdateMeIn(tx *store.Tx, caller Caller, p Profile) (User, error) {
+	change, err := p.prepare()
+	if err != nil {
+		return User{}, err
+	}
+	return s.updateMe(tx, caller, change)
+}
+
+func (s *Service) updateMe(tx *store.Tx, caller Caller, change store.UserChange) (User, error) {
+	old, err := tx.LockUser(caller.UserID)
+	if err != nil {
+		return User{}, refuse(err, store.ErrNotFound, errGone())
+	}
+	return ChangeUser(tx, old, change, caller.UserID, s.now())
 }
 
 // prepare checks a profile.

@@ -74,6 +74,16 @@ func english() language {
 				},
 				after: []string{"If it was you, there is nothing to do. " + notYou},
 			},
+			KeyCreated: {
+				subject: "New key at {site}",
+				before: []string{
+					hello,
+					"Somebody who was signed in to your account “{username}” at {site} has made a key, with which a program can use it.",
+					"When: {time}",
+					"Address: {address}",
+				},
+				after: []string{"If it was you, there is nothing to do. " + notYou},
+			},
 		},
 		paste:        "Enter this where you are asked for it:",
 		pasteInstead: "If the link does not open, enter this where you are asked for it:",

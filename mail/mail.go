@@ -29,11 +29,13 @@ const (
 	EmailChanged Kind = "email_changed"
 	// NewSignIn tells of a sign-in from where there was none before.
 	NewSignIn Kind = "new_sign_in"
+	// KeyCreated tells of a key for programs that was made.
+	KeyCreated Kind = "key_created"
 )
 
 // Kinds lists all kinds.
 func Kinds() []Kind {
-	return []Kind{ResetPassword, VerifyEmail, VerifyRegistration, PasswordChanged, EmailChanged, NewSignIn}
+	return []Kind{ResetPassword, VerifyEmail, VerifyRegistration, PasswordChanged, EmailChanged, NewSignIn, KeyCreated}
 }
 
 // page is the page of a site that takes the token of a mail; "" if a mail of that kind
@@ -44,7 +46,7 @@ func (k Kind) page() string {
 		return "v1/auth/reset-password"
 	case VerifyEmail, VerifyRegistration:
 		return "v1/auth/verify-email"
-	case PasswordChanged, EmailChanged, NewSignIn:
+	case PasswordChanged, EmailChanged, NewSignIn, KeyCreated:
 	}
 	return ""
 }

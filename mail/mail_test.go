@@ -42,6 +42,7 @@ func TestWrite(t *testing.T) {
 		{PasswordChanged, "Your password at chat.example.com was changed", []string{"ada", "2021-10-30 12:00 UTC"}, ""},
 		{EmailChanged, "Your e-mail address at chat.example.com was changed", []string{"ada", "2021-10-30 12:00 UTC"}, ""},
 		{NewSignIn, "New sign-in at chat.example.com", []string{"ada", "Firefox on Linux", "192.0.2.7", "2021-10-30 12:00 UTC"}, ""},
+		{KeyCreated, "New key at chat.example.com", []string{"ada", "192.0.2.7", "2021-10-30 12:00 UTC"}, ""},
 	} {
 		t.Run(string(test.kind), func(t *testing.T) {
 			t.Parallel()
@@ -67,7 +68,7 @@ func TestWrite(t *testing.T) {
 			require.Contains(t, l.HTML, `>cmsg_reset_ABC</code>`)
 		})
 	}
-	require.Len(t, Kinds(), 6)
+	require.Len(t, Kinds(), 7)
 }
 
 // The address of a site may have a path; without one there is no link.

@@ -18,8 +18,10 @@ func (tx *Tx) FindErasing() (id int64, err error) {
 // such an event, and that somebody did this or that.
 var trail = []string{
 	`DELETE FROM known_places WHERE id IN (SELECT id FROM known_places WHERE user_id = ?1 LIMIT ?2)`,
-	`DELETE FROM one_time_tokens WHERE id IN (SELECT id FROM one_time_tokens WHERE user_id = ?1 LIMIT ?2)`,
+	// Mails before tokens: whoever is about to send one has it locked while they make its
+	// token.
 	`DELETE FROM mails WHERE id IN (SELECT id FROM mails WHERE user_id = ?1 LIMIT ?2)`,
+	`DELETE FROM one_time_tokens WHERE id IN (SELECT id FROM one_time_tokens WHERE user_id = ?1 LIMIT ?2)`,
 	`DELETE FROM invitations WHERE id IN (SELECT id FROM invitations WHERE creator_id = ?1 LIMIT ?2)`,
 	`DELETE FROM answers WHERE id IN (SELECT id FROM answers WHERE user_id = ?1 LIMIT ?2)`,
 	`DELETE FROM hidden_messages WHERE user_id = ?1 AND message_id IN (

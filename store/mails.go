@@ -37,14 +37,10 @@ func (tx *Tx) CreateMail(m *Mail) (err error) {
 // lets nobody else claim it until a time. It returns ErrNotFound if none is due that
 // nobody else is about to claim.
 func (tx *Tx) ClaimMail(now, until time.Time) (Mail, error) {
-	skip := tx.dialect.forUpdate("mails")
-	if skip != "" {
-		skip += " SKIP LOCKED"
-	}
 	tx.writing = true
 	m, err := first(tx, scanMail, `
 		UPDATE mails SET due_at = ?2, attempts = attempts + 1
-		WHERE id = (SELECT id FROM mails WHERE due_at <= ?1 ORDER BY due_at LIMIT 1`+skip+`)
+		WHERE id = (SELECT id FROM mails WHERE due_at <= ?1 ORDER BY due_at LIMIT 1`+tx.dialect.forUpdateSkipping("mails")+`)
 		RETURNING id, kind, user_id, registration_id, address, locale, data, created_at, due_at, attempts`,
 		micros(now), micros(until))
 	if err != nil {
@@ -97,8 +93,32 @@ func (tx *Tx) HastenMails(after, due time.Time) error {
 	return nil
 }
 
+// DeleteOldMails removes those of the oldest mails, up to limit of them, that were queued
+// before a time, and tells how many.
+func (tx *Tx) DeleteOldMails(before time.Time, limit int) (int, error) {
+	// By id, which is about the order in which they were queued: so it needs no index
+	// of its own.
+	removed, err := tx.exec(`
+		DELETE FROM mails WHERE id IN (
+			SELECT id FROM mails WHERE id > 0 ORDER BY id LIMIT ?2`+tx.dialect.forUpdateSkipping("mails")+`) AND created_at < ?1`,
+		micros(before), limit)
+	if err != nil {
+		return 0, fmt.Errorf("delete old mails: %w", err)
+	}
+	return int(removed), nil
+}
+
+// NextMail tells when the next mail is due; the zero time if none waits.
+func (tx *Tx) NextMail() (time.Time, error) {
+	var due sql.NullInt64
+	if err := tx.one(`SELECT min(due_at) FROM mails`, nil, &due); err != nil {
+		return time.Time{}, fmt.Errorf("look for the next mail: %w", err)
+	}
+	return timeOrZero(due), nil
+}
+
 // MailQueue tells how many mails wait, and when the next is due; the zero time if
-// none waits.
+// none waits. It reads all of them.
 func (tx *Tx) MailQueue() (waiting int, next time.Time, err error) {
 	var due sql.NullInt64
 	if err := tx.one(`SELECT count(*), min(due_at) FROM mails`, nil, &waiting, &due); err != nil {

@@ -40,6 +40,9 @@ func requireQueue(tb testing.TB, s *store.Store, waiting int, next time.Time) {
 		require.NoError(tb, err)
 		require.Equal(tb, waiting, count)
 		require.Equal(tb, next, due)
+		due, err = tx.NextMail()
+		require.NoError(tb, err)
+		require.Equal(tb, next, due)
 		return nil
 	})
 }
@@ -93,6 +96,22 @@ func mails(t *testing.T, open opener) {
 	update(t, s, func(tx *store.Tx) error { return tx.DeleteMailsOf(ada.ID, "") })
 	require.Equal(t, bob.ID, claim(t, s, later, later).UserID)
 	requireQueue(t, s, 1, later)
+
+	// The old ones go, however often they were tried.
+	newMail(t, s, "reset", ada, noon.Add(time.Second))
+	newMail(t, s, "reset", ada, noon.Add(time.Minute))
+	clean := func(before time.Time, limit int) (removed int) {
+		update(t, s, func(tx *store.Tx) (err error) {
+			removed, err = tx.DeleteOldMails(before, limit)
+			return err
+		})
+		return removed
+	}
+	require.Zero(t, clean(noon, 10))
+	require.Equal(t, 1, clean(noon.Add(time.Hour), 1))
+	requireQueue(t, s, 2, noon.Add(time.Second))
+	require.Equal(t, 1, clean(noon.Add(time.Minute), 10))
+	requireQueue(t, s, 1, noon.Add(time.Minute))
 }
 
 // Of several who claim at once, no two get the same mail, and none waits for another.
@@ -198,12 +217,16 @@ func oneTimeTokens(t *testing.T, open opener) {
 	update(t, s, func(tx *store.Tx) error { return tx.DeleteOneTimeTokensOf(ada.ID, "") })
 	unused("six", store.ForPasswordReset, noon)
 	update(t, s, func(tx *store.Tx) error {
-		return tx.DeleteExpiredOneTimeTokens(noon.Add(time.Hour-time.Microsecond), 10)
+		_, err := tx.DeleteExpiredOneTimeTokens(noon.Add(time.Hour-time.Microsecond), 10)
+		return err
 	})
 	_, err = use("eight", store.ForPasswordReset, noon)
 	require.NoError(t, err)
 	create("nine", store.ForPasswordReset, bob)
-	update(t, s, func(tx *store.Tx) error { return tx.DeleteExpiredOneTimeTokens(noon.Add(time.Hour), 10) })
+	update(t, s, func(tx *store.Tx) error {
+		_, err := tx.DeleteExpiredOneTimeTokens(noon.Add(time.Hour), 10)
+		return err
+	})
 	unused("nine", store.ForPasswordReset, noon)
 }
 

@@ -88,13 +88,15 @@ func (tx *Tx) DeleteOneTimeTokensOf(userID int64, purpose string) error {
 	return nil
 }
 
-// DeleteExpiredOneTimeTokens removes up to limit tokens that ended before now.
-func (tx *Tx) DeleteExpiredOneTimeTokens(now time.Time, limit int) error {
-	_, err := tx.exec(`
+// DeleteExpiredOneTimeTokens removes up to limit tokens that ended before now, and
+// tells how many.
+func (tx *Tx) DeleteExpiredOneTimeTokens(now time.Time, limit int) (int, error) {
+	removed, err := tx.exec(`
 		DELETE FROM one_time_tokens WHERE id IN (
-			SELECT id FROM one_time_tokens WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)`, micros(now), limit)
+			SELECT id FROM one_time_tokens WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2`+tx.dialect.forUpdateSkipping("one_time_tokens")+`)`,
+		micros(now), limit)
 	if err != nil {
-		return fmt.Errorf("delete expired one-time tokens: %w", err)
+		return 0, fmt.Errorf("delete expired one-time tokens: %w", err)
 	}
-	return nil
+	return int(removed), nil
 }

@@ -497,7 +497,8 @@ func plans(t *testing.T, prepare string) {
 			return err
 		}, want: []string{"SEARCH registrations USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "DeleteExpiredRegistrations", fn: func(tx *store.Tx) error {
-			return tx.DeleteExpiredRegistrations(noon, 10)
+			_, err := tx.DeleteExpiredRegistrations(noon, 10)
+			return err
 		}, want: []string{"USING COVERING INDEX registrations_expiry (expires_at<?)"}},
 		{name: "DeleteRegistration", fn: func(tx *store.Tx) error {
 			return tx.DeleteRegistration(registration.ID)
@@ -566,6 +567,14 @@ func plans(t *testing.T, prepare string) {
 			_, _, err := tx.MailQueue()
 			return err
 		}, want: []string{"SCAN mails USING COVERING INDEX mails_due"}, may: []string{"SCAN mails USING COVERING INDEX mails_due"}},
+		{name: "NextMail", fn: func(tx *store.Tx) error {
+			_, err := tx.NextMail()
+			return err
+		}, want: []string{"SEARCH mails USING COVERING INDEX mails_due"}},
+		{name: "DeleteOldMails", fn: func(tx *store.Tx) error {
+			_, err := tx.DeleteOldMails(noon, 10)
+			return err
+		}, want: []string{"SEARCH mails USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH mails USING INTEGER PRIMARY KEY (rowid>?)"}},
 		{name: "CreateOneTimeToken", fn: func(tx *store.Tx) error {
 			return tx.CreateOneTimeToken(&store.OneTimeToken{TokenHash: hash("reset"), Purpose: store.ForPasswordReset, UserID: ada.ID, ExpiresAt: noon})
 		}, want: []string{"(user_id=? AND purpose=?)", "(registration_id=?)"}},
@@ -581,7 +590,8 @@ func plans(t *testing.T, prepare string) {
 			return tx.DeleteOneTimeTokensOf(ada.ID, "")
 		}, want: []string{"(user_id=?)"}},
 		{name: "DeleteExpiredOneTimeTokens", fn: func(tx *store.Tx) error {
-			return tx.DeleteExpiredOneTimeTokens(noon, 10)
+			_, err := tx.DeleteExpiredOneTimeTokens(noon, 10)
+			return err
 		}, want: []string{"USING COVERING INDEX one_time_tokens_expiry (expires_at<?)"}},
 		{name: "ListPlacesOf", fn: func(tx *store.Tx) error {
 			_, err := tx.ListPlacesOf(ada.ID, noon)
@@ -809,7 +819,7 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.EraseTrail(ada.ID, "{}", 10)
 			return err
 		}, want: []string{
-			"SEARCH known_places USING", "(user_id=?)", "SEARCH one_time_tokens USING", "(user_id=?)", "SEARCH mails USING", "mails_user (user_id=?)",
+			"SEARCH known_places USING", "(user_id=?)", "SEARCH mails USING", "mails_user (user_id=?)", "SEARCH one_time_tokens USING", "(user_id=?)",
 			"SEARCH invitations USING", "invitations_creator (creator_id=?)", "SEARCH answers USING", "(user_id=?)",
 			"SEARCH hidden_messages USING", "SEARCH hidden_messages USING PRIMARY KEY (user_id=?)",
 			"SEARCH past_participants USING", "SEARCH past_participants USING PRIMARY KEY (user_id=?)",

@@ -591,6 +591,14 @@ func TestPostgresPlans(t *testing.T) {
 		{"PostponeMail", func(tx *store.Tx) error { return tx.PostponeMail(store.Mail{ID: another}, noon) }, 1, 60},
 		{"HastenMails", func(tx *store.Tx) error { return tx.HastenMails(noon, noon) }, 0, 10},
 		{"DeleteMail", func(tx *store.Tx) error { return tx.DeleteMail(another) }, 1, 10},
+		{"DeleteOldMails", func(tx *store.Tx) error {
+			_, err := tx.DeleteOldMails(noon, 10)
+			return err
+		}, 30, 80},
+		{"NextMail", func(tx *store.Tx) error {
+			_, err := tx.NextMail()
+			return err
+		}, 1, 10},
 		{"DeleteMailsOf", func(tx *store.Tx) error { return tx.DeleteMailsOf(one, "reset_password") }, 1, 10},
 		{"CreateOneTimeToken", func(tx *store.Tx) error {
 			return tx.CreateOneTimeToken(&store.OneTimeToken{TokenHash: hash("token"), Purpose: store.ForPasswordReset, UserID: one, ExpiresAt: noon})
@@ -604,13 +612,19 @@ func TestPostgresPlans(t *testing.T) {
 			return err
 		}, 1, 10},
 		{"DeleteOneTimeTokensOf", func(tx *store.Tx) error { return tx.DeleteOneTimeTokensOf(one, store.ForPasswordReset) }, 1, 10},
-		{"DeleteExpiredOneTimeTokens", func(tx *store.Tx) error { return tx.DeleteExpiredOneTimeTokens(noon, 10) }, 20, 60},
+		{"DeleteExpiredOneTimeTokens", func(tx *store.Tx) error {
+			_, err := tx.DeleteExpiredOneTimeTokens(noon, 10)
+			return err
+		}, 30, 80},
 		{"FindRegistration", func(tx *store.Tx) error {
 			_, err := tx.FindRegistration(one, time.UnixMicro(0))
 			return err
 		}, 1, 10},
 		{"DeleteRegistration", func(tx *store.Tx) error { return tx.DeleteRegistration(one) }, 1, 10},
-		{"DeleteExpiredRegistrations", func(tx *store.Tx) error { return tx.DeleteExpiredRegistrations(noon, 10) }, 20, 60},
+		{"DeleteExpiredRegistrations", func(tx *store.Tx) error {
+			_, err := tx.DeleteExpiredRegistrations(noon, 10)
+			return err
+		}, 30, 80},
 		{"FindInvitationByTokenHash", func(tx *store.Tx) error {
 			_, err := tx.FindInvitationByTokenHash(hash("7"), noon)
 			return err

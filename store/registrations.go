@@ -56,13 +56,14 @@ func (tx *Tx) DeleteRegistration(id int64) error {
 }
 
 // DeleteExpiredRegistrations removes up to limit registrations that have expired at a
-// time.
-func (tx *Tx) DeleteExpiredRegistrations(at time.Time, limit int) error {
-	_, err := tx.exec(`
+// time, and tells how many.
+func (tx *Tx) DeleteExpiredRegistrations(at time.Time, limit int) (int, error) {
+	removed, err := tx.exec(`
 		DELETE FROM registrations WHERE id IN (
-			SELECT id FROM registrations WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)`, micros(at), limit)
+			SELECT id FROM registrations WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2`+tx.dialect.forUpdateSkipping("registrations")+`)`,
+		micros(at), limit)
 	if err != nil {
-		return fmt.Errorf("delete expired registrations: %w", err)
+		return 0, fmt.Errorf("delete expired registrations: %w", err)
 	}
-	return nil
+	return int(removed), nil
 }

@@ -187,7 +187,10 @@ func registrations(t *testing.T, open opener) {
 	// The first to expire goes first, and not before.
 	clean := func(at time.Time, limit int) {
 		t.Helper()
-		update(t, s, func(tx *store.Tx) error { return tx.DeleteExpiredRegistrations(at, limit) })
+		update(t, s, func(tx *store.Tx) error {
+			_, err := tx.DeleteExpiredRegistrations(at, limit)
+			return err
+		})
 	}
 	clean(same.ExpiresAt.Add(-time.Microsecond), 10)
 	_, err = find(same.ID, noon)

@@ -266,6 +266,14 @@ func (d dialect) forUpdate(table string) string {
 	return fmt.Sprintf(d.lockRows, "NO KEY UPDATE", table)
 }
 
+// forUpdateSkipping is forUpdate that leaves those rows out which others have locked.
+func (d dialect) forUpdateSkipping(table string) string {
+	if d.lockRows == "" {
+		return ""
+	}
+	return d.forUpdate(table) + " SKIP LOCKED"
+}
+
 type querier interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)

@@ -94,13 +94,14 @@ type meOutput struct {
 
 type updateMeInput struct {
 	Body struct {
-		_           struct{} `additionalProperties:"true"`
-		Username    *string  `json:"username,omitempty" example:"alice"`
-		DisplayName *string  `json:"display_name,omitempty" example:"Alice Liddell" doc:"One line, at most 64 characters. Empty takes it away, here and below."`
-		Email       *string  `json:"email,omitempty" example:"alice@example.com" doc:"Where the site sends no mails; elsewhere PUT /v1/me/email changes it."`
-		Locale      *string  `json:"locale,omitempty" example:"en-GB" doc:"A language tag (BCP 47)."`
-		About       *string  `json:"about,omitempty" example:"Down the rabbit hole." doc:"At most 500 characters."`
-		Presence    *string  `json:"presence,omitempty" enum:"visible,hidden" example:"hidden" doc:"Whether those who share a chat with one are told when one is there, and when one was."`
+		_               struct{} `additionalProperties:"true"`
+		Username        *string  `json:"username,omitempty" example:"alice"`
+		DisplayName     *string  `json:"display_name,omitempty" example:"Alice Liddell" doc:"One line, at most 64 characters. Empty takes it away, here and below."`
+		Email           *string  `json:"email,omitempty" example:"alice@example.com" doc:"Where the site sends no mails, and with current_password; elsewhere PUT /v1/me/email changes it."`
+		CurrentPassword string   `json:"current_password,omitempty" example:"open sesame" doc:"One's password, with an email."`
+		Locale          *string  `json:"locale,omitempty" example:"en-GB" doc:"A language tag (BCP 47)."`
+		About           *string  `json:"about,omitempty" example:"Down the rabbit hole." doc:"At most 500 characters."`
+		Presence        *string  `json:"presence,omitempty" enum:"visible,hidden" example:"hidden" doc:"Whether those who share a chat with one are told when one is there, and when one was."`
 	}
 }
 
@@ -121,7 +122,7 @@ func (a *API) registerUsers() {
 	register(a, tag(a.operation(http.MethodGet, "/v1/me", "get-me",
 		"Look at one's own account")), a.getMe)
 	register(a, tag(a.operation(http.MethodPatch, "/v1/me", "update-me",
-		"Change one's own account: what is given", 400, 413)), a.updateMe)
+		"Change one's own account: what is given", 400, 413, 429)), a.updateMe)
 	register(a, tag(a.operation(http.MethodDelete, "/v1/me", "delete-me",
 		"Delete one's own account, for good; the messages stay, of a deleted user", 400)), a.deleteMe)
 }
@@ -159,7 +160,7 @@ func (a *API) updateMe(ctx context.Context, in *updateMeInput) (*meOutput, error
 	user, err := a.auth.UpdateMe(ctx, callerOf(ctx), chat.Profile{
 		Username: b.Username, DisplayName: b.DisplayName, Email: b.Email, Locale: b.Locale, About: b.About,
 		Presence: b.Presence,
-	})
+	}, b.CurrentPassword)
 	if err != nil {
 		return nil, err
 	}

@@ -112,7 +112,7 @@ func (s *Service) verify(ctx context.Context, username, password string) (chat.U
 		return chat.User{}, err
 	}
 	// An unknown user has the empty hash, which takes as long to refuse.
-	ok, err := s.hasher.Verify(ctx, user.PasswordHash, password)
+	ok, err := s.hasher.VerifyOf(ctx, chat.UsernameKey(username), user.PasswordHash, password)
 	if ok || chat.AsError(err) != nil { // which says that it was not tried
 		s.giveBack(ctx, taken)
 	}

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 )
 
 // MaxPasswordLength is the longest password, in bytes: bcrypt looks at no more.
@@ -24,14 +27,37 @@ type HashQueue struct {
 	slots   chan struct{}
 	waiting atomic.Int64
 	hashed  atomic.Int64
+
+	mu sync.Mutex
+	// held is how much of it each holder has: what is hashed and what waits. Who has
+	// nothing is not in it, so that it has no more holders than the queue has places.
+	held map[holder]int
 }
 
-// waitingPerSlot bounds the wait to about nine seconds at the default cost.
-const waitingPerSlot = 32
+const (
+	// waitingPerSlot bounds the wait to about nine seconds at the default cost.
+	waitingPerSlot = 32
+	// A network may hold no more of the queue than this part of it, but for some, which
+	// people behind one address need.
+	networkPart    = 8
+	networkAtLeast = 4
+	// accountShare is how much of it an account may hold, wherever its owners are.
+	accountShare = 2
+	// shareRetry is when to come again for who holds all that they may.
+	shareRetry = 2 * time.Second
+)
+
+// holder is who has passwords hashed. Without bounds for each of them, one client could
+// keep the queue full with a password that is right, which no limit counts.
+type holder struct{ network, account string } // one of the two
 
 // NewHashQueue makes a HashQueue that leaves a core free, if there are two.
 func NewHashQueue() *HashQueue {
-	return &HashQueue{slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))}
+	return newHashQueue(max(1, runtime.GOMAXPROCS(0)-1))
+}
+
+func newHashQueue(slots int) *HashQueue {
+	return &HashQueue{slots: make(chan struct{}, slots), held: map[holder]int{}}
 }
 
 // Waiting is how many passwords wait to be hashed.
@@ -39,6 +65,50 @@ func (q *HashQueue) Waiting() int { return int(q.waiting.Load()) }
 
 // Hashed is how many passwords have been hashed, to keep or to compare.
 func (q *HashQueue) Hashed() int64 { return q.hashed.Load() }
+
+// share takes a place of each of some holders, or none; unshare gives them back.
+func (q *HashQueue) share(holders []holder) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, h := range holders {
+		most := accountShare
+		if h.account == "" {
+			most = max(networkAtLeast, (1+waitingPerSlot)*cap(q.slots)/networkPart)
+		}
+		if q.held[h] >= most {
+			return &chat.Error{
+				Kind: chat.TooMany, Code: "too_many_logins", RetryAfter: shareRetry,
+				Message: "That is too many sign-ins at once, of one account or from one network. Try again in a few seconds.",
+			}
+		}
+	}
+	for _, h := range holders {
+		q.held[h]++
+	}
+	return nil
+}
+
+func (q *HashQueue) unshare(holders []holder) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, h := range holders {
+		if q.held[h]--; q.held[h] == 0 {
+			delete(q.held, h)
+		}
+	}
+}
+
+// holdersOf are those for whom a password is hashed: of an account, if it is known, and
+// of the network that the request comes from, if that is.
+func holdersOf(ctx context.Context, account string) (holders []holder) {
+	if network := limit.Network(addressOf(ctx)); network != "" {
+		holders = append(holders, holder{network: network})
+	}
+	if account != "" {
+		holders = append(holders, holder{account: account})
+	}
+	return holders
+}
 
 // enter waits for a slot, which leave gives back.
 func (q *HashQueue) enter(ctx context.Context) error {
@@ -64,15 +134,22 @@ func (q *HashQueue) enter(ctx context.Context) error {
 
 func (q *HashQueue) leave() { <-q.slots }
 
-// run runs a hash in a slot. A hash can't be interrupted: if ctx ends, run
-// returns, and the hash, which keeps its slot, runs out by itself.
-func (q *HashQueue) run(ctx context.Context, hash func() error) error {
+// run runs a hash in a slot, for an account if it is not empty. A hash can't be
+// interrupted: if ctx ends, run returns, and the hash, which keeps its slot and its
+// share, runs out by itself.
+func (q *HashQueue) run(ctx context.Context, account string, hash func() error) error {
+	holders := holdersOf(ctx, account)
+	if err := q.share(holders); err != nil {
+		return err
+	}
 	if err := q.enter(ctx); err != nil {
+		q.unshare(holders)
 		return err
 	}
 	q.hashed.Add(1)
 	done := make(chan error, 1)
 	go func() {
+		defer q.unshare(holders)
 		defer q.leave()
 		done <- hash()
 	}()
@@ -105,7 +182,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 		return "", errors.New("hash password: it has a NUL")
 	}
 	var hash []byte
-	err := h.queue.run(ctx, func() (err error) {
+	err := h.queue.run(ctx, "", func() (err error) {
 		hash, err = bcrypt.GenerateFromPassword([]byte(password), h.cost)
 		return err
 	})
@@ -118,12 +195,18 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // Verify tells whether a password is the one that was hashed. No password fits
 // the empty hash; that takes the same time to find out.
 func (h *Hasher) Verify(ctx context.Context, hash, password string) (bool, error) {
+	return h.VerifyOf(ctx, "", hash, password)
+}
+
+// VerifyOf is Verify for whoever says that an account is theirs, by the key of its
+// username: of the queue, an account gets a share alone.
+func (h *Hasher) VerifyOf(ctx context.Context, account, hash, password string) (bool, error) {
 	// bcrypt would compare the first 72 bytes of a longer one, and be content; and it
 	// repeats a shorter one with a NUL between, so that with NULs in it, several are one.
 	if hash == "" || len(password) > MaxPasswordLength || strings.Contains(password, "\x00") {
 		hash = h.nobody
 	}
-	err := h.queue.run(ctx, func() error {
+	err := h.queue.run(ctx, account, func() error {
 		return bcrypt.CompareHashAndPassword([]byte(hash), []byte(password))
 	})
 	if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {

@@ -101,18 +101,24 @@ func (s *Service) Login(ctx context.Context, username, password string, previous
 
 // verify finds the user who has a username and a password. Every way to sign in with a
 // password comes by here. It returns BadCredentials, TooMany after too many tries that
-// failed, and what [Hasher.Verify] does.
+// failed, or too many at once, and what [Hasher.Verify] does.
 func (s *Service) verify(ctx context.Context, username, password string) (chat.User, error) {
 	user, from, err := s.findSigner(ctx, username)
 	if err != nil {
 		return chat.User{}, err
 	}
-	taken, err := s.admit(ctx, username, from)
+	// Before it counts: who has many passwords hashed at once uses up no tries by it.
+	held, err := s.hasher.queue.hold(ctx, from.kind()+chat.UsernameKey(username))
 	if err != nil {
 		return chat.User{}, err
 	}
+	taken, err := s.admit(ctx, username, from)
+	if err != nil {
+		held.release()
+		return chat.User{}, err
+	}
 	// An unknown user has the empty hash, which takes as long to refuse.
-	ok, err := s.hasher.VerifyOf(ctx, chat.UsernameKey(username), user.PasswordHash, password)
+	ok, err := s.hasher.verify(ctx, held, user.PasswordHash, password)
 	if ok || chat.AsError(err) != nil { // which says that it was not tried
 		s.giveBack(ctx, taken)
 	}

@@ -66,8 +66,23 @@ func (q *HashQueue) Waiting() int { return int(q.waiting.Load()) }
 // Hashed is how many passwords have been hashed, to keep or to compare.
 func (q *HashQueue) Hashed() int64 { return q.hashed.Load() }
 
-// share takes a place of each of some holders, or none; unshare gives them back.
-func (q *HashQueue) share(holders []holder) error {
+// share is what somebody holds of a queue. It is given back by [HashQueue.run], or else
+// by release.
+type share struct {
+	queue   *HashQueue
+	holders []holder
+}
+
+// hold takes a share for a password of an account, if that is known, which comes from
+// the network of a request, if that is. It returns TooMany to who has as much as they may.
+func (q *HashQueue) hold(ctx context.Context, account string) (share, error) {
+	var holders []holder
+	if network := limit.Network(addressOf(ctx)); network != "" {
+		holders = append(holders, holder{network: network})
+	}
+	if account != "" {
+		holders = append(holders, holder{account: account})
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, h := range holders {
@@ -76,7 +91,7 @@ func (q *HashQueue) share(holders []holder) error {
 			most = max(networkAtLeast, (1+waitingPerSlot)*cap(q.slots)/networkPart)
 		}
 		if q.held[h] >= most {
-			return &chat.Error{
+			return share{}, &chat.Error{
 				Kind: chat.TooMany, Code: "too_many_logins", RetryAfter: shareRetry,
 				Message: "That is too many sign-ins at once, of one account or from one network. Try again in a few seconds.",
 			}
@@ -85,29 +100,17 @@ func (q *HashQueue) share(holders []holder) error {
 	for _, h := range holders {
 		q.held[h]++
 	}
-	return nil
+	return share{q, holders}, nil
 }
 
-func (q *HashQueue) unshare(holders []holder) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, h := range holders {
-		if q.held[h]--; q.held[h] == 0 {
-			delete(q.held, h)
+func (s share) release() {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	for _, h := range s.holders {
+		if s.queue.held[h]--; s.queue.held[h] == 0 {
+			delete(s.queue.held, h)
 		}
 	}
-}
-
-// holdersOf are those for whom a password is hashed: of an account, if it is known, and
-// of the network that the request comes from, if that is.
-func holdersOf(ctx context.Context, account string) (holders []holder) {
-	if network := limit.Network(addressOf(ctx)); network != "" {
-		holders = append(holders, holder{network: network})
-	}
-	if account != "" {
-		holders = append(holders, holder{account: account})
-	}
-	return holders
 }
 
 // enter waits for a slot, which leave gives back.
@@ -134,22 +137,17 @@ func (q *HashQueue) enter(ctx context.Context) error {
 
 func (q *HashQueue) leave() { <-q.slots }
 
-// run runs a hash in a slot, for an account if it is not empty. A hash can't be
-// interrupted: if ctx ends, run returns, and the hash, which keeps its slot and its
-// share, runs out by itself.
-func (q *HashQueue) run(ctx context.Context, account string, hash func() error) error {
-	holders := holdersOf(ctx, account)
-	if err := q.share(holders); err != nil {
-		return err
-	}
+// run runs a hash in a slot. A hash can't be interrupted: if ctx ends, run returns, and
+// the hash, which keeps its slot and its share, runs out by itself.
+func (q *HashQueue) run(ctx context.Context, held share, hash func() error) error {
 	if err := q.enter(ctx); err != nil {
-		q.unshare(holders)
+		held.release()
 		return err
 	}
 	q.hashed.Add(1)
 	done := make(chan error, 1)
 	go func() {
-		defer q.unshare(holders)
+		defer held.release()
 		defer q.leave()
 		done <- hash()
 	}()
@@ -181,8 +179,12 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	if strings.Contains(password, "\x00") {
 		return "", errors.New("hash password: it has a NUL")
 	}
+	held, err := h.queue.hold(ctx, "")
+	if err != nil {
+		return "", err
+	}
 	var hash []byte
-	err := h.queue.run(ctx, "", func() (err error) {
+	err = h.queue.run(ctx, held, func() (err error) {
 		hash, err = bcrypt.GenerateFromPassword([]byte(password), h.cost)
 		return err
 	})
@@ -195,18 +197,21 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // Verify tells whether a password is the one that was hashed. No password fits
 // the empty hash; that takes the same time to find out.
 func (h *Hasher) Verify(ctx context.Context, hash, password string) (bool, error) {
-	return h.VerifyOf(ctx, "", hash, password)
+	held, err := h.queue.hold(ctx, "")
+	if err != nil {
+		return false, err
+	}
+	return h.verify(ctx, held, hash, password)
 }
 
-// VerifyOf is Verify for whoever says that an account is theirs, by the key of its
-// username: of the queue, an account gets a share alone.
-func (h *Hasher) VerifyOf(ctx context.Context, account, hash, password string) (bool, error) {
+// verify is Verify for who holds a share of the queue already.
+func (h *Hasher) verify(ctx context.Context, held share, hash, password string) (bool, error) {
 	// bcrypt would compare the first 72 bytes of a longer one, and be content; and it
 	// repeats a shorter one with a NUL between, so that with NULs in it, several are one.
 	if hash == "" || len(password) > MaxPasswordLength || strings.Contains(password, "\x00") {
 		hash = h.nobody
 	}
-	err := h.queue.run(ctx, account, func() error {
+	err := h.queue.run(ctx, held, func() error {
 		return bcrypt.CompareHashAndPassword([]byte(hash), []byte(password))
 	})
 	if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {

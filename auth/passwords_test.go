@@ -229,9 +229,11 @@ func TestHashQueueSlots(t *testing.T) {
 // One client holds a part of the queue at most: of an account, from a network, and with
 // whatever password.
 func TestHashQueueIsShared(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, s *site) {
+	onEachMailSite(t, func(t *testing.T, s *site) {
 		s.register(t, "alice", "open sesame")
 		s.register(t, "bob", "open sesame")
+		known, err := s.Login(t.Context(), "alice", "open sesame", nil)
+		require.NoError(t, err)
 		q := s.hasher.queue
 		giveBack := takeAll(t, q)
 		var waiting sync.WaitGroup
@@ -269,7 +271,7 @@ func TestHashQueueIsShared(t *testing.T) {
 			return err
 		})
 		requireRefusal(t, tooManyOfOne, login("2001:db8::3", "bob", "open sesame"))
-		_, err := s.signUp(within("2001:db8::4"), "dora", "open sesame")
+		_, err = s.signUp(within("2001:db8::4"), "dora", "open sesame")
 		requireRefusal(t, tooManyOfOne, err)
 		require.Len(t, q.held, 1+accountShare+1+networkAtLeast-1)
 
@@ -278,6 +280,10 @@ func TestHashQueueIsShared(t *testing.T) {
 		for i, try := range []func(context.Context) error{
 			func(ctx context.Context) error { _, err := s.Login(ctx, "bob", "open sesame", nil); return err },
 			func(ctx context.Context) error { _, err := s.signUp(ctx, "emil", "open sesame"); return err },
+			func(context.Context) error {
+				_, err := s.Login(from("192.0.2.99", known.Device), "alice", "open sesame", nil)
+				return err
+			},
 		} {
 			in.Go(func() {
 				if err := try(from("198.51.100.1", nil)); err != nil {
@@ -313,16 +319,20 @@ func (s *site) tryAll(ctx context.Context, usernames ...string) error {
 // In a larger queue, a network may hold more.
 func TestNetworkShareGrowsWithTheQueue(t *testing.T) {
 	t.Parallel()
-	q, here := newQueue(7), []holder{{network: "192.0.2.1"}}
+	q, here := newQueue(7), from("192.0.2.1", nil)
+	var all []share
 	for range 33 * 7 / 8 {
-		require.NoError(t, q.share(here))
+		held, err := q.hold(here, "")
+		require.NoError(t, err)
+		all = append(all, held)
 	}
-	requireRefusal(t, tooManyOfOne, q.share(here))
-	// Who is refused for one holds nothing of the other.
-	require.Error(t, q.share([]holder{{account: "alice"}, here[0]}))
-	require.Len(t, q.held, 1)
-	for range 33 * 7 / 8 {
-		q.unshare(here)
+	for _, account := range []string{"", "alice"} {
+		_, err := q.hold(here, account)
+		requireRefusal(t, tooManyOfOne, err)
+	}
+	require.Len(t, q.held, 1, "who is refused for one holds nothing of the other")
+	for _, held := range all {
+		held.release()
 	}
 	require.Empty(t, q.held)
 }

@@ -68,6 +68,18 @@ func (p place) knownTo(tx *store.Tx, userID int64, now time.Time) (place, error)
 	return p, err
 }
 
+// kind keeps apart, for one account, those who come from places that it knows from all
+// others.
+func (p place) kind() string {
+	switch {
+	case p.knownDevice:
+		return "d"
+	case p.knownNetwork:
+		return "n"
+	}
+	return "a"
+}
+
 // strange tells whether the owner of an account should hear of a sign-in, of a kind,
 // from a place. There is nothing to compare the first sign-in with.
 func (p place) strange(kind string) bool {

@@ -279,7 +279,12 @@ func (s *Service) use(ctx context.Context, session store.Session) (caller chat.C
 	}
 	session.UsedAt, session.UserAgent, session.Address = now, userAgentOf(ctx), addressOf(ctx)
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
-		return tx.TouchSession(session)
+		if err := tx.TouchSession(session); err != nil {
+			return err
+		}
+		// A place that they come back to is one to be known for long.
+		from := placeOf(ctx)
+		return tx.TouchPlaces(session.UserID, now, from.device, from.network)
 	})
 	switch {
 	case errors.Is(err, store.ErrNotFound): // ended meanwhile

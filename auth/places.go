@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/caddymsg/messaging/chat"
@@ -115,7 +116,7 @@ func (s *Service) arrive(ctx context.Context, tx *store.Tx, user chat.User, kind
 	if err != nil {
 		return err
 	}
-	if from.strange(kind) && user.Email != "" {
+	if from.strange(kind) && user.Email != "" && s.mayNotify(ctx, user.ID) {
 		facts := mail.Facts{
 			Username: user.Username, Device: DeviceName(userAgentOf(ctx)), Address: addressOf(ctx), At: now,
 		}
@@ -125,6 +126,15 @@ func (s *Service) arrive(ctx context.Context, tx *store.Tx, user chat.User, kind
 		}
 	}
 	return from.note(tx, user.ID, now)
+}
+
+// mayNotify tells whether an account may have another mail about a sign-in: who signs in
+// again and again from strange places would have their own mailbox flooded. It does not
+// show in the answer: it is no limit of signing in.
+func (s *Service) mayNotify(ctx context.Context, userID int64) bool {
+	_, err := s.opts.Limits.Take(limit.WithObserver(ctx, func(limit.State) {}),
+		limit.Ask{Limit: limit.Notices, Key: strconv.FormatInt(userID, 10)})
+	return err == nil
 }
 
 // findSigner finds the user with a username, the zero one if there is none, and what

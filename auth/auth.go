@@ -102,18 +102,24 @@ func (s *Service) Login(ctx context.Context, username, password string, previous
 
 // verify finds the user who has a username and a password. Every way to sign in with a
 // password comes by here. It returns BadCredentials, TooMany after too many tries that
-// failed, and what [Hasher.Verify] does.
+// failed, or too many at once, and what [Hasher.Verify] does.
 func (s *Service) verify(ctx context.Context, username, password string) (chat.User, error) {
 	user, from, err := s.findSigner(ctx, username)
 	if err != nil {
 		return chat.User{}, err
 	}
-	taken, err := s.admit(ctx, username, from)
+	// Before it counts: who has many passwords hashed at once uses up no tries by it.
+	held, err := s.hasher.queue.hold(ctx, from.kind()+chat.UsernameKey(username))
 	if err != nil {
 		return chat.User{}, err
 	}
+	taken, err := s.admit(ctx, username, from)
+	if err != nil {
+		held.release()
+		return chat.User{}, err
+	}
 	// An unknown user has the empty hash, which takes as long to refuse.
-	ok, err := s.hasher.Verify(ctx, user.PasswordHash, password)
+	ok, err := s.hasher.verify(ctx, held, user.PasswordHash, password)
 	if ok || chat.AsError(err) != nil { // which says that it was not tried
 		s.giveBack(ctx, taken)
 	}
@@ -278,7 +284,12 @@ func (s *Service) use(ctx context.Context, session store.Session) (caller chat.C
 	}
 	session.UserAgent, session.Address = userAgentOf(ctx), addressOf(ctx)
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
-		return tx.TouchSession(session)
+		if err := tx.TouchSession(session); err != nil {
+			return err
+		}
+		// A place that they come back to is one to be known for long.
+		from := placeOf(ctx)
+		return tx.TouchPlaces(session.UserID, now, from.device, from.network)
 	})
 	if err != nil {
 		s.uses.forget(session.ID)

@@ -406,9 +406,9 @@ func TestTooManyLogins(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var waiting sync.WaitGroup
-		for range waitingPerSlot {
+		for i := range waitingPerSlot {
 			waiting.Go(func() {
-				if _, err := s.Login(ctx, "alice", "open sesame", nil); err == nil {
+				if _, err := s.Login(ctx, fmt.Sprint("somebody", i), "open sesame", nil); err == nil {
 					t.Error("signed in without a slot")
 				}
 			})

@@ -55,6 +55,9 @@ type Mailing struct {
 const (
 	// mailsAtOnce is how many attempts a server makes at a time.
 	mailsAtOnce = 4
+	// resetsAtOnce is how many addresses of those who have forgotten their passwords are
+	// looked up in one Update.
+	resetsAtOnce = 200
 	// mailWithin is how long an attempt may take, and mailLease how long it is nobody
 	// else's, should the server that makes it be cut off.
 	mailWithin = 45 * time.Second
@@ -212,13 +215,14 @@ var errNoneDue = errors.New("no mail is due")
 // fails to. It tells how sending it went.
 func (m *Mailing) attempt(ctx context.Context, now time.Time) (sent, err error) {
 	a, err := m.claim(ctx, now)
+	for err == nil && a.replaced { // mails stand behind it
+		a, err = m.claim(ctx, now)
+	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return errNoneDue, nil
 	case err != nil:
 		return errNoneDue, fmt.Errorf("claim a mail: %w", err)
-	case a.replaced:
-		return errNoneDue, nil
 	case a.needless:
 		m.done(ctx, slog.LevelInfo, a.mail, MailNeedless, "mail not sent: what it was about has passed")
 		return errNoneDue, nil
@@ -253,7 +257,20 @@ func (m *Mailing) claim(ctx context.Context, now time.Time) (a mailAttempt, err 
 		}
 		if a.mail.Kind == string(forgotPassword) {
 			a.replaced = true
-			return queueResets(tx, a.mail, now)
+			// With those behind it: a flood of them must not keep mails waiting.
+			more, err := tx.TakeDueMails(a.mail.Kind, now, resetsAtOnce-1)
+			for _, q := range more {
+				if err == nil {
+					err = queueResets(tx, q, now)
+				}
+			}
+			if err == nil {
+				err = queueResets(tx, a.mail, now)
+			}
+			if err == nil {
+				err = tx.DeleteMail(a.mail.ID)
+			}
+			return err
 		}
 		a.ticket, err = newTicket(tx, a.mail, now)
 		if errors.Is(err, store.ErrNotFound) {

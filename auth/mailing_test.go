@@ -533,3 +533,39 @@ func TestMailThatPanics(t *testing.T) {
 		require.Contains(t, s.log.String(), "an error in the templates")
 	})
 }
+
+// Those who have forgotten a password, or say so of an address that nobody has, don't
+// keep mails waiting, however many they are.
+func TestForgottenPasswordsKeepNoMailWaiting(t *testing.T) {
+	onEachMailSite(t, func(t *testing.T, s *site) {
+		var sent []string
+		p := newPost(s, func(_ context.Context, to string, l mail.Letter) error {
+			sent = append(sent, to)
+			return nil
+		})
+		alice, bob := s.owner(t, "alice"), s.owner(t, "bob")
+		require.NoError(t, s.store.Update(t.Context(), func(tx *store.Tx) error {
+			for i := range 2*resetsAtOnce + 50 {
+				address := fmt.Sprintf("nobody%d@example.org", i)
+				if i == 0 {
+					address = alice.Email
+				}
+				if err := s.queueMail(tx, forgotPassword, mail.Facts{}, store.Mail{Address: address}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		s.clock = s.clock.Add(time.Microsecond)
+		s.mailTo(t, bob, mail.NewSignIn)
+		now, before := s.clock.Add(time.Second), s.updates.Load()
+		for range 2 {
+			sending, err := p.attempt(t.Context(), now)
+			require.NoError(t, err)
+			require.NoError(t, sending)
+		}
+		require.ElementsMatch(t, []string{alice.Email, bob.Email}, sent)
+		require.EqualValues(t, 3+2*2, s.updates.Load()-before)
+		s.requireNoneWaits(t)
+	})
+}

@@ -156,8 +156,8 @@ func (s *Service) ForgotPassword(ctx context.Context, email string) error {
 	return nil
 }
 
-// queueResets puts the mails for those who have an address in the place of what
-// ForgotPassword has queued.
+// queueResets queues the mails for those who have an address that ForgotPassword has
+// queued.
 func queueResets(tx *store.Tx, q store.Mail, now time.Time) error {
 	users, err := tx.ListUsersByEmail(q.Address, resetsOfAddress)
 	if err != nil {
@@ -170,7 +170,7 @@ func queueResets(tx *store.Tx, q store.Mail, now time.Time) error {
 			return err
 		}
 	}
-	return tx.DeleteMail(q.ID)
+	return nil
 }
 
 // ResetPassword gives an account another password, on the strength of a token that was

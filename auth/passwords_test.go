@@ -2,8 +2,11 @@ package auth
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,7 +16,7 @@ import (
 	"github.com/caddymsg/messaging/chat"
 )
 
-func newQueue(slots int) *HashQueue { return &HashQueue{slots: make(chan struct{}, slots)} }
+func newQueue(slots int) *HashQueue { return newHashQueue(slots) }
 
 // takeAll takes every slot of a queue, so that whoever comes next waits.
 func takeAll(tb testing.TB, q *HashQueue) (giveBack func()) {
@@ -35,7 +38,10 @@ func awaitWaiting(tb testing.TB, q *HashQueue, n int) {
 		"%d should wait", n)
 }
 
-var tooManyLogins = refusal{chat.Unavailable, "too_many_logins", ""}
+var (
+	tooManyLogins = refusal{chat.Unavailable, "too_many_logins", ""}
+	tooManyOfOne  = refusal{chat.TooMany, "too_many_logins", ""}
+)
 
 func TestHashAndVerify(t *testing.T) {
 	t.Parallel()
@@ -218,4 +224,115 @@ func TestHashQueueSlots(t *testing.T) {
 	q.leave()
 	q.leave()
 	require.Empty(t, q.slots)
+}
+
+// One client holds a part of the queue at most: of an account, from a network, and with
+// whatever password.
+func TestHashQueueIsShared(t *testing.T) {
+	onEachMailSite(t, func(t *testing.T, s *site) {
+		s.register(t, "alice", "open sesame")
+		s.register(t, "bob", "open sesame")
+		known, err := s.Login(t.Context(), "alice", "open sesame", nil)
+		require.NoError(t, err)
+		q := s.hasher.queue
+		giveBack := takeAll(t, q)
+		var waiting sync.WaitGroup
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		within := func(address string) context.Context { return WithRequest(ctx, RequestOf(from(address, nil))) }
+		wait := func(try func() error) {
+			t.Helper()
+			before := q.Waiting()
+			waiting.Go(func() {
+				if err := try(); !errors.Is(err, context.Canceled) {
+					t.Errorf("not broken off: %v", err)
+				}
+			})
+			awaitWaiting(t, q, before+1)
+		}
+		login := func(address, username, password string) error {
+			_, err := s.Login(within(address), username, password, nil)
+			return err
+		}
+		for i := range accountShare {
+			wait(func() error { return login(fmt.Sprint("192.0.2.", i), "alice", "open sesame") })
+		}
+		for _, username := range []string{"alice", "Alice", "ALICE"} {
+			err := login("192.0.2.99", username, "open sesame")
+			requireRefusal(t, tooManyOfOne, err)
+			require.Equal(t, 2*time.Second, chat.AsError(err).RetryAfter)
+		}
+		// From one network, of whatever account, or of none yet.
+		for i := range networkAtLeast - 1 {
+			wait(func() error { return login("2001:db8::1", fmt.Sprint("nobody", i), "a guess at it") })
+		}
+		wait(func() error {
+			_, err := s.signUp(within("2001:db8::2"), "carl", "open sesame")
+			return err
+		})
+		requireRefusal(t, tooManyOfOne, login("2001:db8::3", "bob", "open sesame"))
+		_, err = s.signUp(within("2001:db8::4"), "dora", "open sesame")
+		requireRefusal(t, tooManyOfOne, err)
+		require.Len(t, q.held, 1+accountShare+1+networkAtLeast-1)
+
+		// Others get in as soon as it is their turn.
+		var in sync.WaitGroup
+		for i, try := range []func(context.Context) error{
+			func(ctx context.Context) error { _, err := s.Login(ctx, "bob", "open sesame", nil); return err },
+			func(ctx context.Context) error { _, err := s.signUp(ctx, "emil", "open sesame"); return err },
+			func(context.Context) error {
+				_, err := s.Login(from("192.0.2.99", known.Device), "alice", "open sesame", nil)
+				return err
+			},
+		} {
+			in.Go(func() {
+				if err := try(from("198.51.100.1", nil)); err != nil {
+					t.Error(err)
+				}
+			})
+			awaitWaiting(t, q, accountShare+networkAtLeast+1+i)
+		}
+		cancel()
+		waiting.Wait()
+		giveBack()
+		in.Wait()
+		// What is held is given back when the hash is done, which may be after the answer.
+		require.Eventually(t, func() bool {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			return len(q.held) == 0
+		}, 10*time.Second, time.Millisecond)
+		require.NoError(t, s.tryAll(from("192.0.2.99", nil), "alice", "bob"))
+	})
+}
+
+// tryAll signs in to some accounts, one after another.
+func (s *site) tryAll(ctx context.Context, usernames ...string) error {
+	for _, username := range usernames {
+		if _, err := s.Login(ctx, username, "open sesame", nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// In a larger queue, a network may hold more.
+func TestNetworkShareGrowsWithTheQueue(t *testing.T) {
+	t.Parallel()
+	q, here := newQueue(7), from("192.0.2.1", nil)
+	var all []share
+	for range 33 * 7 / 8 {
+		held, err := q.hold(here, "")
+		require.NoError(t, err)
+		all = append(all, held)
+	}
+	for _, account := range []string{"", "alice"} {
+		_, err := q.hold(here, account)
+		requireRefusal(t, tooManyOfOne, err)
+	}
+	require.Len(t, q.held, 1, "who is refused for one holds nothing of the other")
+	for _, held := range all {
+		held.release()
+	}
+	require.Empty(t, q.held)
 }

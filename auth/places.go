@@ -76,6 +76,18 @@ func (p place) knownTo(tx *store.Tx, userID int64, now time.Time) (place, error)
 	return p, err
 }
 
+// kind keeps apart, for one account, those who come from places that it knows from all
+// others.
+func (p place) kind() string {
+	switch {
+	case p.knownDevice:
+		return "d"
+	case p.knownNetwork:
+		return "n"
+	}
+	return "a"
+}
+
 // strange tells whether the owner of an account should hear of a sign-in, of a kind,
 // from a place. There is nothing to compare the first sign-in with.
 func (p place) strange(kind string) bool {
@@ -112,7 +124,7 @@ func (s *Service) arrive(ctx context.Context, tx *store.Tx, user chat.User, kind
 	if err != nil {
 		return err
 	}
-	if from.strange(kind) && user.Email != "" {
+	if from.strange(kind) && user.Email != "" && s.mayNotify(ctx, user.ID) {
 		facts := mail.Facts{
 			Username: user.Username, Device: DeviceName(userAgentOf(ctx)), Address: addressOf(ctx), At: now,
 		}
@@ -122,6 +134,15 @@ func (s *Service) arrive(ctx context.Context, tx *store.Tx, user chat.User, kind
 		}
 	}
 	return from.note(tx, user.ID, now)
+}
+
+// mayNotify tells whether an account may have another mail about a sign-in: who signs in
+// again and again from strange places would have their own mailbox flooded. It does not
+// show in the answer: it is no limit of signing in.
+func (s *Service) mayNotify(ctx context.Context, userID int64) bool {
+	_, err := s.opts.Limits.Take(limit.WithObserver(ctx, func(limit.State) {}),
+		limit.Ask{Limit: limit.Notices, Key: strconv.FormatInt(userID, 10)})
+	return err == nil
 }
 
 // findSigner finds the user with a username, the zero one if there is none, and what

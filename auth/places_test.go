@@ -3,6 +3,7 @@ package auth
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -238,5 +239,57 @@ func TestPlacesAreBounded(t *testing.T) {
 		require.Len(t, s.places(t, "alice"), maxPlaces)
 		_, network, _ := s.known(t, from("192.0.2.7", nil), "alice")
 		require.True(t, network, "it was used last")
+	})
+}
+
+// Sign-ins that never come back, of a program without a cookie jar, don't push out the
+// places where somebody is.
+func TestPlacesThatComeBackAreKept(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		s.opts.Cookies = newCookies(t, secret)
+		s.register(t, "alice", "open sesame")
+		phone, err := s.Login(from("192.0.2.7", nil), "alice", "open sesame", nil)
+		require.NoError(t, err)
+		s.clock = s.clock.Add(usedEvery)
+		r := requestWith()
+		for _, set := range []func() (*http.Cookie, error){
+			func() (*http.Cookie, error) { return s.opts.Cookies.Set(phone.Token, lifetime, true) },
+			func() (*http.Cookie, error) { return s.opts.Cookies.SetDevice(phone.Device, true) },
+		} {
+			cookie, err := set()
+			require.NoError(t, err)
+			r.AddCookie(cookie)
+		}
+		ip := netip.MustParseAddr("192.0.2.7")
+		_, _, err = s.Identify(r.WithContext(WithRequest(t.Context(), Request{ClientIP: ip, Secure: true})))
+		require.NoError(t, err)
+		for i := range maxPlaces + 2 {
+			s.clock = s.clock.Add(time.Second)
+			_, err := s.Login(from(fmt.Sprint("198.51.100.", i), nil), "alice", "open sesame", nil)
+			require.NoError(t, err)
+		}
+		device, network, _ := s.known(t, from("192.0.2.7", phone.Device), "alice")
+		require.True(t, device)
+		require.True(t, network)
+		require.Len(t, s.places(t, "alice"), maxPlaces)
+	})
+}
+
+func TestNoticesAreLimited(t *testing.T) {
+	onEachMailSite(t, func(t *testing.T, s *site) {
+		newPost(s, nil)
+		s.limitTo(t, map[limit.Name]string{limit.Notices: "2/1h"})
+		alice := s.register(t, "alice", "open sesame")
+		require.NoError(t, s.store.Update(t.Context(), func(tx *store.Tx) error {
+			address := "alice@example.org"
+			_, err := chat.ChangeUser(tx, alice, store.UserChange{Email: &address}, alice.ID, s.clock)
+			return err
+		}))
+		for i := range 6 {
+			_, err := s.Login(from(fmt.Sprint("192.0.2.", i), nil), "alice", "open sesame", nil)
+			require.NoError(t, err)
+			count, _ := s.waiting(t)
+			require.Equal(t, min(i, 2), count)
+		}
 	})
 }

@@ -25,3 +25,10 @@ func Shared(name Name) bool { return name.shared() }
 
 // SetClock has the limiter read another clock, in microseconds.
 func (l *Limiter) SetClock(now func() int64) { l.now = now }
+
+// Overflows tells whether keys share buckets of a limit.
+func (l *Limiter) Overflows(name Name) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tables[name].overflow != nil
+}

@@ -58,7 +58,7 @@ func (l *Limiter) Configure(rates map[Name]Rate) {
 		case rate == Rate{}:
 			delete(l.tables, name)
 		case before == nil || before.rate != rate:
-			l.tables[name] = newTable(rate, maxBuckets)
+			l.tables[name] = newTable(rate, maxBuckets, name.shared())
 		}
 	}
 }
@@ -113,6 +113,8 @@ type part struct {
 	overflowed bool
 	quiet      bool
 	key        []byte // in the database; nil, if it is not there
+	// fullAt is what is known of a bucket that the table has no place for.
+	fullAt int64
 }
 
 // Take takes what is asked for, all of it, or else nothing: then it returns an
@@ -167,7 +169,7 @@ func (l *Limiter) takeHere(asks []Ask) ([]part, []State, error) {
 		p := &parts[i]
 		if exceeded == nil {
 			after, _ := p.table.rate.take(p.table.fullAt(p.id), now, p.n)
-			p.overflowed = p.table.set(p.id, after, now)
+			p.overflowed, p.fullAt = p.table.set(p.id, after, now), after
 		}
 		if !p.quiet || exceeded != nil && exceeded.Limit == p.limit {
 			left = append(left, p.state(now))
@@ -219,11 +221,12 @@ func (l *Limiter) takeShared(ctx context.Context, parts []part) ([]State, error)
 		}
 		// This node knows now what the others have taken, and need not ask for what is
 		// refused anyway.
-		if known := p.at + at.Sub(now).Microseconds(); known > p.table.fullAt(p.id) {
+		known := p.at + at.Sub(now).Microseconds()
+		if p.fullAt = known; known > p.table.fullAt(p.id) {
 			p.overflowed = p.table.set(p.id, known, here)
 		}
 		if i == refused {
-			exceeded = &ExceededError{p.limit, p.table.rate.wait(p.table.fullAt(p.id), here, p.n)}
+			exceeded = &ExceededError{p.limit, p.table.rate.wait(p.owedUntil(), here, p.n)}
 		}
 		if !p.quiet || i == refused {
 			left = append(left, p.state(here))
@@ -316,6 +319,7 @@ func (l *Limiter) giveBackHere(parts []part) []State {
 	left := make([]State, 0, len(parts))
 	for _, p := range parts {
 		p.table.giveBack(p.id, p.overflowed, p.at, now, p.n)
+		p.fullAt = p.table.rate.giveBack(p.fullAt, p.at, now, p.n)
 		if !p.quiet {
 			left = append(left, p.state(now))
 		}
@@ -325,11 +329,19 @@ func (l *Limiter) giveBackHere(parts []part) []State {
 
 // state is what is left. It is called with the limiter's lock held.
 func (p part) state(now int64) State {
-	rate, owed := p.table.rate, max(0, p.table.fullAt(p.id)-now)
+	rate, owed := p.table.rate, max(0, p.owedUntil()-now)
 	return State{
 		Limit: p.limit, Rate: rate,
 		Remaining: int(max(0, rate.room()-owed) / rate.cost()), Reset: micros(owed),
 	}
+}
+
+// owedUntil is when its bucket will be full. It is called with the limiter's lock held.
+func (p part) owedUntil() int64 {
+	if p.table.stored && p.table.buckets[p.id] == nil {
+		return p.fullAt
+	}
+	return p.table.fullAt(p.id)
 }
 
 func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }

@@ -402,6 +402,41 @@ func TestSharedByNodes(t *testing.T) {
 	})
 }
 
+// Where the database remembers, a flood of names shares nobody's limit: no debt is
+// forgotten, and nobody has that of others.
+func TestSharedBeyondMemory(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *store.Store) {
+		l := limit.New(open(), nil)
+		configure(l, map[limit.Name]string{limit.Reset: "2/1h", limit.ResetAddress: "off"})
+		l.SetMaxBuckets(2)
+		for i := range 10 {
+			require.Equal(t, allowed, take(t, l, limit.Reset, fmt.Sprint("flood ", i)))
+			require.LessOrEqual(t, l.Remembered(limit.Reset), 2)
+		}
+		require.False(t, l.Overflows(limit.Reset))
+		for i := range 20 {
+			key := fmt.Sprint("honest ", i)
+			require.Equal(t, allowed, take(t, l, limit.Reset, key))
+			var left limit.State
+			ctx := limit.WithObserver(t.Context(), func(s limit.State) { left = s })
+			taken, err := l.Take(ctx, limit.Ask{Limit: limit.Reset, Key: key})
+			require.NoError(t, err)
+			require.Zero(t, left.Remaining)
+			wait := take(t, l, limit.Reset, key)
+			require.Positive(t, wait)
+			require.LessOrEqual(t, wait, 30*time.Minute)
+			require.NoError(t, taken.GiveBack(ctx))
+			require.Equal(t, 1, left.Remaining)
+			require.Equal(t, allowed, take(t, l, limit.Reset, key))
+			require.Positive(t, take(t, l, limit.Reset, key))
+		}
+		for i := range 10 {
+			require.Equal(t, allowed, take(t, l, limit.Reset, fmt.Sprint("flood ", i)))
+			require.Positive(t, take(t, l, limit.Reset, fmt.Sprint("flood ", i)))
+		}
+	})
+}
+
 // What the database refuses has cost nothing, neither here nor there.
 func TestSharedRefusalCostsNothing(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *store.Store) {

@@ -26,6 +26,10 @@ const (
 	SearchAddress   Name = "search_address"
 	Connects        Name = "connects"
 	ConnectsAddress Name = "connects_address"
+	// Changes are all requests of an account that change something, but for messages.
+	Changes Name = "changes"
+	// Notices are mails that tell of sign-ins from strange places.
+	Notices Name = "notices"
 	// Exports are of all that there is about somebody.
 	Exports Name = "exports"
 )
@@ -44,6 +48,8 @@ var standard = map[Name]Rate{
 	Connects:            {2, time.Second, 100},
 	ConnectsAddress:     {50, time.Second, 2000},
 	Exports:             {5, time.Hour, 5},
+	Changes:             {10, time.Second, 200},
+	Notices:             {5, time.Hour, 5},
 }
 
 // Names lists the limits, in the order of the alphabet.

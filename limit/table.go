@@ -13,7 +13,8 @@ const (
 
 // table has the buckets of one limit. It is bounded: a flood of keys gets no more
 // memory than that, and makes it forget no debt. What has no place in it shares a few
-// buckets with others.
+// buckets with others, unless the database remembers it: people that nobody has heard of
+// would all be refused in the midst of a flood.
 type table struct {
 	rate    Rate
 	max     int
@@ -22,6 +23,9 @@ type table struct {
 	// overflow is when each of the shared buckets will be full; nil, as long as there
 	// was room.
 	overflow []int64
+	// stored says that the database knows what is owed, too: then what has no place here
+	// is not remembered here, and the database is asked.
+	stored bool
 }
 
 // bucket is what one key has left.
@@ -31,8 +35,8 @@ type bucket struct {
 	place  int // in the queue
 }
 
-func newTable(rate Rate, bound int) *table {
-	return &table{rate: rate, max: bound, buckets: map[uint64]*bucket{}}
+func newTable(rate Rate, bound int, stored bool) *table {
+	return &table{rate: rate, max: bound, buckets: map[uint64]*bucket{}, stored: stored}
 }
 
 // seed keeps a client from choosing keys that share a bucket.
@@ -66,6 +70,9 @@ func (t *table) set(id uint64, fullAt, now int64) (overflowed bool) {
 		}
 	}
 	if len(t.buckets) >= t.max {
+		if t.stored {
+			return false
+		}
 		if t.overflow == nil {
 			t.overflow = make([]int64, overflowBuckets)
 		}

@@ -50,6 +50,27 @@ func (tx *Tx) ClaimMail(now, until time.Time) (Mail, error) {
 	return m, nil
 }
 
+// TakeDueMails removes those mails of a kind that are among the first so many that are
+// due, and that nobody else is about to claim, and returns them in no order.
+func (tx *Tx) TakeDueMails(kind string, now time.Time, among int) ([]Mail, error) {
+	skip := tx.dialect.forUpdate("mails")
+	if skip != "" {
+		skip += " SKIP LOCKED"
+	}
+	tx.writing = true
+	taken, err := list(tx, 16, scanMail, `
+		DELETE FROM mails WHERE id IN (
+			SELECT id FROM (SELECT id, kind FROM mails WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2`+skip+`) AS due
+			WHERE kind = ?3)
+		RETURNING id, kind, user_id, registration_id, address, locale, data, created_at, due_at, attempts`,
+		micros(now), among, kind)
+	if err != nil {
+		return nil, fmt.Errorf("take due mails: %w", err)
+	}
+	tx.wrote = tx.wrote || len(taken) > 0
+	return taken, nil
+}
+
 func scanMail(row scanner, m *Mail) error {
 	var user, registration sql.NullInt64
 	var created, due int64

@@ -53,6 +53,25 @@ func mails(t *testing.T, open opener) {
 	requireQueue(t, s, 0, time.Time{})
 	require.Zero(t, claim(t, s, noon, noon))
 
+	take := func(kind string, now time.Time, among int) (taken []store.Mail) {
+		t.Helper()
+		update(t, s, func(tx *store.Tx) (err error) {
+			taken, err = tx.TakeDueMails(kind, now, among)
+			return err
+		})
+		return taken
+	}
+	early := newMail(t, s, "early", ada, noon.Add(time.Second))
+	newMail(t, s, "notice", ada, noon.Add(2*time.Second))
+	newMail(t, s, "early", ada, noon.Add(3*time.Second))
+	require.Empty(t, take("early", noon, 9), "none is due")
+	require.Empty(t, take("other", noon.Add(time.Hour), 9))
+	require.Equal(t, []store.Mail{early}, take("early", noon.Add(time.Hour), 2), "among two")
+	require.Empty(t, take("early", noon.Add(time.Hour), 1))
+	require.Len(t, take("early", noon.Add(3*time.Second), 2), 1)
+	require.Len(t, take("notice", noon.Add(3*time.Second), 2), 1)
+	requireQueue(t, s, 0, time.Time{})
+
 	second := newMail(t, s, "notice", ada, noon.Add(time.Second))
 	first := newMail(t, s, "reset", bob, noon)
 	requireQueue(t, s, 2, noon)

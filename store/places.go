@@ -33,7 +33,9 @@ func scanPlace(row scanner, p *Place) error {
 }
 
 // NotePlace stores that a user has signed in from a place at a time, known before or
-// not, and keeps no more than so many of theirs: those that were used last. Two
+// not, and keeps no more than so many of theirs. Those that have been used once are
+// forgotten first: what comes once a sign-in must not push out what comes back. Of
+// either, those that were used last are kept, and the one that is noted always. Two
 // Updates that note the same place at once should have locked the user.
 func (tx *Tx) NotePlace(userID int64, hash []byte, at time.Time, keep int) error {
 	_, err := tx.exec(`
@@ -43,11 +45,25 @@ func (tx *Tx) NotePlace(userID int64, hash []byte, at time.Time, keep int) error
 	if err == nil {
 		_, err = tx.exec(`
 			DELETE FROM known_places WHERE id IN (
-				SELECT id FROM known_places WHERE user_id = ?1 ORDER BY used_at DESC, id DESC LIMIT 1000 OFFSET ?2)`,
-			userID, keep)
+				SELECT id FROM known_places WHERE user_id = ?1
+				ORDER BY (place_hash = ?3) DESC, (used_at > created_at) DESC, used_at DESC, id DESC LIMIT 1000 OFFSET ?2)`,
+			userID, keep, hash)
 	}
 	if err != nil {
 		return fmt.Errorf("note place: %w", err)
+	}
+	return nil
+}
+
+// TouchPlaces notes that a user has come from those of some places that they have signed
+// in from before.
+func (tx *Tx) TouchPlaces(userID int64, at time.Time, hashes ...[]byte) error {
+	for _, hash := range hashes {
+		_, err := tx.exec(`UPDATE known_places SET used_at = ?3 WHERE user_id = ?1 AND place_hash = ?2 AND used_at < ?3`,
+			userID, hash, micros(at))
+		if err != nil {
+			return fmt.Errorf("touch place: %w", err)
+		}
 	}
 	return nil
 }

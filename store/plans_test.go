@@ -551,6 +551,11 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.ClaimMail(noon.Add(time.Hour), noon)
 			return err
 		}, want: []string{"SEARCH mails USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH mails USING COVERING INDEX mails_due (due_at<?)"}},
+		{name: "TakeDueMails", fn: func(tx *store.Tx) error {
+			_, err := tx.TakeDueMails("reset", noon.Add(time.Hour), 10)
+			return err
+		}, want: []string{"SEARCH mails USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH mails USING INDEX mails_due (due_at<?)"},
+			may: []string{"SCAN due"}}, // which is 10 of them
 		{name: "PostponeMail", fn: func(tx *store.Tx) error {
 			return tx.PostponeMail(waiting, noon)
 		}, want: []string{"SEARCH mails USING INTEGER PRIMARY KEY (rowid=?)"}},
@@ -600,6 +605,9 @@ func plans(t *testing.T, prepare string) {
 		{name: "NotePlace", fn: func(tx *store.Tx) error {
 			return tx.NotePlace(ada.ID, hash("place"), noon, 50)
 		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=?)"}, sort: true},
+		{name: "TouchPlaces", fn: func(tx *store.Tx) error {
+			return tx.TouchPlaces(ada.ID, noon, hash("place"))
+		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=? AND place_hash=?)"}},
 		{name: "DeletePlacesOf", fn: func(tx *store.Tx) error {
 			return tx.DeletePlacesOf(ada.ID)
 		}, want: []string{"SEARCH known_places USING INDEX sqlite_autoindex_known_places_1 (user_id=?)"}},

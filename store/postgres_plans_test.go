@@ -588,6 +588,10 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.ClaimMail(noon, noon)
 			return err
 		}, 4, 60},
+		{"TakeDueMails", func(tx *store.Tx) error {
+			_, err := tx.TakeDueMails("none", noon, 1)
+			return err
+		}, 4, 60},
 		{"PostponeMail", func(tx *store.Tx) error { return tx.PostponeMail(store.Mail{ID: another}, noon) }, 1, 60},
 		{"HastenMails", func(tx *store.Tx) error { return tx.HastenMails(noon, noon) }, 0, 10},
 		{"DeleteMail", func(tx *store.Tx) error { return tx.DeleteMail(another) }, 1, 10},

@@ -15,8 +15,8 @@ import (
 const (
 	// maxKeys is how many keys an account may have, expired ones too.
 	maxKeys = 100
-	// MaxKeyNameLength is the longest name of a key, in characters.
-	MaxKeyNameLength = 64
+	// maxKeyNameLength is the longest name of a key, in characters.
+	maxKeyNameLength = 64
 	// keyLifetime is how long a key is good for if nothing is said of it, and
 	// maxKeyLifetime at most.
 	keyLifetime    = 365 * 24 * time.Hour
@@ -104,10 +104,10 @@ func keyName(name string) (string, error) {
 	switch {
 	case name == "":
 		return "", &chat.Error{Kind: chat.Invalid, Code: "name_missing", Field: "name", Message: "A key has a name."}
-	case utf8.RuneCountInString(name) > MaxKeyNameLength:
+	case utf8.RuneCountInString(name) > maxKeyNameLength:
 		return "", &chat.Error{
 			Kind: chat.Invalid, Code: "name_too_long", Field: "name",
-			Message: "The name of a key has at most " + strconv.Itoa(MaxKeyNameLength) + " characters.",
+			Message: "The name of a key has at most " + strconv.Itoa(maxKeyNameLength) + " characters.",
 		}
 	case !utf8.ValidString(name), strings.ContainsFunc(name, unicode.IsControl):
 		return "", &chat.Error{Kind: chat.Invalid, Code: "name_invalid", Field: "name", Message: "The name of a key is one line of text."}

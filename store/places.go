@@ -7,16 +7,15 @@ import (
 
 // Place is where somebody has signed in from: a device, or a network.
 type Place struct {
-	Hash      []byte // SHA-256 of what names it
-	CreatedAt time.Time
-	UsedAt    time.Time
+	Hash   []byte // SHA-256 of what names it
+	UsedAt time.Time
 }
 
 // ListPlacesOf lists the places that a user has signed in from since a time, the last
 // used first. There are no more than were kept: see [Tx.NotePlace].
 func (tx *Tx) ListPlacesOf(userID int64, since time.Time) ([]Place, error) {
 	found, err := list(tx, 4, scanPlace, `
-		SELECT place_hash, created_at, used_at FROM known_places
+		SELECT place_hash, used_at FROM known_places
 		WHERE user_id = ?1 AND used_at > ?2 ORDER BY used_at DESC, id DESC`,
 		userID, micros(since))
 	if err != nil {
@@ -26,9 +25,9 @@ func (tx *Tx) ListPlacesOf(userID int64, since time.Time) ([]Place, error) {
 }
 
 func scanPlace(row scanner, p *Place) error {
-	var created, used int64
-	err := row.Scan(&p.Hash, &created, &used)
-	p.CreatedAt, p.UsedAt = fromMicros(created), fromMicros(used)
+	var used int64
+	err := row.Scan(&p.Hash, &used)
+	p.UsedAt = fromMicros(used)
 	return err
 }
 
@@ -37,7 +36,7 @@ func scanPlace(row scanner, p *Place) error {
 // Updates that note the same place at once should have locked the user.
 func (tx *Tx) NotePlace(userID int64, hash []byte, at time.Time, keep int) error {
 	_, err := tx.exec(`
-		INSERT INTO known_places (user_id, place_hash, created_at, used_at) VALUES (?1, ?2, ?3, ?3)
+		INSERT INTO known_places (user_id, place_hash, used_at) VALUES (?1, ?2, ?3)
 		ON CONFLICT (user_id, place_hash) DO UPDATE SET used_at = ?3`,
 		userID, hash, micros(at))
 	if err == nil {

@@ -71,9 +71,8 @@ CREATE TABLE invitations (
 	note       TEXT    NOT NULL,
 	created_at INTEGER NOT NULL,
 	expires_at INTEGER,
-	max_uses   INTEGER,
-	uses       INTEGER NOT NULL DEFAULT 0,
-	revoked_at INTEGER
+	max_uses   INTEGER NOT NULL,
+	uses       INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX invitations_creator ON invitations (creator_id);
 CREATE TABLE invites (
@@ -92,7 +91,6 @@ CREATE TABLE known_places (
 	id         INTEGER PRIMARY KEY AUTOINCREMENT,
 	user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
 	place_hash BLOB    NOT NULL, -- SHA-256
-	created_at INTEGER NOT NULL,
 	used_at    INTEGER NOT NULL,
 	UNIQUE (user_id, place_hash)
 ) STRICT;

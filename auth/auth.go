@@ -288,8 +288,8 @@ func (s *Service) use(ctx context.Context, session store.Session) (caller chat.C
 			return err
 		}
 		// A place that they come back to is one to be known for long.
-		from := placeOf(ctx)
-		return tx.TouchPlaces(session.UserID, now, from.device, from.network)
+		device, network := placeOf(ctx).hashes(session.UserID)
+		return tx.TouchPlaces(session.UserID, now, device, network)
 	})
 	if err != nil {
 		s.uses.forget(session.ID)

@@ -32,9 +32,7 @@ func (s *Service) Identify(r *http.Request) (chat.Caller, *http.Cookie, error) {
 	}
 	secure := RequestOf(ctx).Secure
 	token, stale := s.opts.Cookies.Token(r, secure)
-	from := RequestOf(ctx)
-	from.Device = s.opts.Cookies.Device(r, secure)
-	caller, extended, err := s.Authenticate(WithRequest(ctx, from), token)
+	caller, extended, err := s.Authenticate(ctx, token)
 	if stale && extended == 0 {
 		extended = s.opts.SessionLifetime // almost: it has been extended lately
 	}

@@ -12,13 +12,14 @@ import (
 
 // Limits of invitations.
 const (
-	MaxInvitationUses     = 100_000
-	MaxInvitationNote     = 200 // characters
-	MaxInvitationLifetime = 10 * 365 * 24 * time.Hour
-	MaxInvitations        = 1000 // at a time
+	maxInvitationUses     = 100_000
+	maxInvitationNote     = 200 // characters
+	maxInvitationLifetime = 10 * 365 * 24 * time.Hour
+	maxInvitations        = 1000 // at a time
 )
 
-// Invitation lets whoever has its token make an account, where registration takes one.
+// Invitation lets whoever has its token make an account, where registration takes one. It
+// is of use only while its maker is an administrator who may sign in.
 type Invitation struct {
 	store.Invitation
 	Token string // told once, to who made it
@@ -39,16 +40,16 @@ func (s *Service) CreateInvitation(ctx context.Context, caller chat.Caller, n Ne
 	}
 	now := s.now()
 	n.ExpiresAt = n.ExpiresAt.UTC().Truncate(time.Microsecond) // as it is stored
-	note, err := chat.PrepareLine("note", n.Note, MaxInvitationNote)
+	note, err := chat.PrepareLine("note", n.Note, maxInvitationNote)
 	switch {
 	case err != nil:
 		return Invitation{}, err
-	case n.MaxUses < 0 || n.MaxUses > MaxInvitationUses:
+	case n.MaxUses < 0 || n.MaxUses > maxInvitationUses:
 		return Invitation{}, &chat.Error{
 			Kind: chat.Invalid, Code: "max_uses_invalid", Field: "max_uses",
-			Message: "An invitation has at most " + strconv.Itoa(MaxInvitationUses) + " uses.",
+			Message: "An invitation has at most " + strconv.Itoa(maxInvitationUses) + " uses.",
 		}
-	case !n.ExpiresAt.IsZero() && (!n.ExpiresAt.After(now) || n.ExpiresAt.After(now.Add(MaxInvitationLifetime))):
+	case !n.ExpiresAt.IsZero() && (!n.ExpiresAt.After(now) || n.ExpiresAt.After(now.Add(maxInvitationLifetime))):
 		return Invitation{}, &chat.Error{
 			Kind: chat.Invalid, Code: "expires_at_invalid", Field: "expires_at",
 			Message: "An invitation ends in the future, and within ten years.",
@@ -67,7 +68,7 @@ func (s *Service) CreateInvitation(ctx context.Context, caller chat.Caller, n Ne
 		if err != nil {
 			return err
 		}
-		if others >= MaxInvitations {
+		if others >= maxInvitations {
 			return &chat.Error{
 				Kind: chat.Conflict, Code: "too_many_invitations", Message: "There are too many invitations. Revoke some.",
 			}

@@ -224,10 +224,10 @@ func TestInvitationsAreMadeByAdmins(t *testing.T) {
 			want   refusal
 		}{
 			"uses below 0":   {NewInvitation{MaxUses: -1}, refusal{chat.Invalid, "max_uses_invalid", "max_uses"}},
-			"too many uses":  {NewInvitation{MaxUses: MaxInvitationUses + 1}, refusal{chat.Invalid, "max_uses_invalid", "max_uses"}},
+			"too many uses":  {NewInvitation{MaxUses: maxInvitationUses + 1}, refusal{chat.Invalid, "max_uses_invalid", "max_uses"}},
 			"ends now":       {NewInvitation{ExpiresAt: s.clock}, refusal{chat.Invalid, "expires_at_invalid", "expires_at"}},
-			"ends too late":  {NewInvitation{ExpiresAt: s.clock.Add(MaxInvitationLifetime + time.Second)}, refusal{chat.Invalid, "expires_at_invalid", "expires_at"}},
-			"a long note":    {NewInvitation{Note: strings.Repeat("é", MaxInvitationNote+1)}, refusal{chat.Invalid, "note_too_long", "note"}},
+			"ends too late":  {NewInvitation{ExpiresAt: s.clock.Add(maxInvitationLifetime + time.Second)}, refusal{chat.Invalid, "expires_at_invalid", "expires_at"}},
+			"a long note":    {NewInvitation{Note: strings.Repeat("é", maxInvitationNote+1)}, refusal{chat.Invalid, "note_too_long", "note"}},
 			"lines of notes": {NewInvitation{Note: "one\ntwo"}, refusal{chat.Invalid, "note_invalid", "note"}},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -236,7 +236,7 @@ func TestInvitationsAreMadeByAdmins(t *testing.T) {
 			})
 		}
 		long := s.invite(t, root, NewInvitation{
-			Note: strings.Repeat("é", MaxInvitationNote), MaxUses: MaxInvitationUses, ExpiresAt: s.clock.Add(MaxInvitationLifetime),
+			Note: strings.Repeat("é", maxInvitationNote), MaxUses: maxInvitationUses, ExpiresAt: s.clock.Add(maxInvitationLifetime),
 		})
 		listed, err := s.Invitations(t.Context(), root, 10, 0)
 		require.NoError(t, err)
@@ -259,7 +259,7 @@ func TestInvitationsAreBounded(t *testing.T) {
 		require.NoError(t, s.store.Update(t.Context(), fn))
 	}
 	update(func(tx *store.Tx) error {
-		for i := range MaxInvitations {
+		for i := range maxInvitations {
 			err := tx.CreateInvitation(&store.Invitation{
 				TokenHash: hashToken([]byte(fmt.Sprint(i))), CreatorID: root.UserID, CreatedAt: s.clock, MaxUses: 1,
 			})
@@ -275,6 +275,34 @@ func TestInvitationsAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	update(func(tx *store.Tx) error { return tx.UseInvitation(listed[0].ID, s.clock) })
 	s.invite(t, root, NewInvitation{}) // in the place of one that is used up
+}
+
+// Who has lost the role, or the account, leaves no way in behind.
+func TestInvitationsOfWhoIsNoAdminAnyMore(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		s.opts.Registration = RegistrationInvitation
+		root := s.admin(t)
+		made := s.invite(t, root, NewInvitation{MaxUses: 9})
+		register := func(username string) error {
+			_, _, err := s.Register(t.Context(), Registration{Username: username, Password: "open sesame", Invitation: made.Token})
+			return err
+		}
+		require.NoError(t, register("alice"))
+		change := func(c store.UserChange) {
+			t.Helper()
+			require.NoError(t, s.store.Update(t.Context(), func(tx *store.Tx) error {
+				_, err := tx.UpdateUser(root.UserID, c)
+				return err
+			}))
+		}
+		invalid := refusal{chat.Forbidden, "invitation_invalid", "invitation"}
+		change(store.UserChange{Admin: new(false)})
+		requireRefusal(t, invalid, register("bob"))
+		change(store.UserChange{Admin: new(true), DeactivatedAt: &s.clock})
+		requireRefusal(t, invalid, register("bob"))
+		change(store.UserChange{DeactivatedAt: new(time.Time)})
+		require.NoError(t, register("bob"))
+	})
 }
 
 func TestInvitationsAreAudited(t *testing.T) {

@@ -205,12 +205,12 @@ func newPerson(t *testing.T, s *frontdoor.Server, db *sql.DB, engine frontdoor.E
 	}
 	exec(`INSERT INTO sessions (kind, token_hash, user_id, name, user_agent, address, created_at, used_at, expires_at)
 		VALUES ('key', $1, $2, $3, $4, $5, $6, $6, $6)`, []byte(named("hash")), p.id, named("key's name"), named("agent"), p.address, now)
-	exec(`INSERT INTO known_places (user_id, place_hash, created_at, used_at) VALUES ($1, $2, $3, $3)`, p.id, []byte(named("place")), now)
+	exec(`INSERT INTO known_places (user_id, place_hash, used_at) VALUES ($1, $2, $3)`, p.id, []byte(named("place")), now)
 	exec(`INSERT INTO one_time_tokens (token_hash, purpose, user_id, email, created_at, expires_at)
 		VALUES ($1, 'reset_password', $2, $3, $4, $4)`, []byte(named("token")), p.id, named("mail")+"@mail.example", now)
 	exec(`INSERT INTO mails (kind, user_id, address, locale, data, created_at, due_at)
 		VALUES ('new_sign_in', $1, $2, 'en', $3, $4, $5)`, p.id, named("mail")+"@mail.example", `{"address":"`+named("place")+`"}`, now, now+int64(time.Hour/time.Microsecond))
-	exec(`INSERT INTO invitations (token_hash, creator_id, note, created_at) VALUES ($1, $2, $3, $4)`, []byte(named("invitation")), p.id, named("note"), now)
+	exec(`INSERT INTO invitations (token_hash, creator_id, note, created_at, max_uses) VALUES ($1, $2, $3, $4, 1)`, []byte(named("invitation")), p.id, named("note"), now)
 	exec(`UPDATE users SET pending_email = $1 WHERE id = $2`, named("pending")+"@mail.example", p.id)
 	for _, to := range []any{p.id, p.id + 1000, nil} {
 		exec(`INSERT INTO audit_log (action, actor_id, user_id, address, detail, created_at) VALUES ('an.action', $1, $2, $3, $4, $5)`,

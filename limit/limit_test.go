@@ -2,7 +2,7 @@ package limit_test
 
 import (
 	"context"
-	"database/sql"
+	"database/sql" //nolint:depguard // of another client: what it need not wait for
 	"errors"
 	"fmt"
 	"path/filepath"

@@ -45,6 +45,20 @@ func newUser(tb testing.TB, s *store.Store, name string) store.User {
 	return u
 }
 
+func newAdmin(tb testing.TB, s *store.Store, name string) store.User {
+	tb.Helper()
+	return changeUser(tb, s, newUser(tb, s, name), store.UserChange{Admin: new(true)})
+}
+
+func changeUser(tb testing.TB, s *store.Store, u store.User, c store.UserChange) (changed store.User) {
+	tb.Helper()
+	update(tb, s, func(tx *store.Tx) (err error) {
+		changed, err = tx.UpdateUser(u.ID, c)
+		return err
+	})
+	return changed
+}
+
 func newGroup(tb testing.TB, s *store.Store, participants ...store.User) store.Chat {
 	tb.Helper()
 	c := store.NewGroup("a group", noon)

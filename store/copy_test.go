@@ -151,9 +151,8 @@ func filled(tb testing.TB, database string, messages int) {
 		`UPDATE sessions SET kind = 'key', name = 'Бот', scopes = 'read write' WHERE id = 3`,
 		`INSERT INTO known_places (user_id, place_hash, created_at, used_at)
 			SELECT i % 7 + 1, CAST('place ' || i AS BLOB), -i, i FROM (` + numbers(12) + `) n ORDER BY n.i`,
-		`INSERT INTO invitations (token_hash, creator_id, note, created_at, expires_at, max_uses, uses, revoked_at)
-			SELECT CAST('invitation ' || i AS BLOB), i, 'для ' || i, -i,
-				CASE i % 2 WHEN 0 THEN i + 5 END, CASE i % 3 WHEN 0 THEN i * 2 END, i % 5, CASE i % 7 WHEN 0 THEN i + 9 END
+		`INSERT INTO invitations (token_hash, creator_id, note, created_at, expires_at, max_uses, uses)
+			SELECT CAST('invitation ' || i AS BLOB), i, 'для ' || i, -i, CASE i % 2 WHEN 0 THEN i + 5 END, i * 2, i % 5
 			FROM (` + numbers(10) + `) n ORDER BY n.i`,
 		`INSERT INTO registrations (username, password_hash, email, created_at, expires_at)
 			SELECT 'Новий ' || i, '$2a$' || i, i || '@example.com', i, i + 1 FROM (` + numbers(5) + `) n ORDER BY n.i`,

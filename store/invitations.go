@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Invitation lets whoever has its token make an account.
+// Invitation lets whoever has its token make an account, while its creator is an
+// administrator who may sign in.
 type Invitation struct {
 	ID        int64
 	TokenHash []byte `json:"-"` // SHA-256
@@ -20,11 +21,11 @@ type Invitation struct {
 }
 
 // invitationOfUse is what holds for an invitation that is of use at the time ?1.
-const invitationOfUse = `i.revoked_at IS NULL
-	AND (i.expires_at IS NULL OR i.expires_at > ?1) AND (i.max_uses IS NULL OR i.uses < i.max_uses)`
+const invitationOfUse = `(i.expires_at IS NULL OR i.expires_at > ?1) AND i.uses < i.max_uses
+	AND EXISTS (SELECT 1 FROM users a WHERE a.id = i.creator_id AND a.admin = 1 AND a.deactivated_at IS NULL AND a.deleted_at IS NULL)`
 
 const selectInvitations = `
-	SELECT i.id, i.token_hash, i.creator_id, u.username, i.note, i.created_at, i.expires_at, coalesce(i.max_uses, 0), i.uses
+	SELECT i.id, i.token_hash, i.creator_id, u.username, i.note, i.created_at, i.expires_at, i.max_uses, i.uses
 	FROM invitations i JOIN users u ON u.id = i.creator_id
 `
 
@@ -41,7 +42,7 @@ func (tx *Tx) CreateInvitation(i *Invitation) (err error) {
 	i.ID, err = tx.insert(`
 		INSERT INTO invitations (token_hash, creator_id, note, created_at, expires_at, max_uses)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6)`,
-		i.TokenHash, i.CreatorID, i.Note, micros(i.CreatedAt), timeOrNull(i.ExpiresAt), orNull(i.MaxUses))
+		i.TokenHash, i.CreatorID, i.Note, micros(i.CreatedAt), timeOrNull(i.ExpiresAt), i.MaxUses)
 	if err != nil {
 		return fmt.Errorf("create invitation: %w", err)
 	}
@@ -86,10 +87,10 @@ func (tx *Tx) UseInvitation(id int64, at time.Time) error {
 	return nil
 }
 
-// RevokeInvitation ends an invitation; ErrNotFound if there is none that is of use at
+// RevokeInvitation removes an invitation; ErrNotFound if there is none that is of use at
 // that time.
 func (tx *Tx) RevokeInvitation(id int64, at time.Time) error {
-	err := tx.execOne(`UPDATE invitations AS i SET revoked_at = ?1 WHERE `+invitationOfUse+` AND i.id = ?2`, micros(at), id)
+	err := tx.execOne(`DELETE FROM invitations AS i WHERE `+invitationOfUse+` AND i.id = ?2`, micros(at), id)
 	if err != nil {
 		return fmt.Errorf("revoke invitation: %w", err)
 	}

@@ -155,6 +155,7 @@ func plans(t *testing.T, prepare string) {
 	})
 	invite := store.Invite{ChatID: club.ID, TokenHash: hash("invite"), CreatorID: ada.ID, CreatedAt: noon}
 	update(t, s, func(tx *store.Tx) error { return tx.CreateInvite(&invite) })
+	changeUser(t, s, ada, store.UserChange{Admin: new(true)})
 	invitation := store.Invitation{TokenHash: hash("invitation"), CreatorID: ada.ID, CreatedAt: noon, MaxUses: 10}
 	update(t, s, func(tx *store.Tx) error { return tx.CreateInvitation(&invitation) })
 	registration := store.Registration{Username: "zoe", Email: "zoe@example.com", CreatedAt: noon, ExpiresAt: noon.Add(time.Hour)}

@@ -13,7 +13,7 @@ import (
 
 func invitations(t *testing.T, open opener) {
 	s := open(t, store.Options{})
-	ada, bob := newUser(t, s, "ada"), newUser(t, s, "bob")
+	ada, bob := newAdmin(t, s, "ada"), newAdmin(t, s, "bob")
 	create := func(token string, i store.Invitation) store.Invitation {
 		t.Helper()
 		i.TokenHash, i.CreatedAt = hash(token), noon
@@ -49,7 +49,7 @@ func invitations(t *testing.T, open opener) {
 		return n
 	}
 	hour := noon.Add(time.Hour)
-	forever := create("forever", store.Invitation{CreatorID: ada.ID})
+	forever := create("forever", store.Invitation{CreatorID: ada.ID, MaxUses: 9})
 	once := create("once", store.Invitation{CreatorID: ada.ID, MaxUses: 1, Note: "for one: é"})
 	hourly := create("hourly", store.Invitation{CreatorID: bob.ID, MaxUses: 3, ExpiresAt: hour})
 
@@ -87,24 +87,44 @@ func invitations(t *testing.T, open opener) {
 	_, err = find("forever", noon)
 	require.ErrorIs(t, err, store.ErrNotFound)
 
-	require.Equal(t, 3, count())
+	require.Equal(t, 2, count())
+
+	// While who made it may not make one, it is of no use.
+	for _, change := range []struct{ end, undo store.UserChange }{
+		{store.UserChange{Admin: new(false)}, store.UserChange{Admin: new(true)}},
+		{store.UserChange{DeactivatedAt: &noon}, store.UserChange{DeactivatedAt: new(time.Time)}},
+	} {
+		changeUser(t, s, bob, change.end)
+		require.Empty(t, list(noon))
+		_, err = find("hourly", noon)
+		require.ErrorIs(t, err, store.ErrNotFound)
+		require.ErrorIs(t, use(hourly, noon), store.ErrNotFound)
+		require.ErrorIs(t, revoke(hourly, noon), store.ErrNotFound)
+		changeUser(t, s, bob, change.undo)
+		require.Equal(t, []store.Invitation{hourly}, list(noon))
+	}
+
 	update(t, s, func(tx *store.Tx) error { return tx.DeleteSpentInvitations(noon) })
 	require.Equal(t, 1, count())
 	require.Equal(t, []store.Invitation{hourly}, list(noon))
 	update(t, s, func(tx *store.Tx) error { return tx.DeleteSpentInvitations(hour) })
 	require.Zero(t, count())
-	again := create("once", store.Invitation{CreatorID: ada.ID}) // its hash is free
+	again := create("once", store.Invitation{CreatorID: ada.ID, MaxUses: 1}) // its hash is free
 	require.Greater(t, again.ID, hourly.ID)
 	clash := store.Invitation{TokenHash: hash("once"), CreatorID: ada.ID, CreatedAt: noon}
 	err = s.Update(t.Context(), func(tx *store.Tx) error { return tx.CreateInvitation(&clash) })
 	require.ErrorIs(t, err, store.ErrConflict)
+
+	changeUser(t, s, ada, store.UserChange{Admin: new(false)})
+	update(t, s, func(tx *store.Tx) error { return tx.DeleteSpentInvitations(noon) })
+	require.Zero(t, count(), "of no use any more")
 }
 
 // Of many who use an invitation at once, as many have an account as it is for, and no
 // use is lost on one who has none.
 func invitationsAtOnce(t *testing.T, open opener) {
 	s := open(t, store.Options{})
-	ada := newUser(t, s, "ada")
+	ada := newAdmin(t, s, "ada")
 	invitation := store.Invitation{TokenHash: hash("token"), CreatorID: ada.ID, CreatedAt: noon, MaxUses: 3}
 	update(t, s, func(tx *store.Tx) error { return tx.CreateInvitation(&invitation) })
 	names := []string{"ada", "bob", "bob", "bob", "carl", "dora", "emil", "fred"} // one is taken, and one wanted by three

@@ -93,7 +93,7 @@ type (
 		Note      string    `json:"note,omitempty"`
 		CreatedAt timestamp `json:"created_at"`
 		ExpiresAt timestamp `json:"expires_at,omitzero"`
-		MaxUses   int       `json:"max_uses,omitempty"`
+		MaxUses   int       `json:"max_uses"`
 		Uses      int       `json:"uses"`
 	}
 	exportedEntry struct {

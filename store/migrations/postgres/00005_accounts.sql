@@ -37,9 +37,8 @@ CREATE TABLE invitations (
 	note       TEXT COLLATE "C" NOT NULL,
 	created_at BIGINT NOT NULL,
 	expires_at BIGINT,
-	max_uses   BIGINT,
-	uses       BIGINT NOT NULL DEFAULT 0,
-	revoked_at BIGINT
+	max_uses   BIGINT NOT NULL,
+	uses       BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX invitations_creator ON invitations (creator_id);
 

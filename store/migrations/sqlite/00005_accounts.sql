@@ -37,9 +37,8 @@ CREATE TABLE invitations (
 	note       TEXT    NOT NULL,
 	created_at INTEGER NOT NULL,
 	expires_at INTEGER,
-	max_uses   INTEGER,
-	uses       INTEGER NOT NULL DEFAULT 0,
-	revoked_at INTEGER
+	max_uses   INTEGER NOT NULL,
+	uses       INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX invitations_creator ON invitations (creator_id);
 

@@ -52,6 +52,7 @@ type Service struct {
 	now    func() time.Time
 	// usesFrom is from when on the use of sessions is noted, in microseconds.
 	usesFrom atomic.Int64
+	uses     uses
 }
 
 // New makes a Service.
@@ -96,7 +97,7 @@ func (s *Service) Login(ctx context.Context, username, password string, previous
 	if err != nil {
 		return Session{}, err
 	}
-	return Session{Token: token, Lifetime: s.opts.SessionLifetime, User: user, Device: RequestOf(ctx).Device}, nil
+	return Session{Token: token, Lifetime: s.opts.SessionLifetime, User: user, Device: RequestOf(ctx).device()}, nil
 }
 
 // verify finds the user who has a username and a password. Every way to sign in with a
@@ -152,9 +153,11 @@ func (s *Service) auditFailure(ctx context.Context, userID int64) {
 // returns BadCredentials if the account has another password by now, and Forbidden if
 // it was deactivated. Of the kind basic an account has one session: if it has, that is
 // returned, and nobody has signed in.
-func (s *Service) open(ctx context.Context, user chat.User, session store.Session, previous []byte) (store.Session, error) {
+func (s *Service) open(ctx context.Context, user chat.User, wanted store.Session, previous []byte) (store.Session, error) {
+	var session store.Session
 	reused := false
 	err := s.updateAndMail(ctx, func(tx *store.Tx) error {
+		session, reused = wanted, false // it may be tried again
 		// The password was checked a while ago. What has become of the account since
 		// then may have ended its sessions, and must not leave a new one.
 		current, err := tx.LockUser(user.ID)
@@ -205,10 +208,17 @@ func (s *Service) open(ctx context.Context, user chat.User, session store.Sessio
 }
 
 // Logout ends the session that a caller comes by at once, whatever its kind, and tells
-// whether it is one that a cookie holds.
+// whether it is one that a cookie holds. It returns Forbidden to whoever comes by a key.
 func (s *Service) Logout(ctx context.Context, caller chat.Caller) (byCookie bool, err error) {
+	if err := caller.Require(chat.AccountScope); err != nil {
+		return false, err
+	}
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
-		session, err := tx.FindSession(caller.SessionID)
+		var session store.Session
+		err := lockSessionsOf(tx, caller)
+		if err == nil {
+			session, err = tx.FindSession(caller.SessionID)
+		}
 		if err == nil {
 			err = tx.DeleteSession(caller.UserID, caller.SessionID)
 		}
@@ -262,19 +272,17 @@ func (s *Service) use(ctx context.Context, session store.Session) (caller chat.C
 		return chat.Caller{}, 0, err
 	}
 	caller.Address = addressOf(ctx)
-	// Sliding, but a write for that only once in a hundredth of the lifetime.
-	if session.Slides() {
-		if expires := now.Add(s.opts.SessionLifetime); expires.Sub(session.ExpiresAt) >= s.opts.SessionLifetime/100 {
-			session.ExpiresAt, extended = expires, s.opts.SessionLifetime
-		}
-	}
-	if extended == 0 && !s.useIsDue(session, now) {
+	session, extended, due := s.noteUse(session, now)
+	if !due {
 		return caller, 0, nil
 	}
-	session.UsedAt, session.UserAgent, session.Address = now, userAgentOf(ctx), addressOf(ctx)
+	session.UserAgent, session.Address = userAgentOf(ctx), addressOf(ctx)
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
 		return tx.TouchSession(session)
 	})
+	if err != nil {
+		s.uses.forget(session.ID)
+	}
 	switch {
 	case errors.Is(err, store.ErrNotFound): // ended meanwhile
 		return chat.Caller{}, 0, errUnauthenticated()

@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/store"
@@ -32,11 +30,12 @@ const (
 // that they are good for, and whoever asks looks whether that goes on. All sites of a
 // database share one.
 type Basics struct {
-	key    []byte
-	flight singleflight.Group
+	key []byte
 
 	mu    sync.Mutex
 	known map[basicMAC]knownBasic
+	// looking has the MACs that a request looks at just now, until which is done.
+	looking map[basicMAC]chan struct{}
 	// order has the MACs as they were added: the oldest are forgotten first. first is
 	// how many of them are gone.
 	order []basicMAC
@@ -56,7 +55,7 @@ type knownBasic struct {
 
 // NewBasics makes a Basics that has seen none.
 func NewBasics() *Basics {
-	b := &Basics{key: make([]byte, sha256.Size), known: map[basicMAC]knownBasic{}}
+	b := &Basics{key: make([]byte, sha256.Size), known: map[basicMAC]knownBasic{}, looking: map[basicMAC]chan struct{}{}}
 	rand.Read(b.key)
 	return b
 }
@@ -97,6 +96,32 @@ func (b *Basics) add(mac basicMAC, known knownBasic) {
 	b.known[mac] = known
 }
 
+// look waits until no other request looks at a MAC. The others then wait until this one
+// is done, which done says.
+func (b *Basics) look(ctx context.Context, mac basicMAC) (done func(), err error) {
+	for {
+		b.mu.Lock()
+		other, busy := b.looking[mac]
+		if !busy {
+			mine := make(chan struct{})
+			b.looking[mac] = mine
+			b.mu.Unlock()
+			return func() {
+				b.mu.Lock()
+				delete(b.looking, mac)
+				b.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		b.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-other:
+		}
+	}
+}
+
 // basic is Authenticate for the username and password of a request.
 func (s *Service) basic(r *http.Request) (chat.Caller, error) {
 	ctx := r.Context()
@@ -115,27 +140,23 @@ func (s *Service) basic(r *http.Request) (chat.Caller, error) {
 			return chat.Caller{}, err
 		}
 	}
-	// Requests that come at once wait for one hash, and none of them takes it from the
-	// others by going.
-	shared := WithRequest(context.Background(), RequestOf(ctx))
-	signIn := s.opts.Basics.flight.DoChan(string(mac[:]), func() (any, error) {
-		return s.signInBasic(shared, mac, username, password)
-	})
-	select {
-	case <-ctx.Done():
-		return chat.Caller{}, ctx.Err()
-	case answer := <-signIn:
-		if answer.Err != nil {
-			return chat.Caller{}, toUnauthenticated(answer.Err)
-		}
-		caller, _, err := s.use(ctx, answer.Val.(store.Session))
-		return caller, err
+	session, err := s.signInBasic(ctx, mac, username, password)
+	if err != nil {
+		return chat.Caller{}, toUnauthenticated(err)
 	}
+	caller, _, err := s.use(ctx, session)
+	return caller, err
 }
 
 // signInBasic checks a username and password, and finds or opens their session.
 func (s *Service) signInBasic(ctx context.Context, mac basicMAC, username, password string) (store.Session, error) {
-	if known, ok := s.opts.Basics.find(mac, s.now()); ok { // since it was looked, others have signed in
+	// Requests that come at once are worth one hash, if it is the right password.
+	done, err := s.opts.Basics.look(ctx, mac)
+	if err != nil {
+		return store.Session{}, err
+	}
+	defer done()
+	if known, ok := s.opts.Basics.find(mac, s.now()); ok { // since it was looked, another has signed in
 		session, err := s.basicSession(ctx, known)
 		if !errors.Is(err, store.ErrNotFound) {
 			return session, err

@@ -181,6 +181,90 @@ func TestBasicCallsAtOnce(t *testing.T) {
 	})
 }
 
+// A panic is the request's own: its goroutine is left to whoever recovers, and the next
+// request does not wait for it.
+func TestBasicPanics(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, t.TempDir()+"/messaging.db")
+	s.opts.BasicAuth = true
+	s.register(t, "alice", "open sesame")
+	hasher := s.hasher
+	s.hasher = nil // any panic will do
+	require.Panics(t, func() { _, _ = s.ask(t.Context(), "alice", "open sesame") })
+	s.hasher = hasher
+	_, err := s.ask(t.Context(), "alice", "open sesame")
+	require.NoError(t, err)
+	require.Empty(t, s.opts.Basics.looking)
+}
+
+// Whoever goes while another looks does not wait.
+func TestBasicGoesWhileItWaits(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, t.TempDir()+"/messaging.db")
+	s.opts.BasicAuth = true
+	done, err := s.opts.Basics.look(t.Context(), s.opts.Basics.mac("192.0.2.1", "alice", "open sesame"))
+	require.NoError(t, err)
+	defer done()
+	ctx, cancel := context.WithCancel(t.Context())
+	answered := make(chan error, 1)
+	go func() {
+		_, err := s.ask(ctx, "alice", "open sesame")
+		answered <- err
+	}()
+	cancel()
+	require.ErrorIs(t, <-answered, context.Canceled)
+}
+
+// An Update that is tried again knows nothing of the session that it has found before.
+func TestBasicSessionEndsMeanwhile(t *testing.T) {
+	t.Parallel()
+	database := pgtest.NewDatabase(t)
+	s := openSite(t, store.Options{Database: database, QueueLength: 4, Writers: 4})
+	s.opts.BasicAuth = true
+	alice := s.register(t, "alice", "open sesame")
+	before, err := s.ask(t.Context(), "alice", "open sesame")
+	require.NoError(t, err)
+
+	// The next commit with a new place waits for the lock, and then fails as by a deadlock.
+	const lock = 4711
+	db, holder := connect(t, database), connect(t, database)
+	_, err = db.Exec(t.Context(), fmt.Sprintf(`
+		CREATE SEQUENCE tries;
+		CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			IF nextval('tries') = 1 THEN
+				PERFORM pg_advisory_xact_lock(%d);
+				RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01';
+			END IF;
+			RETURN NEW;
+		END $$;
+		CREATE CONSTRAINT TRIGGER failing AFTER INSERT ON known_places DEFERRABLE INITIALLY DEFERRED
+			FOR EACH ROW EXECUTE FUNCTION fail();`, lock))
+	require.NoError(t, err)
+	_, err = holder.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, lock)
+	require.NoError(t, err)
+
+	type answer struct {
+		caller chat.Caller
+		err    error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		caller, err := s.basicFrom(context.Background(), "198.51.100.1", "alice", "open sesame")
+		answered <- answer{caller, err}
+	}()
+	require.Eventually(t, func() bool { return somebodyWaits(db) || len(answered) > 0 }, time.Minute, time.Millisecond)
+	require.Empty(t, answered, "or else this proves nothing")
+	_, err = db.Exec(t.Context(), `DELETE FROM sessions WHERE id = $1`, before.SessionID)
+	require.NoError(t, err)
+	_, err = holder.Exec(t.Context(), `SELECT pg_advisory_unlock($1)`, lock)
+	require.NoError(t, err)
+	after := <-answered
+	require.NoError(t, after.err)
+	require.Equal(t, alice.ID, after.caller.UserID)
+	require.NotEqual(t, before.SessionID, after.caller.SessionID)
+}
+
 // Two nodes that see a username for the first time at once make one session.
 func TestBasicOfTwoNodesAtOnce(t *testing.T) {
 	t.Parallel()

@@ -2,11 +2,9 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/store"
@@ -15,7 +13,7 @@ import (
 const (
 	// maxKeys is how many keys an account may have, expired ones too.
 	maxKeys = 100
-	// maxKeyNameLength is the longest name of a key, in characters.
+	// maxKeyNameLength is in characters.
 	maxKeyNameLength = 64
 	// keyLifetime is how long a key is good for if nothing is said of it, and
 	// maxKeyLifetime at most.
@@ -37,8 +35,9 @@ type Key struct {
 	ID     int64
 	Name   string
 	Scopes []string
-	// Key is the secret itself, which is told once.
-	Key       string
+	// Key is the secret itself, which is told and stored nowhere, not even for who asks
+	// again with the same idempotency key.
+	Key       string `json:"-"`
 	CreatedAt time.Time
 	ExpiresAt time.Time
 }
@@ -47,6 +46,9 @@ type Key struct {
 // be used for its scopes alone. It returns Forbidden to whoever comes by a key
 // themselves, Invalid for a field that won't do, Conflict if there are too many, and
 // Unauthenticated if the caller's session has ended meanwhile.
+//
+// Again, with the same idempotency key, it answers the same key with another secret, and
+// the one before is good for nothing. It returns Conflict if that key was revoked.
 func (s *Service) CreateKey(ctx context.Context, caller chat.Caller, wanted NewKey) (Key, error) {
 	if err := caller.Require(chat.AccountScope); err != nil {
 		return Key{}, err
@@ -60,9 +62,11 @@ func (s *Service) CreateKey(ctx context.Context, caller chat.Caller, wanted NewK
 		return Key{}, err
 	}
 	var key Key
+	var secret string
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
-		now := s.now()
-		key = Key{Name: name, Scopes: scopes.Names(), Key: newToken(keyPrefix), CreatedAt: now}
+		now, again := s.now(), true
+		key = Key{Name: name, Scopes: scopes.Names(), CreatedAt: now}
+		secret = newToken(keyPrefix)
 		if _, err := tx.LockUser(caller.UserID); err != nil {
 			return refuseUnknown(err)
 		}
@@ -70,7 +74,7 @@ func (s *Service) CreateKey(ctx context.Context, caller chat.Caller, wanted NewK
 		if _, err := tx.FindSession(caller.SessionID); err != nil {
 			return refuseUnknown(err)
 		}
-		return chat.Once(tx, caller, wanted.Idempotency, "create-key", now, &key, func() (err error) {
+		err := chat.Once(tx, caller, wanted.Idempotency, "create-key", now, &key, func() (err error) {
 			if key.ExpiresAt, err = keyExpiry(wanted.ExpiresAt, now); err != nil {
 				return err
 			}
@@ -83,36 +87,42 @@ func (s *Service) CreateKey(ctx context.Context, caller chat.Caller, wanted NewK
 				}
 			}
 			session := store.Session{
-				Kind: store.KeySession, TokenHash: hashToken([]byte(key.Key)), UserID: caller.UserID,
+				Kind: store.KeySession, TokenHash: hashToken([]byte(secret)), UserID: caller.UserID,
 				Name: name, Scopes: scopes.String(), CreatedAt: now, ExpiresAt: key.ExpiresAt,
 			}
 			if err := tx.CreateSession(&session); err != nil {
 				return err
 			}
-			key.ID = session.ID
-			return s.chat.Audit(tx, caller, chat.AuditEntry{Action: chat.UserKeyCreated, UserID: caller.UserID, Detail: name})
+			key.ID, again = session.ID, false
+			return nil
 		})
+		if err == nil && again {
+			err = tx.ReplaceKey(caller.UserID, key.ID, hashToken([]byte(secret)))
+			if errors.Is(err, store.ErrNotFound) {
+				err = &chat.Error{
+					Kind: chat.Conflict, Code: "key_revoked",
+					Message: "The key that was made with this idempotency key has been revoked.",
+				}
+			}
+		}
+		if err != nil {
+			return err
+		}
+		return s.chat.Audit(tx, caller, chat.AuditEntry{Action: chat.UserKeyCreated, UserID: caller.UserID, Detail: key.Name})
 	})
 	if err != nil {
 		return Key{}, err
 	}
+	key.Key = secret
 	return key, nil
 }
 
-func keyName(name string) (string, error) {
-	name = strings.TrimSpace(name)
-	switch {
-	case name == "":
-		return "", &chat.Error{Kind: chat.Invalid, Code: "name_missing", Field: "name", Message: "A key has a name."}
-	case utf8.RuneCountInString(name) > maxKeyNameLength:
-		return "", &chat.Error{
-			Kind: chat.Invalid, Code: "name_too_long", Field: "name",
-			Message: "The name of a key has at most " + strconv.Itoa(maxKeyNameLength) + " characters.",
-		}
-	case !utf8.ValidString(name), strings.ContainsFunc(name, unicode.IsControl):
-		return "", &chat.Error{Kind: chat.Invalid, Code: "name_invalid", Field: "name", Message: "The name of a key is one line of text."}
+func keyName(typed string) (string, error) {
+	name, err := chat.PrepareLine("name", typed, maxKeyNameLength)
+	if err == nil && name == "" {
+		err = &chat.Error{Kind: chat.Invalid, Code: "name_missing", Field: "name", Message: "A key has a name."}
 	}
-	return name, nil
+	return name, err
 }
 
 func keyExpiry(wanted *time.Time, now time.Time) (time.Time, error) {

@@ -41,9 +41,8 @@ type place struct {
 // placeOf is where a request comes from.
 func placeOf(ctx context.Context) place {
 	var p place
-	r := RequestOf(ctx)
-	if len(r.Device) == deviceLength {
-		p.device = string(r.Device)
+	if device := RequestOf(ctx).device(); len(device) == deviceLength {
+		p.device = string(device)
 	}
 	p.network = limit.Network(addressOf(ctx))
 	return p
@@ -142,9 +141,11 @@ func (s *Service) findSigner(ctx context.Context, username string) (user chat.Us
 // withDevice gives a request of a browser that has no device cookie yet a new device.
 func withDevice(ctx context.Context) context.Context {
 	r := RequestOf(ctx)
-	if len(r.Device) != deviceLength {
-		r.Device = make([]byte, deviceLength)
-		rand.Read(r.Device)
+	device := r.device()
+	if len(device) != deviceLength {
+		device = make([]byte, deviceLength)
+		rand.Read(device)
 	}
+	r.Device = func() []byte { return device }
 	return WithRequest(ctx, r)
 }

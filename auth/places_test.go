@@ -20,7 +20,7 @@ import (
 // from is the context of a request from an address; the device is that of a browser.
 func from(address string, device []byte) context.Context {
 	ip, _ := netip.ParseAddr(address) // the zero Addr, if it is unknown
-	return WithRequest(context.Background(), Request{ClientIP: ip, Device: device})
+	return WithRequest(context.Background(), Request{ClientIP: ip, Device: func() []byte { return device }})
 }
 
 func TestDeviceCookie(t *testing.T) {

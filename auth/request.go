@@ -20,9 +20,9 @@ type Request struct {
 	Secure bool
 	// UserAgent is what the client says that it is, as it came.
 	UserAgent string
-	// Device is what tells the browser from others, if it signs in and has a device
-	// cookie.
-	Device []byte
+	// Device reads what tells the browser from others: nil, if it has no device cookie.
+	// It is asked where a password is. It may be nil itself.
+	Device func() []byte
 }
 
 type requestKey struct{}
@@ -36,6 +36,14 @@ func WithRequest(ctx context.Context, r Request) context.Context {
 func RequestOf(ctx context.Context) Request {
 	r, _ := ctx.Value(requestKey{}).(Request)
 	return r
+}
+
+// device is what tells the browser from others, or nil.
+func (r Request) device() []byte {
+	if r.Device == nil {
+		return nil
+	}
+	return r.Device()
 }
 
 // addressOf is the client's address, or empty if it is unknown.

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/caddymsg/messaging/chat"
@@ -17,10 +18,52 @@ const usedEvery = 5 * time.Minute
 // not wait each time for a database that can't write.
 const usesRest = time.Minute
 
-// useIsDue tells whether the use of a session should be noted, if nothing else is to be
-// written of it.
-func (s *Service) useIsDue(session store.Session, now time.Time) bool {
-	return now.Sub(session.UsedAt) >= usedEvery && now.UnixMicro() >= s.usesFrom.Load()
+// maxUses is how many uses are remembered.
+const maxUses = 10_000
+
+// uses are those that this process has noted last, or is about to: of requests that come
+// at once, of which each has found the use before, one writes. It may forget: then there
+// is a write more.
+type uses struct {
+	mu   sync.Mutex
+	last map[int64]use // by the session
+}
+
+type use struct{ at, expires time.Time }
+
+func (u *uses) forget(sessionID int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.last, sessionID)
+}
+
+// noteUse tells whether the use of a session is to be written, and what: its time and,
+// for one that slides, by how much it is extended.
+func (s *Service) noteUse(session store.Session, now time.Time) (noted store.Session, extended time.Duration, due bool) {
+	s.uses.mu.Lock()
+	defer s.uses.mu.Unlock()
+	last := s.uses.last[session.ID]
+	if last.at.Before(session.UsedAt) {
+		last.at = session.UsedAt
+	}
+	if last.expires.Before(session.ExpiresAt) {
+		last.expires = session.ExpiresAt
+	}
+	due = now.Sub(last.at) >= usedEvery && now.UnixMicro() >= s.usesFrom.Load()
+	// Sliding, but a write for that only once in a hundredth of the lifetime.
+	lifetime := s.opts.SessionLifetime
+	if expires := now.Add(lifetime); session.Slides() && expires.Sub(last.expires) >= lifetime/100 {
+		session.ExpiresAt, last.expires, extended, due = expires, expires, lifetime, true
+	}
+	if !due {
+		return session, 0, false
+	}
+	if s.uses.last == nil || len(s.uses.last) >= maxUses {
+		s.uses.last = map[int64]use{}
+	}
+	session.UsedAt, last.at = now, now
+	s.uses.last[session.ID] = last
+	return session, extended, true
 }
 
 // Sessions lists where the caller is signed in, by id: of one kind, if it is not
@@ -65,6 +108,9 @@ func (s *Service) EndSession(ctx context.Context, caller chat.Caller, id int64) 
 		return false, err
 	}
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		if err := lockSessionsOf(tx, caller); err != nil {
+			return refuseUnknown(err)
+		}
 		if cookie, err = heldByCookie(tx, caller, id); err != nil {
 			return err
 		}
@@ -98,6 +144,9 @@ func (s *Service) EndSessions(ctx context.Context, caller chat.Caller, others bo
 		but = caller.SessionID
 	}
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		if err := lockSessionsOf(tx, caller); err != nil {
+			return refuseUnknown(err)
+		}
 		cookie = false
 		if !others {
 			if cookie, err = heldByCookie(tx, caller, caller.SessionID); err != nil {
@@ -113,6 +162,14 @@ func (s *Service) EndSessions(ctx context.Context, caller chat.Caller, others bo
 		return false, err
 	}
 	return cookie, nil
+}
+
+// lockSessionsOf keeps others from opening sessions of the caller's until the Update has
+// ended. What opens one locks the account, too: it has done so before sessions are ended,
+// which then ends that one as well, or finds those ended by which it came.
+func lockSessionsOf(tx *store.Tx, caller chat.Caller) error {
+	_, err := tx.LockUser(caller.UserID)
+	return err
 }
 
 // heldByCookie tells whether a session is the one that the caller comes by, and held by

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -210,6 +211,40 @@ func (s *site) session(tb testing.TB, token []byte) (session store.Session) {
 	return session
 }
 
+// Of requests that come at once, one notes the use, and one extends.
+func TestUsesAtOnce(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, database string) {
+		s := openSite(t, store.Options{Database: database, QueueLength: 100})
+		alice := s.register(t, "alice", "open sesame")
+		for name, after := range map[string]time.Duration{"used": usedEvery, "extended": lifetime / 100} {
+			token := s.login(t, "alice", "open sesame", nil).Token
+			s.clock = s.clock.Add(after)
+			before := s.updates.Load()
+			var running sync.WaitGroup
+			for range 50 {
+				running.Go(func() { s.requireSignedIn(t, token, alice) })
+			}
+			running.Wait()
+			require.EqualValues(t, 1, s.updates.Load()-before, name)
+			require.Equal(t, s.clock, s.session(t, token).UsedAt, name)
+		}
+	})
+}
+
+func TestUsesAreBounded(t *testing.T) {
+	t.Parallel()
+	s := &Service{opts: Options{SessionLifetime: lifetime}}
+	now := time.Now()
+	session := store.Session{UsedAt: now.Add(-usedEvery), ExpiresAt: now.Add(lifetime)}
+	for session.ID = range int64(2*maxUses + 1) {
+		_, _, due := s.noteUse(session, now)
+		require.True(t, due)
+		_, _, due = s.noteUse(session, now)
+		require.False(t, due)
+		require.LessOrEqual(t, len(s.uses.last), maxUses)
+	}
+}
+
 // A database that can't write is asked once, and not for each request.
 func TestUseIsNotNotedWithoutAWriter(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
@@ -270,7 +305,7 @@ func TestNewSignInNotice(t *testing.T) {
 		s.change(t, alice, chat.AccountChange{Profile: chat.Profile{Email: &email, Locale: &locale}}, nil)
 		const curl, firefox = "curl/8.17.0", "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"
 		at := func(address, userAgent string, device []byte) context.Context {
-			return WithRequest(t.Context(), Request{ClientIP: netip.MustParseAddr(address), UserAgent: userAgent, Device: device})
+			return WithRequest(t.Context(), Request{ClientIP: netip.MustParseAddr(address), UserAgent: userAgent, Device: func() []byte { return device }})
 		}
 		login := func(username, address string, device []byte) (used []byte) {
 			t.Helper()

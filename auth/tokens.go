@@ -96,7 +96,18 @@ func (s *Service) Refresh(ctx context.Context, token, key string) (Tokens, error
 	var tokens Tokens
 	var session store.Session
 	var reused bool
-	err := s.store.Update(ctx, func(tx *store.Tx) (err error) {
+	// Anybody can make up a token that looks like one. It must not cost others a write.
+	err := s.store.ViewOne(ctx, func(tx *store.Tx) error {
+		_, err := tx.FindSessionByFamilyHash(hashToken([]byte(family)))
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return Tokens{}, errTokenRevoked()
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
+	err = s.store.Update(ctx, func(tx *store.Tx) (err error) {
 		reused = false // it may be tried again
 		session, err = lockFamily(tx, hashToken([]byte(family)))
 		switch {

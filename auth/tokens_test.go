@@ -152,8 +152,10 @@ func TestRefreshRefusals(t *testing.T) {
 			requireRefusal(t, malformed, err)
 			require.NotEmpty(t, name)
 		}
+		before := s.updates.Load()
 		_, err := s.Refresh(t.Context(), newRefreshToken(newFamily()), "")
 		requireRefusal(t, tokenRevoked, err)
+		require.Equal(t, before, s.updates.Load(), "who makes one up does not write")
 
 		for name, end := range map[string]func(Tokens){
 			"signed out": func(tokens Tokens) {

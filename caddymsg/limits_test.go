@@ -476,3 +476,20 @@ func TestAttackGuessesAtManyNodes(t *testing.T) {
 	signInFrom(t, frontdoor.NewClient(t, servers[1].URL), "owner", "192.0.2.1").Want(200)
 	signInFrom(t, frontdoor.NewClient(t, servers[1].URL), "owner", "203.0.113.77").Want(429)
 }
+
+// Whose account is attacked changes their password and address, signs in for tokens, and
+// by Basic, from the browser that they have signed in with before.
+func TestOwnerUnderAttackFromAKnownDevice(t *testing.T) {
+	t.Parallel()
+	s := frontdoor.Start(t, frontdoor.Options{Caddyfile: limitedCaddyfile("")})
+	browser := frontdoor.NewClient(t, s.URL)
+	browser.Do("POST", "/v1/auth/register", credentials(t, "owner", "open sesame"), from("192.0.2.1")...).Want(200)
+	signInFrom(t, browser, "owner", "192.0.2.1").Want(200)
+	newGuesser(t, s).all(30, always("owner"), addresses(30))
+	signInFrom(t, frontdoor.NewClient(t, s.URL), "owner", "198.51.100.200").Want(429)
+
+	elsewhere := from("198.51.100.201")
+	browser.Do("POST", "/v1/auth/token", credentials(t, "owner", "open sesame"), elsewhere...).Want(200)
+	browser.Do("GET", "/v1/auth/token", "", append(elsewhere, "Authorization", basicAuth("owner", "open sesame"))...).Want(200)
+	browser.Do("POST", "/v1/me/password", `{"current_password":"open sesame","password":"another password"}`, from("198.51.100.202")...).Want(200)
+}

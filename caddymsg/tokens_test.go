@@ -387,7 +387,16 @@ func keysOfPrograms(t *testing.T, s *frontdoor.Server, root *frontdoor.Client) {
 	again := decode[keyAnswer](kurt.Do("POST", "/v1/me/keys",
 		fmt.Sprintf(`{"name":"once","scopes":["read"],"expires_at":%q}`, at.Format(time.RFC3339)), "Idempotency-Key", "once"))
 	require.Equal(t, at, again.ExpiresAt.UTC())
-	require.Equal(t, again, decode[keyAnswer](kurt.Do("POST", "/v1/me/keys", `{"name":"once","scopes":["read"]}`, "Idempotency-Key", "once")))
+	lost := again.Key
+	require.Equal(t, 200, may(t, s.URL, lost))
+	replay := func() *frontdoor.Response {
+		return kurt.Do("POST", "/v1/me/keys", `{"name":"once","scopes":["read"]}`, "Idempotency-Key", "once")
+	}
+	anew := decode[keyAnswer](replay())
+	require.NotEqual(t, lost, anew.Key, "it is stored nowhere")
+	require.Equal(t, 401, may(t, s.URL, lost))
+	again.Key = anew.Key
+	require.Equal(t, again, anew, "and is the same key")
 
 	for body, want := range map[string][2]string{
 		`{"name":"","scopes":["read"]}`:                                        {"name_missing", "name"},
@@ -408,6 +417,7 @@ func keysOfPrograms(t *testing.T, s *frontdoor.Server, root *frontdoor.Client) {
 	require.Equal(t, 200, may(t, s.URL, again.Key))
 	root.Delete(fmt.Sprintf("/v1/admin/users/%v/sessions/%d", id, again.ID)).Want(200)
 	require.Equal(t, 401, may(t, s.URL, again.Key))
+	requireAnswer(t, replay(), 400, "key_revoked", "")
 }
 
 func manyKeys(t *testing.T, s *frontdoor.Server, _ *frontdoor.Client) {

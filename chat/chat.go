@@ -26,7 +26,8 @@ type Caller struct {
 	Address  string // of the client; empty, if it is unknown
 	// SessionID is the sign-in that it comes by, or 0.
 	SessionID int64
-	// Scopes are what it may do; zero is all that its owner may.
+	// Scopes are what it may do; zero is all that its owner may. The API has asked for
+	// ReadScope or WriteScope before it asks a rule.
 	Scopes Scopes
 }
 

@@ -70,8 +70,8 @@ func Once[T any](tx *store.Tx, caller Caller, key, operation string, at time.Tim
 }
 
 // keyed is what an idempotency key is found by, and what its answer is sealed with.
-// Some answers hold a secret that is told once and stored hashed: nobody can read
-// it out of the database who does not know the key.
+// Nobody reads an answer out of the database who does not know the key. But a key may be
+// guessed: what is told once and stored hashed does not belong into an answer.
 func keyed(caller Caller, key string) (hash []byte, sealer cipher.AEAD, err error) {
 	user := []byte(strconv.FormatInt(caller.UserID, 10))
 	hash, err = hkdf.Key(sha256.New, []byte(key), user, "find", sha256.Size)

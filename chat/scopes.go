@@ -8,7 +8,9 @@ import (
 	"github.com/caddymsg/messaging/store"
 )
 
-// Scopes are what a key may be used for; zero is everything, as sign-ins may be.
+// Scopes are what a key may be used for; zero is everything, as sign-ins may be. The rules
+// ask for AccountScope, and for AdminScope by [Caller].Admin. Whether a request reads or
+// writes, each API knows of its own operations: to ask for ReadScope or WriteScope is theirs.
 type Scopes uint8
 
 // The scopes that a key may have.

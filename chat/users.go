@@ -240,8 +240,12 @@ func (s *Service) Me(ctx context.Context, caller Caller) (User, error) {
 }
 
 // UpdateMe changes the caller's profile, all that is given or nothing. It returns
-// Invalid for the field that won't do, and Conflict for a username that is taken.
+// Forbidden to whoever comes by a key, Invalid for the field that won't do, and Conflict
+// for a username that is taken.
 func (s *Service) UpdateMe(ctx context.Context, caller Caller, p Profile) (User, error) {
+	if err := caller.Require(AccountScope); err != nil {
+		return User{}, err
+	}
 	change, err := p.prepare()
 	if err != nil {
 		return User{}, err
@@ -393,6 +397,9 @@ const deletedUsername = "deleted user"
 // deleted user, and so do the chats with one other person. There is no way back;
 // the username is free again. It returns Conflict to the only admin there is.
 func (s *Service) DeleteMe(ctx context.Context, caller Caller) error {
+	if err := caller.Require(AccountScope); err != nil {
+		return err
+	}
 	return s.deleteAccount(ctx, caller.UserID, func(tx *store.Tx) error {
 		return refuse(deleteAccount(tx, caller.UserID, caller.UserID, s.now()), store.ErrNotFound, errGone())
 	})

@@ -177,3 +177,9 @@ func receive[T any](tb testing.TB, from <-chan T) (v T) {
 	}
 	return v
 }
+
+// asFound is a session as it is found: without what is stored of its tokens.
+func asFound(s store.Session) store.Session {
+	s.TokenHash, s.FamilyHash, s.RefreshHash, s.RefreshAnswer = nil, nil, nil, nil
+	return s
+}

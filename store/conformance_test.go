@@ -387,16 +387,16 @@ func sessions(t *testing.T, open opener) {
 
 	found, err := find("first")
 	require.NoError(t, err)
-	require.Equal(t, first, found)
+	require.Equal(t, asFound(first), found)
 	found, err = find("second")
 	require.NoError(t, err, "an expired one is found, too")
-	require.Equal(t, second, found)
+	require.Equal(t, asFound(second), found)
 
 	second.ExpiresAt = noon.Add(time.Microsecond)
 	update(t, s, func(tx *store.Tx) error { return tx.TouchSession(second) })
 	found, err = find("second")
 	require.NoError(t, err)
-	require.Equal(t, second, found)
+	require.Equal(t, asFound(second), found)
 
 	end := func() (id, userID int64, err error) {
 		err = s.Update(t.Context(), func(tx *store.Tx) (err error) {
@@ -631,6 +631,7 @@ func refusals(t *testing.T, open opener) {
 		}, store.ErrNotFound},
 		{"RefreshSession", func(tx *store.Tx) error { return tx.RefreshSession(store.Session{ID: nobody}, hash("refresh")) }, store.ErrNotFound},
 		{"TouchSession", func(tx *store.Tx) error { return tx.TouchSession(store.Session{ID: nobody, ExpiresAt: noon}) }, store.ErrNotFound},
+		{"ReplaceKey", func(tx *store.Tx) error { return tx.ReplaceKey(bob.ID, nobody, hash("new")) }, store.ErrNotFound},
 		{"CreateChat, of two who have one", createDirect(ada.ID, bob.ID), store.ErrConflict},
 		{"CreateChat, the other way round", createDirect(bob.ID, ada.ID), store.ErrConflict},
 		{"CreateChat, second with oneself", createDirect(ada.ID, ada.ID), store.ErrConflict},

@@ -538,6 +538,12 @@ func plans(t *testing.T, prepare string) {
 		{name: "TouchSession", fn: func(tx *store.Tx) error {
 			return tx.TouchSession(store.Session{ID: session.ID, ExpiresAt: noon})
 		}, want: []string{"SEARCH sessions USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "ReplaceKey", fn: func(tx *store.Tx) error {
+			if err := tx.ReplaceKey(ada.ID, session.ID, hash("new")); !errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("replaced: %w", err)
+			}
+			return nil
+		}, want: []string{"SEARCH sessions USING INTEGER PRIMARY KEY (rowid=?)"}},
 		{name: "DeleteExpiredSessions", fn: func(tx *store.Tx) error {
 			return tx.DeleteExpiredSessions(noon, 10)
 		}, want: []string{"USING COVERING INDEX sessions_expiry (expires_at<?)"}},

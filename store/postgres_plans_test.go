@@ -511,6 +511,12 @@ func TestPostgresPlans(t *testing.T) {
 		{"TouchSession", func(tx *store.Tx) error {
 			return tx.TouchSession(store.Session{ID: one, ExpiresAt: noon})
 		}, 1, 30},
+		{"ReplaceKey", func(tx *store.Tx) error {
+			if err := tx.ReplaceKey(one, one, hash("new")); !errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("replaced: %w", err)
+			}
+			return nil
+		}, 1, 30},
 		{"DeleteExpiredSessions", func(tx *store.Tx) error {
 			return tx.DeleteExpiredSessions(noon, 10)
 		}, 30, 100},

@@ -79,36 +79,46 @@ func (tx *Tx) CreateSession(s *Session) (err error) {
 }
 
 // FindSessionByTokenHash finds a session, expired or not, of somebody who may
-// sign in, or ErrNotFound.
+// sign in, or ErrNotFound. What is stored of its tokens is left out.
 func (tx *Tx) FindSessionByTokenHash(hash []byte) (Session, error) {
-	return tx.session(`s.token_hash = ?1`, hash)
+	return tx.session(scanSession, sessionColumns, `s.token_hash = ?1`, hash)
 }
 
 // FindSession is FindSessionByTokenHash by the session's ID.
-func (tx *Tx) FindSession(id int64) (Session, error) { return tx.session(`s.id = ?1`, id) }
-
-// FindSessionByFamilyHash is FindSessionByTokenHash by what its refresh tokens have
-// in common.
-func (tx *Tx) FindSessionByFamilyHash(hash []byte) (Session, error) {
-	return tx.session(`s.family_hash = ?1`, hash)
+func (tx *Tx) FindSession(id int64) (Session, error) {
+	return tx.session(scanSession, sessionColumns, `s.id = ?1`, id)
 }
 
-const sessionColumns = `s.id, s.kind, s.token_hash, s.user_id, u.username, u.admin, s.name, s.scopes, s.user_agent, s.address,
-	s.created_at, s.used_at, s.expires_at, s.token_expires_at, s.family_hash, s.refresh_hash, s.refresh_answer`
+// FindSessionByFamilyHash is FindSessionByTokenHash by what its refresh tokens have
+// in common, and finds RefreshHash and RefreshAnswer, too.
+func (tx *Tx) FindSessionByFamilyHash(hash []byte) (Session, error) {
+	scan := func(row scanner, s *Session) error {
+		return scanSessionAnd(row, s, &s.RefreshHash, &s.RefreshAnswer)
+	}
+	return tx.session(scan, sessionColumns+`, s.refresh_hash, s.refresh_answer`, `s.family_hash = ?1`, hash)
+}
 
-func scanSession(row scanner, s *Session) error {
+// sessionColumns are what each request needs of its session.
+const sessionColumns = `s.id, s.kind, s.user_id, u.username, u.admin, s.name, s.scopes, s.user_agent, s.address,
+	s.created_at, s.used_at, s.expires_at, s.token_expires_at`
+
+func scanSession(row scanner, s *Session) error { return scanSessionAnd(row, s) }
+
+func scanSessionAnd(row scanner, s *Session, more ...any) error {
 	var created, used, expires int64
 	var tokenExpires sql.NullInt64
-	err := row.Scan(&s.ID, &s.Kind, &s.TokenHash, &s.UserID, &s.Username, &s.Admin, &s.Name, &s.Scopes, &s.UserAgent, &s.Address,
-		&created, &used, &expires, &tokenExpires, &s.FamilyHash, &s.RefreshHash, &s.RefreshAnswer)
+	err := row.Scan(append([]any{
+		&s.ID, &s.Kind, &s.UserID, &s.Username, &s.Admin, &s.Name, &s.Scopes, &s.UserAgent, &s.Address,
+		&created, &used, &expires, &tokenExpires,
+	}, more...)...)
 	s.CreatedAt, s.UsedAt, s.ExpiresAt = fromMicros(created), fromMicros(used), fromMicros(expires)
 	s.TokenExpiresAt = timeOrZero(tokenExpires)
 	return err
 }
 
-func (tx *Tx) session(where string, which any) (Session, error) {
-	s, err := first(tx, scanSession, `
-		SELECT `+sessionColumns+` FROM sessions s JOIN users u ON u.id = s.user_id
+func (tx *Tx) session(scan func(scanner, *Session) error, columns, where string, which any) (Session, error) {
+	s, err := first(tx, scan, `
+		SELECT `+columns+` FROM sessions s JOIN users u ON u.id = s.user_id
 		WHERE u.deleted_at IS NULL AND u.deactivated_at IS NULL AND `+where, which)
 	if err != nil {
 		return Session{}, fmt.Errorf("find session: %w", err)
@@ -131,6 +141,17 @@ func (tx *Tx) TouchSession(s Session) error {
 	return nil
 }
 
+// ReplaceKey gives a key of a user's, which is a session, another token: the one before is
+// good for nothing then. It returns ErrNotFound if the key was ended.
+func (tx *Tx) ReplaceKey(userID, id int64, tokenHash []byte) error {
+	err := tx.execOne(`
+		UPDATE sessions SET token_hash = ?3 WHERE id = ?2 AND user_id = ?1 AND kind = 'key'`, userID, id, tokenHash)
+	if err != nil {
+		return fmt.Errorf("replace key: %w", err)
+	}
+	return nil
+}
+
 // RefreshSession gives a session other tokens, if its refresh token is still a certain
 // one: what TouchSession stores, and TokenHash, TokenExpiresAt, RefreshHash and
 // RefreshAnswer. It returns ErrNotFound if the session was ended or refreshed meanwhile.
@@ -148,7 +169,7 @@ func (tx *Tx) RefreshSession(s Session, refreshHash []byte) error {
 }
 
 // ListSessionsOf lists the sessions of a user that go on at a time, by id: of one
-// kind, if it is not empty. What their tokens have left is left out.
+// kind, if it is not empty. What is stored of their tokens is left out.
 func (tx *Tx) ListSessionsOf(userID int64, kind string, at time.Time, limit, offset int) ([]Session, error) {
 	found, err := list(tx, 16, scanSession, `
 		SELECT `+sessionColumns+` FROM sessions s JOIN users u ON u.id = s.user_id
@@ -156,10 +177,6 @@ func (tx *Tx) ListSessionsOf(userID int64, kind string, at time.Time, limit, off
 		userID, micros(at), kind, limit, offset)
 	if err != nil {
 		return nil, fmt.Errorf("list sessions of user: %w", err)
-	}
-	for i := range found {
-		found[i].TokenHash, found[i].FamilyHash = nil, nil
-		found[i].RefreshHash, found[i].RefreshAnswer = nil, nil
 	}
 	return found, nil
 }

@@ -89,7 +89,7 @@ func (a *API) registerAuth() {
 
 	login := tag(a.operation(http.MethodPost, "/v1/auth/login", "login",
 		"Sign in; the answer sets the session cookie", 400, 413, 429))
-	login.Middlewares = huma.Middlewares{a.noteSession, a.noteDevice}
+	login.Middlewares = huma.Middlewares{a.noteSession}
 	register(a, login, a.login)
 
 	logout := a.signedIn(tag(a.operation(http.MethodPost, "/v1/auth/logout", "logout",
@@ -150,14 +150,6 @@ func (a *API) noteSession(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
 	token, _ := a.auth.Cookies().Token(r, auth.RequestOf(r.Context()).Secure)
 	next(huma.WithValue(ctx, tokenKey{}, token))
-}
-
-// noteDevice has the rules know the browser that a request comes from.
-func (a *API) noteDevice(ctx huma.Context, next func(huma.Context)) {
-	r, _ := humago.Unwrap(ctx)
-	request := auth.RequestOf(r.Context())
-	request.Device = a.auth.Cookies().Device(r, request.Secure)
-	next(huma.WithContext(ctx, auth.WithRequest(ctx.Context(), request)))
 }
 
 func tokenOf(ctx context.Context) []byte {

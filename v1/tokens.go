@@ -10,7 +10,6 @@ import (
 
 	"github.com/caddymsg/messaging/auth"
 	"github.com/caddymsg/messaging/chat"
-	"github.com/caddymsg/messaging/live"
 )
 
 type credentialInput struct {
@@ -45,7 +44,7 @@ func newTokens(t auth.Tokens) *tokensOutput {
 }
 
 type keyInput struct {
-	IdempotencyKey string `header:"Idempotency-Key" example:"build-bot" doc:"A key is made once with it, and made again answers the first one, with its secret."`
+	IdempotencyKey string `header:"Idempotency-Key" example:"build-bot" doc:"A key is made once with it. Made again, it is the same one, with another secret: the one before is good for nothing then."`
 	Body           struct {
 		_         struct{}   `additionalProperties:"true"`
 		Name      string     `json:"name" example:"build bot" doc:"Up to 64 characters, for oneself."`
@@ -59,7 +58,7 @@ type Key struct {
 	ID        int64     `json:"id" example:"8" doc:"That of its session."`
 	Name      string    `json:"name" example:"build bot"`
 	Scopes    []string  `json:"scopes" nullable:"false" example:"[\"read\",\"write\"]"`
-	Key       string    `json:"key" example:"cmsg_key_…" doc:"The secret itself, for the header Authorization or X-API-Key. It is told once."`
+	Key       string    `json:"key" example:"cmsg_key_…" doc:"The secret itself, for the header Authorization or X-API-Key. It is told once, and stored nowhere."`
 	CreatedAt timestamp `json:"created_at"`
 	ExpiresAt timestamp `json:"expires_at"`
 }
@@ -126,8 +125,7 @@ func (a *API) issueTokenByBasic(ctx context.Context, _ *struct{}) (*tokensOutput
 // browser may have the credentials at hand.
 func (a *API) fromOwnSite(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
-	site := r.Header.Get("Sec-Fetch-Site")
-	if site == "cross-site" || site == "same-site" || !live.SameOrigin(r, auth.RequestOf(r.Context()).Secure) {
+	if !sameSite(r) {
 		a.writeHumaError(ctx, errCrossSite)
 		return
 	}

@@ -125,7 +125,9 @@ func (a *API) ServeHTTP(outer http.ResponseWriter, r *http.Request) {
 		}
 		a.writeError(w, r, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 	}()
-	answered := r.WithContext(w.observed(r.Context()))
+	request := auth.RequestOf(r.Context())
+	request.Device = func() []byte { return a.auth.Cookies().Device(r, request.Secure) }
+	answered := r.WithContext(w.observed(auth.WithRequest(r.Context(), request)))
 	defer func() { r.Pattern = answered.Pattern }() // which the mux has found, for the metrics
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")

@@ -31,6 +31,7 @@ func (a *API) openWebSocket(ctx context.Context, in *socketInput) (*huma.StreamR
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
 		r, w := humago.Unwrap(ctx)
 		request := auth.RequestOf(r.Context())
+		request.Device = nil // it would keep the request for as long as the connection
 		err := a.hub.ServeWebSocket(w, r, live.Opening{
 			Joining:  live.Joining{Caller: caller, Address: request.ClientIP},
 			Limits:   a.limits,

@@ -489,7 +489,7 @@ func TestChangesAreLimited(t *testing.T) {
 		requireLimited(t, alice.Post("/v1/me/keys", `{"name":"one","scopes":["read"]}`), "rate_limited", "changes")
 		requireLimited(t, alice.Delete("/v1/me/sessions/1"), "rate_limited", "changes")
 		alice.Get("/v1/me").Want(http.StatusOK)
-		alice.Post("/v1/messages", `{"receiver":"bob","message":"hi"}`).Want(http.StatusOK)
+		alice.Post("/v1/messages", `{"dest_username":"bob","message":"hi"}`).Want(http.StatusOK)
 		bob.Post("/v1/me/keys", `{"name":"one","scopes":["read"]}`).Want(http.StatusOK)
 	})
 }

@@ -50,6 +50,8 @@ type Service struct {
 	opts   Options
 	log    *slog.Logger
 	now    func() time.Time
+	// refusals keeps the log from growing by a line for each try too many.
+	refusals Seldom
 	// usesFrom is from when on the use of sessions is noted, in microseconds.
 	usesFrom atomic.Int64
 	uses     uses

@@ -42,7 +42,9 @@ func (s *Service) take(ctx context.Context, asks ...limit.Ask) (limit.Taken, err
 	if !errors.As(err, &exceeded) {
 		return taken, err
 	}
-	s.log.WarnContext(ctx, "too many attempts", "limit", string(exceeded.Limit), "client_ip", RequestOf(ctx).ClientIP)
+	if left, due := s.refusals.Due(s.now()); due {
+		s.log.WarnContext(ctx, "too many attempts", "limit", string(exceeded.Limit), "client_ip", RequestOf(ctx).ClientIP, "left_out", left)
+	}
 	return taken, &chat.Error{
 		Kind: chat.TooMany, Code: "too_many_attempts", Message: "That was tried too often. Try again later.",
 		RetryAfter: exceeded.RetryAfter,

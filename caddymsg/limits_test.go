@@ -493,3 +493,22 @@ func TestOwnerUnderAttackFromAKnownDevice(t *testing.T) {
 	browser.Do("GET", "/v1/auth/token", "", append(elsewhere, "Authorization", basicAuth("owner", "open sesame"))...).Want(200)
 	browser.Do("POST", "/v1/me/password", `{"current_password":"open sesame","password":"another password"}`, from("198.51.100.202")...).Want(200)
 }
+
+// Whoever is signed in does not fill the audit log, nor the database, as fast as they can.
+func TestChangesAreLimited(t *testing.T) {
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: limitedCaddyfile(`
+		rate_limits {
+			changes 3/1h
+		}`)})
+		alice, bob := frontdoor.SignUp(t, s.URL, "alice"), frontdoor.SignUp(t, s.URL, "bob")
+		for range 3 {
+			alice.Post("/v1/me/keys", `{"name":"one","scopes":["read"]}`).Want(http.StatusOK)
+		}
+		requireLimited(t, alice.Post("/v1/me/keys", `{"name":"one","scopes":["read"]}`), "rate_limited", "changes")
+		requireLimited(t, alice.Delete("/v1/me/sessions/1"), "rate_limited", "changes")
+		alice.Get("/v1/me").Want(http.StatusOK)
+		alice.Post("/v1/messages", `{"dest_username":"bob","message":"hi"}`).Want(http.StatusOK)
+		bob.Post("/v1/me/keys", `{"name":"one","scopes":["read"]}`).Want(http.StatusOK)
+	})
+}

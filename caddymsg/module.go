@@ -144,7 +144,7 @@ type Handler struct {
 	// `<events>/<duration> [<burst>]` or `off`: `{"sends": "20/1s 100"}`. The limits
 	// are `sign_in` (tries that fail), `sign_in_address`, `registration_address`,
 	// `reset`, `reset_address`, `sends`, `sends_address`, `search`, `search_address`,
-	// `connects`, `connects_address` and `exports`. Default: rates that nobody meets
+	// `connects`, `connects_address`, `exports`, `changes` and `notices`. Default: rates that nobody meets
 	// who does nothing but write to people.
 	RateLimits map[string]string `json:"rate_limits,omitempty"`
 

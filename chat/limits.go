@@ -26,6 +26,12 @@ func (s *Service) takeSearch(ctx context.Context, caller Caller) error {
 	return s.take(ctx, caller, limit.Search, limit.SearchAddress, 1)
 }
 
+// CountChange counts a request of the caller that changes something. It returns TooMany.
+func (s *Service) CountChange(ctx context.Context, caller Caller) error {
+	_, err := s.limits.Take(ctx, limit.Ask{Limit: limit.Changes, Key: strconv.FormatInt(caller.UserID, 10)})
+	return Limited(err)
+}
+
 // Limited is the refusal TooMany in place of a limit's error. Other errors stay as
 // they are.
 func Limited(err error) error {

@@ -60,20 +60,31 @@ func (a *API) signedIn(op huma.Operation) huma.Operation {
 	if a.basic {
 		op.Security = append(op.Security, map[string][]string{"basic": {}})
 	}
-	op.Middlewares = append(huma.Middlewares{a.authenticate(scope)}, op.Middlewares...)
+	op.Middlewares = append(huma.Middlewares{a.authenticate(scope, isLimitedChange(op))}, op.Middlewares...)
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests} {
 		op.Responses[strconv.Itoa(status)] = a.problemResponse(status)
 	}
 	return op
 }
 
+// isLimitedChange tells whether an operation is one of those that the limit of changes is
+// for: each leaves something in the database, at least in the audit log. What is sent has
+// a limit of its own.
+func isLimitedChange(op huma.Operation) bool {
+	reads := op.Method == http.MethodGet || op.Method == http.MethodHead
+	return !reads && op.OperationID != "send-message" && op.OperationID != "send-to-chat"
+}
+
 // authenticate comes before all other checks of a request (contract 0).
-func (a *API) authenticate(scope chat.Scopes) func(huma.Context, func(huma.Context)) {
+func (a *API) authenticate(scope chat.Scopes, changes bool) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, _ := humago.Unwrap(ctx)
 		caller, cookie, err := a.auth.Identify(r)
 		if err == nil {
 			err = caller.Require(scope)
+		}
+		if err == nil && changes {
+			err = a.chat.CountChange(ctx.Context(), caller)
 		}
 		if err != nil {
 			a.writeHumaError(ctx, err)

@@ -101,6 +101,8 @@ func status(refusal *chat.Error) int {
 type problems struct {
 	log   *slog.Logger
 	basic bool // the site takes usernames and passwords with each request
+	// full keeps the log from growing by a line for each request that is one too many.
+	full *auth.Seldom
 }
 
 // problem tells an error to the client, and to the log what only the operator
@@ -119,6 +121,10 @@ func (to problems) problem(ctx context.Context, err error) *Problem {
 		p.Status = statusClientGone
 	case p.Status == http.StatusInternalServerError:
 		to.log.ErrorContext(ctx, "request failed", "request_id", id, "error", err)
+	case p.Code == "too_many_logins" && p.Status == http.StatusServiceUnavailable:
+		if left, due := to.full.Due(time.Now()); due {
+			to.log.WarnContext(ctx, "request refused", "request_id", id, "error", err, "left_out", left)
+		}
 	case p.Status == http.StatusServiceUnavailable, p.Status == http.StatusNotImplemented:
 		to.log.WarnContext(ctx, "request refused", "request_id", id, "error", err)
 	}

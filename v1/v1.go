@@ -64,7 +64,7 @@ type Options struct {
 // New makes the API with all its routes.
 func New(opts Options) (*API, error) {
 	a := &API{
-		shared: shared{chat: opts.Chat, hub: opts.Hub, problems: problems{log: opts.Log}},
+		shared: shared{chat: opts.Chat, hub: opts.Hub, problems: problems{log: opts.Log, full: new(auth.Seldom)}},
 		auth:   opts.Auth, limits: opts.Limits,
 		mux: http.NewServeMux(), ofMessage: http.NewServeMux(),
 	}

@@ -539,7 +539,7 @@ func TestMailThatPanics(t *testing.T) {
 func TestForgottenPasswordsKeepNoMailWaiting(t *testing.T) {
 	onEachMailSite(t, func(t *testing.T, s *site) {
 		var sent []string
-		p := newPost(s, func(_ context.Context, to string, l mail.Letter) error {
+		p := newPost(s, func(_ context.Context, to string, _ mail.Letter) error {
 			sent = append(sent, to)
 			return nil
 		})

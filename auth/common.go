@@ -87,14 +87,14 @@ func isWord(word, site string) bool {
 // pattern, or nothing.
 func isDecoration(s string) bool {
 	digits := strings.TrimFunc(s, func(r rune) bool { return !unicode.IsDigit(r) })
-	return len(s) <= maxDecoration || inList(digits) || isPattern(digits)
+	return len(s) <= maxDecoration || inList(digits) || isPattern(digits) || isPattern(s)
 }
 
 // isPattern tells whether a text is a piece that is repeated, or is made of rows of
 // neighbours alone.
 func isPattern(folded string) bool {
 	runes := []rune(strings.ReplaceAll(folded, " ", ""))
-	return isRepeated(runes) || isRows(runes)
+	return len(runes) > 0 && (isRepeated(runes) || isRows(runes))
 }
 
 // isRepeated tells whether a text is a short piece over and over; the last time, it may

@@ -241,7 +241,7 @@ func TestSMTPOptions(t *testing.T) {
 		{"host: it is no name", func(o *mail.SMTPOptions) { o.Host = "[::1]" }},
 		{"host: it has a scheme; write the name alone", func(o *mail.SMTPOptions) { o.Host = "smtp://smtp.example.com" }},
 		{"host: it has a scheme; write the name alone", func(o *mail.SMTPOptions) { o.Host = "smtp://chat:" + password + "@smtp.example.com" }},
-		{"host: it is no name", func(o *mail.SMTPOptions) { o.Host = "chat:" + password + "@smtp.example.com" }},
+		{"host: it is no name", func(o *mail.SMTPOptions) { o.Host = "chat:sesame@smtp.example.com" }},
 		{"host: it has a space; write the name alone", func(o *mail.SMTPOptions) { o.Host = "smtp example.com" }},
 		{"host: it has a space; write the name alone", func(o *mail.SMTPOptions) { o.Host = "smtp.example.com\u00a0" }},
 		{"port", func(o *mail.SMTPOptions) { o.Port = 65536 }},

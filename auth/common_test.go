@@ -82,7 +82,7 @@ func TestIsCommon(t *testing.T) {
 		"", "open sesame", "open sesame!", "correct horse", "correct horse battery", "battery staple", "another password",
 		"correct horse battery staple", "a password of mine", "Tr0ub4dor&3x", "xK7#pQ2m", "vq3mzt8w", "7391 4028 5516", "84027715",
 		"password83920175", "sunshine-91-hill", "chat.test is mine", "testing the water", "abc of all things", "12 green apples",
-		"пароль доступу", "мій кіт спить", "正しい馬の電池", "كلمة سر طويلة", "ðe gæt is open", "🐎🔋📎✅", "aab aab c",
+		"пароль доступу", "мій кіт спить", "正しい馬の電池", "كلمة سر طويلة", "ðe gæt is open", "🐎🔋📎✅",
 	} {
 		require.False(t, isCommon(password, "chat.test"), "%q", password)
 	}

@@ -41,6 +41,9 @@ func (s *Service) UpdateAccount(ctx context.Context, caller chat.Caller, id int6
 	if err := chat.RequireAdmin(caller); err != nil {
 		return chat.User{}, err
 	}
+	if password != nil && id == caller.UserID {
+		return chat.User{}, chat.ErrOwnPassword()
+	}
 	if password != nil {
 		username, err := s.usernameAfter(ctx, id, c)
 		if err != nil {

@@ -38,6 +38,9 @@ type Options struct {
 	// AllowCommonPasswords takes the most common passwords too, and that which is the
 	// username: for the APIs of other systems, which know no such rule.
 	AllowCommonPasswords bool
+	// SiteName is the host that people know the site by, which is no good password
+	// there; empty if it is unknown.
+	SiteName string
 	// WakeMailing is called when a mail has been queued; nil if the site can send none.
 	WakeMailing func()
 }
@@ -347,7 +350,7 @@ func (s *Service) checkNewPassword(password, username string) error {
 		return refuse("password_invalid", "A password has no NUL in it.")
 	case s.opts.AllowCommonPasswords:
 		return nil
-	case isCommon(password):
+	case isCommon(password, s.opts.SiteName):
 		return refuse("password_too_common", "This password is one of those that are guessed first.")
 	case isUsername(password, username):
 		return refuse("password_too_common", "The password is the username.")

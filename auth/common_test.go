@@ -41,28 +41,56 @@ func TestCommonPasswordsAreInOrder(t *testing.T) {
 	require.Greater(t, long, 10_000)
 }
 
-func TestIsCommon(t *testing.T) {
+func TestInList(t *testing.T) {
 	t.Parallel()
 	lines := commonLines(t)
 	for _, line := range lines {
-		require.True(t, isCommon(line), line)
+		require.True(t, inList(line), line)
+		require.True(t, isCommon(line, ""), line)
 	}
 	for _, password := range []string{
-		"password", "12345678", "PassWord1", "Qwerty123", "ILOVEYOU", "football", "december",
-		lines[0], lines[len(lines)-1],
+		"", "\n", "\x00", "~~~~~~~~~~~~~~", "open sesame", "password\n", "\npassword", "password\n12345678",
+		lines[0] + "\n" + lines[1], "пароль",
 	} {
-		require.True(t, isCommon(password), password)
-	}
-	for _, password := range []string{
-		"", "\n", "\x00", "~~~~~~~~~~~~~~", "open sesame", "correct horse", "battery staple",
-		"password\n", "\npassword", " password", "password ", "password\n12345678", lines[0] + "\n" + lines[1], "пароль",
-	} {
-		require.False(t, isCommon(password), "%q", password)
+		require.False(t, inList(password), "%q", password)
 	}
 }
 
+func TestIsCommon(t *testing.T) {
+	t.Parallel()
+	for kind, passwords := range map[string][]string{
+		"of the list":         {"password", "12345678", "PassWord1", "Qwerty123", "ILOVEYOU", "football", "december"},
+		"written otherwise":   {"ｐassword", "password ", " password", "PASSWORD\u00a0", "１２３４５６７８", "p4ssw0rd!", "P@ssw0rd1!"},
+		"spaces":              {"        ", "\u00a0\u00a0\u00a0\u00a0\u00a0\u00a0\u00a0\u00a0", " \u3000\t     "},
+		"one character":       {"00000000", "aaaaaaaa", "111111111", "1111111111", "000000000", "xxxxxxxx", "zzzzzzzz", "ZZZZZZZZ", "!!!!!!!!", "~~~~~~~~~~~~", "яяяяяяяя"},
+		"the same digit":      {"22222222", "33333333", "44444444", "55555555", "66666666", "77777777", "88888888", "99999999"},
+		"a block":             {"12341234", "123123123", "12121212", "69696969", "qweqweqwe", "abcabcabc", "adminadmin", "12312312", "passwordpassword", "hihihihihi"},
+		"up and down":         {"87654321", "987654321", "0987654321", "01234567", "abcdefgh", "abcdefghi", "hgfedcba", "ABCDEFGH", "67890123", "абвгдежз"},
+		"rows of keys":        {"qwertyuiop", "poiuytrewq", "asdfghjkl", "qweasdzxc", "qwertzui", "azertyui", "йцукенгш"},
+		"several rows":        {"abc123def", "111222333", "123321123321", "aaabbbccc", "abcd1234"},
+		"a word and digits":   {"Password1!", "letmein123", "summer2026", "Passwort1", "Summer2026!", "dragon 1999", "2026summer", "football12345678"},
+		"a short word":        {"admin123", "Admin123!", "test1234", "hello2026", "a12345678", "12345678a", "1234567!"},
+		"the name of a site":  {"chat.test", "CHAT.TEST", "chat.test1", "chat2026"},
+		"a word and a sign":   {"sunshine!", "baseball.", "!password!"},
+		"digits, and nothing": {"12345678!", "00000000.", "1234 1234"},
+	} {
+		for _, password := range passwords {
+			require.True(t, isCommon(password, "chat.test"), "%s: %q", kind, password)
+		}
+	}
+	for _, password := range []string{
+		"", "open sesame", "open sesame!", "correct horse", "correct horse battery", "battery staple", "another password",
+		"correct horse battery staple", "a password of mine", "Tr0ub4dor&3x", "xK7#pQ2m", "vq3mzt8w", "7391 4028 5516", "84027715",
+		"password83920175", "sunshine-91-hill", "chat.test is mine", "testing the water", "abc of all things", "12 green apples",
+		"пароль доступу", "мій кіт спить", "正しい馬の電池", "كلمة سر طويلة", "ðe gæt is open", "🐎🔋📎✅",
+	} {
+		require.False(t, isCommon(password, "chat.test"), "%q", password)
+	}
+	require.False(t, isCommon("chat.test", ""))
+}
+
 // Whatever is asked, the search finds what is there, and nothing else.
-func TestIsCommonAgainstAMap(t *testing.T) {
+func TestInListAgainstAMap(t *testing.T) {
 	t.Parallel()
 	lines := commonLines(t)
 	known := make(map[string]bool, len(lines))
@@ -73,7 +101,7 @@ func TestIsCommonAgainstAMap(t *testing.T) {
 		line := rapid.SampledFrom(lines).Draw(t, "line")
 		cut := rapid.IntRange(0, len(line)).Draw(t, "cut")
 		password := line[:cut] + rapid.StringN(-1, 3, -1).Draw(t, "tail")
-		require.Equal(t, known[strings.ToLower(password)], isCommon(password), "%q", password)
+		require.Equal(t, known[password], inList(password), "%q", password)
 	})
 }
 
@@ -82,11 +110,15 @@ var tooCommon = refusal{chat.Invalid, "password_too_common", "password"}
 // Nobody gets a common password, by whichever way, nor the name of the account.
 func TestCommonPasswordsAreRefused(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
+		s.opts.SiteName = "chat.test"
 		zoe := s.register(t, "Zoë-of-Exeter", "open sesame")
 		for name, c := range map[string]struct{ username, password string }{
 			"common":                       {"max", "password"},
 			"common, in capitals":          {"max", "PASSWORD"},
 			"a row of keys":                {"max", "1qaz2wsx"},
+			"a pattern":                    {"max", "87654321"},
+			"a word with a year":           {"max", "Summer2026"},
+			"the site":                     {"max", "Chat.Test"},
 			"the name":                     {"max-of-exeter", "max-of-exeter"},
 			"the name in capitals":         {"max-of-exeter", "MAX-OF-Exeter"},
 			"the name, written as another": {"max-of-exeter", "ｍａｘ-of-exeter"},

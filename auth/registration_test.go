@@ -387,7 +387,7 @@ func TestRegisterByDomain(t *testing.T) {
 			"a domain that is longer": {Registration{Email: "a@example.com.example.net"}, notThatDomain},
 			"a domain in the name":    {Registration{Email: `"a@example.com"@example.net`}, refusal{chat.Invalid, "email_invalid", "email"}},
 			"letters that look alike": {Registration{Email: "a@ехample.com"}, notThatDomain},
-			"an address in brackets":  {Registration{Email: "a@[192.0.2.7]"}, notThatDomain},
+			"an address in brackets":  {Registration{Email: "a@[192.0.2.7]"}, refusal{chat.Invalid, "email_invalid", "email"}},
 			"a username taken":        {Registration{Username: "ROOT", Email: "a@example.com"}, refusal{chat.Conflict, "username_taken", "username"}},
 			"a common password":       {Registration{Password: "password", Email: "a@example.com"}, tooCommon},
 		} {

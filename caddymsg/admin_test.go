@@ -101,6 +101,8 @@ func TestAdmin(t *testing.T) {
 				{"username taken", root, "PATCH " + bobs, `{"username":"ALICE"}`, 400, "username_taken", "username"},
 				{"my own role", root, "PATCH " + one, `{"admin":false}`, 400, "cannot_change_self", "admin"},
 				{"myself", root, "PATCH " + one, `{"deactivated":true}`, 400, "cannot_change_self", "deactivated"},
+				{"my own password", root, "PATCH " + one, `{"password":"something else entirely"}`, 400, "cannot_change_self", "password"},
+				{"my own address", root, "PATCH " + one, `{"email":"root@example.com"}`, 400, "cannot_change_self", "email"},
 				{"to delete myself", root, "DELETE " + one, "", 400, "cannot_change_self", ""},
 				{"no time", root, "GET /v1/admin/audit_log?from=yesterday", "", 400, "malformed_request", "from"},
 				{"no action", root, "GET /v1/admin/audit_log?action=x", "", 400, "action_unknown", "action"},

@@ -23,7 +23,7 @@ import (
 // What somebody tries who means harm, one test an attack. docs/security.md names them.
 
 // htmlPages are all pages that there are.
-var htmlPages = []string{"/v1/docs", "/v1/auth/reset-password", "/v1/auth/verify-email"}
+var htmlPages = []string{"/v1/docs", "/v1/auth/forgot-password", "/v1/auth/reset-password", "/v1/auth/verify-email"}
 
 // segmentPattern is what is put into a path.
 var segmentPattern = regexp.MustCompile(`\{\w+\}`)

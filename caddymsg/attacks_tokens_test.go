@@ -138,6 +138,16 @@ func TestAttackScopeEscalation(t *testing.T) {
 			key := newKey(t, victim, "write").Key
 			require.Equal(t, 200, bearer(t, s.URL, key, "POST", "/v1/messages", writing).StatusCode)
 			insufficient(t, key, "GET /v1/messages", "")
+			send(t, root, "victim", "very secret")
+			for _, call := range []string{`POST /v1/chats {"username":"root"}`, `PATCH /v1/chats/1 {"archived":false}`} {
+				method, rest, _ := strings.Cut(call, " ")
+				path, body, _ := strings.Cut(rest, " ")
+				r := bearer(t, s.URL, key, method, path, body)
+				require.Equal(t, 200, r.StatusCode, r.Text)
+				require.NotContains(t, r.Text, "last_message")
+				require.NotContains(t, r.Text, "secret")
+				require.Contains(t, victim.Do(method, path, body).Want(200).Text, "very secret")
+			}
 		})
 		t.Run("admin, of nobody in particular", func(t *testing.T) {
 			r := victim.Post("/v1/me/keys", `{"name":"bot","scopes":["admin"]}`)
@@ -202,19 +212,47 @@ func TestAttackKeyMakesKey(t *testing.T) {
 	})
 }
 
+// A key with the scope admin, and a cookie that was stolen, are an administrator's: what
+// an administrator may change of others, they may not of the account itself.
+func TestAttackAdministratorTakenOver(t *testing.T) {
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: adminCaddyfile})
+		root := frontdoor.SignUp(t, s.URL, "root")
+		lifeReload(t, s, adminCaddyfile, root)
+		key := newKey(t, root, "admin").Key
+		victim := frontdoor.SignUp(t, s.URL, "victim")
+		own := fmt.Sprint("/v1/admin/users/", root.Get("/v1/me").Want(200).Field("id"))
+		before := root.Get("/v1/me").Text
+		for field, body := range map[string]string{
+			"password": `{"password":"something else entirely"}`,
+			"email":    `{"about":"x","email":"mallory@example.com"}`,
+		} {
+			requireAnswer(t, bearer(t, s.URL, key, "PATCH", own, body), 400, "cannot_change_self", field)
+			requireAnswer(t, root.Do("PATCH", own, body), 400, "cannot_change_self", field)
+		}
+		require.Equal(t, before, root.Get("/v1/me").Want(200).Text)
+		signIn(t, s.URL, "root", frontdoor.Password)
+		theirs := fmt.Sprint("/v1/admin/users/", victim.Get("/v1/me").Field("id"))
+		require.Equal(t, 200, bearer(t, s.URL, key, "PATCH", theirs, `{"password":"something else entirely"}`).StatusCode)
+	})
+}
+
+// longest is a text of as many bytes as a password may have.
+var longest = strings.Repeat("open sesame ", 6)
+
 // twins are pairs of passwords that a careless server would take for the same.
 var twins = map[string][2]string{
-	"behind 72 bytes":             {strings.Repeat("x", 72), strings.Repeat("x", 72) + "y"},
-	"behind 72 bytes of letters":  {strings.Repeat("é", 36), strings.Repeat("é", 36) + "é"},
-	"the last of 72 bytes":        {strings.Repeat("x", 71) + "y", strings.Repeat("x", 72)},
-	"twice, with a NUL between":   {"abcdefghijkl", "abcdefghijkl\x00abcdefghijkl"},
-	"behind a NUL":                {"abcdefghijkl", "abcdefghijkl\x00"},
-	"upper and lower case":        {"abcdefghijkl", "Abcdefghijkl"},
-	"spaces around it":            {"abcdefghijkl", " abcdefghijkl "},
-	"a space in it":               {"abcdef ghijkl", "abcdefghijkl"},
+	"behind 72 bytes":             {longest, longest + "y"},
+	"behind 72 bytes of letters":  {strings.Repeat("éäöüßñçåø", 4), strings.Repeat("éäöüßñçåø", 4) + "é"},
+	"the last of 72 bytes":        {longest[:71] + "y", longest},
+	"twice, with a NUL between":   {"lanternhedge", "lanternhedge\x00lanternhedge"},
+	"behind a NUL":                {"lanternhedge", "lanternhedge\x00"},
+	"upper and lower case":        {"lanternhedge", "Lanternhedge"},
+	"spaces around it":            {"lanternhedge", " lanternhedge "},
+	"a space in it":               {"lantern hedge", "lanternhedge"},
 	"composed and decomposed":     {"caf\u00e9 au lait", "cafe\u0301 au lait"},
-	"full and half width":         {"abcdefghijkl", "ａｂｃｄｅｆｇｈｉｊｋｌ"},
-	"of 64 characters, and of 65": {strings.Repeat("xy", 32), strings.Repeat("xy", 32) + "x"},
+	"full and half width":         {"lanternhedge", "ｌａｎｔｅｒｎｈｅｄｇｅ"},
+	"of 64 characters, and of 65": {longest[:64], longest[:65]},
 }
 
 // Somebody knows the beginning of a long password, or how it is spelt but for details.

@@ -369,6 +369,7 @@ func (h *Handler) open() (*v1.API, error) {
 		Registration:      auth.RegistrationMode(h.Registration),
 		Domains:           h.domains,
 		WakeMailing:       wakeMailing,
+		SiteName:          h.app.options[h.backend].mail.siteName(),
 	}, log)
 	return v1.New(v1.Options{
 		Chat: rules, Auth: accounts, Log: log, Hub: h.backend.hub,

@@ -154,16 +154,26 @@ func (o mailOptions) or(others mailOptions) mailOptions {
 	return o
 }
 
+// siteName is what people know the site by: its host, or that of its mails; empty if
+// neither is known.
+func (o mailOptions) siteName() string {
+	switch {
+	case o.publicURL != nil:
+		return o.publicURL.Hostname()
+	case o.sender != nil:
+		return o.sender.Domain()
+	}
+	return ""
+}
+
 // beginMailing begins to send the mails that wait.
 func (b *backend) beginMailing(ctx context.Context, opts mailOptions) *task {
 	if opts.sender == nil {
 		b.mailing.Store(nil)
 		return nil
 	}
-	site := mail.Site{Name: opts.sender.Domain(), URL: opts.publicURL}
-	if site.URL != nil {
-		site.Name = site.URL.Hostname()
-	} else {
+	site := mail.Site{Name: opts.siteName(), URL: opts.publicURL}
+	if site.URL == nil {
 		b.log.WarnContext(ctx, "mails have no links, since public_url is not set: their readers have to copy the token")
 	}
 	mailing := auth.NewMailing(b.store, auth.MailingOptions{

@@ -129,7 +129,7 @@ type AccountChange struct {
 // ends all its sessions, and so does to deactivate it: then its owner may not sign
 // in. It returns Forbidden to who is no admin, NotFound for the account, Invalid
 // for a field that won't do, Conflict for a username that is taken, and Invalid to
-// an admin who would lock themselves out.
+// an admin who would lock themselves out, or change their own password or address.
 func (s *Service) UpdateAccount(ctx context.Context, caller Caller, id int64, c AccountChange) (User, error) {
 	if err := RequireAdmin(caller); err != nil {
 		return User{}, err
@@ -143,6 +143,14 @@ func (s *Service) UpdateAccount(ctx context.Context, caller Caller, id int64, c 
 	}
 	if id == caller.UserID && c.Deactivated != nil && *c.Deactivated {
 		return User{}, errSelf("deactivated")
+	}
+	// One's own are changed with the old password, which a stolen session has not, nor
+	// a key.
+	if id == caller.UserID && c.PasswordHash != nil {
+		return User{}, ErrOwnPassword()
+	}
+	if id == caller.UserID && c.Email != nil {
+		return User{}, invalid("email", "cannot_change_self", "Change your own address at /v1/me/email, or where no mails are sent at /v1/me.")
 	}
 	change.PasswordHash, change.Admin = c.PasswordHash, c.Admin
 	var user User
@@ -194,6 +202,11 @@ func notLastAdmin(tx *store.Tx, userID int64) error {
 		}
 	}
 	return err
+}
+
+// ErrOwnPassword refuses to change an admin's own password without the old one.
+func ErrOwnPassword() *Error {
+	return invalid("password", "cannot_change_self", "Change your own password at /v1/me/password.")
 }
 
 func errSelf(field string) *Error {

@@ -238,6 +238,8 @@ func TestUpdateAccount(t *testing.T) {
 			"username taken":       {alice.UserID, chat.AccountChange{Profile: chat.Profile{Username: new("OTHER")}}, usernameIsHeld},
 			"field":                {alice.UserID, chat.AccountChange{Profile: chat.Profile{Email: new("x")}}, refusal{chat.Invalid, "email_invalid", "email"}},
 			"no admin any more":    {root.UserID, chat.AccountChange{Admin: new(false)}, refusal{chat.Invalid, "cannot_change_self", "admin"}},
+			"my own password":      {root.UserID, chat.AccountChange{PasswordHash: new("hash")}, refusal{chat.Invalid, "cannot_change_self", "password"}},
+			"my own address":       {root.UserID, chat.AccountChange{Profile: chat.Profile{Email: new("root@example.com")}}, refusal{chat.Invalid, "cannot_change_self", "email"}},
 			"to deactivate myself": {root.UserID, chat.AccountChange{Deactivated: new(true)}, refusal{chat.Invalid, "cannot_change_self", "deactivated"}},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -247,7 +249,7 @@ func TestUpdateAccount(t *testing.T) {
 			})
 		}
 		me, err := r.UpdateAccount(t.Context(), root, root.UserID, chat.AccountChange{
-			Profile: chat.Profile{About: new("me")}, Admin: new(true), Deactivated: new(false), PasswordHash: new("hash"),
+			Profile: chat.Profile{About: new("me")}, Admin: new(true), Deactivated: new(false),
 		})
 		require.NoError(t, err)
 		require.True(t, me.Admin)

@@ -326,6 +326,17 @@ func PrepareEmail(typed string) (string, error) {
 	if address, err := mail.ParseAddress(*email); err != nil || address.Address != *email {
 		return "", invalid("email", "email_invalid", "It is no e-mail address.")
 	}
+	// Nothing that can't be seen, or turns around what is shown of it; and a domain as
+	// those of the world are: no number of a machine, no name within a house.
+	if strings.ContainsFunc(*email, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r)
+	}) {
+		return "", invalid("email", "email_invalid", "It has characters that can't be seen.")
+	}
+	domain := (*email)[strings.LastIndexByte(*email, '@')+1:]
+	if strings.HasPrefix(domain, "[") || !strings.ContainsAny(strings.Trim(domain, "."), ".。．｡") {
+		return "", invalid("email", "email_invalid", "It has no domain, such as example.com.")
+	}
 	return *email, nil
 }
 

@@ -416,3 +416,27 @@ func TestDeletedAccountsAreInNoGroup(t *testing.T) {
 		}
 	})
 }
+
+func TestPrepareEmail(t *testing.T) {
+	t.Parallel()
+	for typed, want := range map[string]string{
+		"":                      "",
+		" a@example.com ":       "a@example.com",
+		"a.b+c@mail.example.uk": "a.b+c@mail.example.uk",
+		"ä@例え.jp":               "ä@例え.jp",
+		"a@例え。jp":               "a@例え。jp",
+		"пошта@приклад.укр":     "пошта@приклад.укр",
+	} {
+		email, err := chat.PrepareEmail(typed)
+		require.NoError(t, err, "%q", typed)
+		require.Equal(t, want, email)
+	}
+	for _, typed := range []string{
+		"a", "a@", "@example.com", "Ada <a@example.com>", "a@b", "a@localhost", "a@localhost.", "a@.", "a@[127.0.0.1]", "a@[IPv6:::1]",
+		"a\u202e@example.com", "a@exam\u200bple.com", "a@exam\u00adple.com", "\ufeffa@example.com", "a\u2066b@example.com",
+		"a\u00a0b@example.com", "a\u2003b@example.com", `"a b"@example.com`, "a\n@example.com", "a\x00@example.com", "a\u0085@example.com",
+	} {
+		_, err := chat.PrepareEmail(typed)
+		requireRefusal(t, refusal{chat.Invalid, "email_invalid", "email"}, err)
+	}
+}

@@ -4,9 +4,11 @@ import xlanguage "golang.org/x/text/language"
 
 func english() language {
 	const (
-		hello   = "Hello {username},"
-		notYou  = "If it was not you, reset your password at once, and look at the list of your sessions."
-		nothing = "If you did not ask for this, do nothing."
+		hello = "Hello {username},"
+		// Nobody has shown yet whose address it is.
+		stranger = "Hello,"
+		notYou   = "If it was not you, reset your password at once, and look at the list of your sessions."
+		nothing  = "If you did not ask for this, do nothing."
 	)
 	return language{
 		tag: xlanguage.English,
@@ -26,7 +28,7 @@ func english() language {
 			VerifyEmail: {
 				subject: "Confirm your e-mail address for {site}",
 				before: []string{
-					hello,
+					stranger,
 					"Please confirm that this is the e-mail address of your account “{username}” at {site}.",
 				},
 				action: "Confirm this address",
@@ -38,7 +40,7 @@ func english() language {
 			VerifyRegistration: {
 				subject: "Complete your registration at {site}",
 				before: []string{
-					hello,
+					stranger,
 					"Somebody has asked for an account “{username}” at {site} with this e-mail address. If it was you, confirm it with the password that you chose, and the account will be there.",
 				},
 				action: "Make the account",

@@ -9,6 +9,7 @@ import (
 type layout struct {
 	Language, Subject string
 	Before, After     []string
+	Reset             string // where one asks for another password; empty: it is not said
 	Action, Link      string // empty: there is no link
 	Paste, Token      string
 	Footer            string
@@ -22,7 +23,11 @@ func (l layout) text() string {
 	if l.Token != "" {
 		parts = append(parts, l.Paste+"\n"+l.Token)
 	}
-	parts = append(append(parts, l.After...), "-- \n"+l.Footer)
+	parts = append(parts, l.After...)
+	if l.Reset != "" {
+		parts = append(parts, l.Reset)
+	}
+	parts = append(parts, "-- \n"+l.Footer)
 	return strings.Join(parts, "\n\n") + "\n"
 }
 
@@ -40,6 +45,8 @@ var htmlPage = template.Must(template.New("mail").Parse(`<!DOCTYPE html>
 {{- if .Token}}<p>{{.Paste}}<br><code style="font-size: 15px; word-break: break-all">{{.Token}}</code></p>
 {{end}}
 {{- range .After}}<p>{{.}}</p>
+{{end -}}
+{{- if .Reset}}<p><a href="{{.Reset}}">{{.Reset}}</a></p>
 {{end -}}
 <p style="border-top: 1px solid #888888; font-size: 13px; margin-top: 32px; padding-top: 12px">{{.Footer}}</p>
 </div>

@@ -92,9 +92,13 @@ func Write(kind Kind, locale string, site Site, facts Facts, ticket Ticket) Lett
 func write(in language, kind Kind, site Site, facts Facts, ticket Ticket) Letter {
 	words := in.letters[kind]
 	// One pass: what somebody has chosen can't stand for something else.
+	username := shown(facts.Username, 64)
+	if kind == VerifyEmail || kind == VerifyRegistration {
+		username = unlinked(username)
+	}
 	fill := strings.NewReplacer(
 		"{site}", shown(site.Name, 253),
-		"{username}", shown(facts.Username, 64),
+		"{username}", username,
 		"{device}", orUnknown(in, shown(facts.Device, 100)),
 		"{address}", orUnknown(in, shown(facts.Address, 64)),
 		"{time}", at(facts.At),
@@ -110,6 +114,9 @@ func write(in language, kind Kind, site Site, facts Facts, ticket Ticket) Letter
 			l.Action, l.Paste = words.action, in.pasteInstead
 			l.Link = site.URL.JoinPath(kind.page()).String() + "#" + ticket.Token
 		}
+	}
+	if site.URL != nil && (kind == PasswordChanged || kind == NewSignIn) {
+		l.Reset = site.URL.JoinPath("v1/auth/forgot-password").String()
 	}
 	for _, paragraph := range words.after {
 		l.After = append(l.After, fill(paragraph))
@@ -144,6 +151,13 @@ func shown(s string, longest int) string {
 		return string(runes[:longest-1]) + "…"
 	}
 	return s
+}
+
+// unlinked is a text that no mail program takes for an address of the web, or of mail:
+// whoever reads it is perhaps not who has chosen it. The joint has no width.
+func unlinked(s string) string {
+	const joint = "\u2060"
+	return strings.NewReplacer(".", "."+joint, "@", "@"+joint, ":", ":"+joint, "/", "/"+joint).Replace(s)
 }
 
 // Valid tells whether something is an address, and nothing but one, that a mail can

@@ -58,7 +58,10 @@ func TestWrite(t *testing.T) {
 			}
 			require.Equal(t, test.page != "", test.kind.BringsToken())
 			if test.page == "" {
-				require.NotContains(t, l.HTML, "href")
+				const reset = "https://chat.example.com/v1/auth/forgot-password"
+				told := strings.Contains(l.Text, "reset your password at once")
+				require.Equal(t, told, strings.Contains(l.Text, "\n"+reset+"\n"))
+				require.Equal(t, told, strings.Contains(l.HTML, `href="`+reset+`"`))
 				return
 			}
 			link := "https://chat.example.com" + test.page + "#cmsg_reset_ABC"
@@ -220,4 +223,24 @@ func TestValid(t *testing.T) {
 	} {
 		require.Equal(t, want, Valid(address), "%q", address)
 	}
+}
+
+// Mails to an address that nobody has shown to be theirs do not greet by a name that
+// somebody else has chosen, and mail programs make no link of it.
+func TestNameOfAStranger(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"www.evil-bank.test", "evil.test?id=1", "help@evil.test", "http://evil.test"} {
+		chosen := facts
+		chosen.Username = name
+		for _, kind := range []Kind{VerifyEmail, VerifyRegistration} {
+			l := Write(kind, "en", site(t, "https://chat.example.com"), chosen, ticket)
+			for _, text := range []string{l.Text, textOf(t, l.HTML), l.Subject} {
+				require.NotContains(t, text, name)
+				require.NotContains(t, text, ".test")
+			}
+			require.True(t, strings.HasPrefix(l.Text, "Hello,\n"))
+			require.Contains(t, strings.ReplaceAll(l.Text, "\u2060", ""), "“"+name+"”", "who has asked for it knows it again")
+		}
+	}
+	require.Contains(t, Write(ResetPassword, "en", site(t, "https://chat.example.com"), facts, ticket).Text, "Hello ada,")
 }

@@ -67,8 +67,17 @@ func (o SMTPOptions) Validate() error {
 	switch {
 	case o.Host == "":
 		return errors.New("host: which mail server to send by is not given")
-	case strings.ContainsFunc(o.Host, func(r rune) bool { return r <= ' ' || r == '/' }):
-		return fmt.Errorf("host: %q is no name of a host", o.Host)
+	case strings.Contains(o.Host, "://"):
+		return errors.New("host: it has a scheme; write the name alone, as in: host smtp.example.com")
+	case strings.ContainsFunc(o.Host, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+		return errors.New("host: it has a space; write the name alone, as in: host smtp.example.com")
+	case strings.ContainsAny(o.Host, "/@[]"):
+		if strings.HasPrefix(o.Host, "[") {
+			return hostWithMore(o.Host)
+		}
+		return errors.New("host: it is no name of a host; write one, as in: host smtp.example.com")
+	case strings.Contains(o.Host, ":") && net.ParseIP(o.Host) == nil:
+		return hostWithMore(o.Host)
 	case !slices.Contains([]string{StartTLS, TLS, NoTLS}, o.TLS):
 		return fmt.Errorf("tls: %q is none of starttls, tls, off", o.TLS)
 	case o.Port < 1 || o.Port > 65535:
@@ -85,6 +94,15 @@ func (o SMTPOptions) Validate() error {
 		return errors.New("ca: there are no certificates where tls is off")
 	}
 	return nil
+}
+
+// hostWithMore tells how to write a host that was given with brackets, or with a port.
+func hostWithMore(given string) error {
+	host, port, err := net.SplitHostPort(given)
+	if err != nil {
+		return errors.New("host: it is no name of a host, nor an address; write one, as in: host smtp.example.com")
+	}
+	return fmt.Errorf("host: %q has a port; write: host %s, and on a line of its own: port %s", given, host, port)
 }
 
 // Sender sends mails by SMTP. Its methods may be called from many goroutines.

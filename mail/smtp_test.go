@@ -219,6 +219,11 @@ func TestSMTPOptions(t *testing.T) {
 	t.Parallel()
 	valid := mail.SMTPOptions{Host: "smtp.example.com", From: "chat@example.com"}
 	require.NoError(t, valid.Validate())
+	for _, host := range []string{"localhost", "192.0.2.7", "::1", "bücher.example"} {
+		o := valid
+		o.Host = host
+		require.NoError(t, o.Validate(), host)
+	}
 	for tls, port := range map[string]int{"": 587, mail.StartTLS: 587, mail.TLS: 465, mail.NoTLS: 25} {
 		o := valid
 		o.TLS = tls
@@ -231,6 +236,14 @@ func TestSMTPOptions(t *testing.T) {
 		{"host", func(o *mail.SMTPOptions) { o.Host = "" }},
 		{"host", func(o *mail.SMTPOptions) { o.Host = "unix:///run/smtp" }},
 		{"host", func(o *mail.SMTPOptions) { o.Host = "smtp.example.com\r\n" }},
+		{"write: host smtp.example.com, and on a line of its own: port 587", func(o *mail.SMTPOptions) { o.Host = "smtp.example.com:587" }},
+		{"write: host ::1, and on a line of its own: port 587", func(o *mail.SMTPOptions) { o.Host = "[::1]:587" }},
+		{"host: it is no name", func(o *mail.SMTPOptions) { o.Host = "[::1]" }},
+		{"host: it has a scheme; write the name alone", func(o *mail.SMTPOptions) { o.Host = "smtp://smtp.example.com" }},
+		{"host: it has a scheme; write the name alone", func(o *mail.SMTPOptions) { o.Host = "smtp://chat:" + password + "@smtp.example.com" }},
+		{"host: it is no name", func(o *mail.SMTPOptions) { o.Host = "chat:sesame@smtp.example.com" }},
+		{"host: it has a space; write the name alone", func(o *mail.SMTPOptions) { o.Host = "smtp example.com" }},
+		{"host: it has a space; write the name alone", func(o *mail.SMTPOptions) { o.Host = "smtp.example.com\u00a0" }},
 		{"port", func(o *mail.SMTPOptions) { o.Port = 65536 }},
 		{"port", func(o *mail.SMTPOptions) { o.Port = -1 }},
 		{"tls", func(o *mail.SMTPOptions) { o.TLS = "on" }},

@@ -20,7 +20,7 @@ type Chat struct {
 	ManagedBy    string    `json:"managed_by,omitempty" enum:"members,admins" example:"members" doc:"Who may add people, and remove them."`
 	Role         string    `json:"role,omitempty" enum:"owner,admin,member" example:"owner" doc:"One's own."`
 	Other        *Other    `json:"other,omitempty" doc:"The other person of a direct chat."`
-	LastMessage  *Message  `json:"last_message,omitempty" doc:"The last one that one has not hidden."`
+	LastMessage  *Message  `json:"last_message,omitempty" doc:"The last one that one has not hidden. Missing in what a key without the scope read is answered."`
 	LastSeq      int64     `json:"last_seq" example:"2" doc:"The number of the last message; 0, if there was none."`
 	ReadSeq      int64     `json:"read_seq" example:"1" doc:"One has read the messages up to this one."`
 	DeliveredSeq int64     `json:"delivered_seq" example:"2" doc:"The messages up to this one have come to a device of one's own."`
@@ -64,6 +64,15 @@ func newChat(e chat.Entry) Chat {
 
 type chatOutput struct {
 	Body Chat
+}
+
+// changedChat answers who has changed a chat. A key that may write, and no more, is not
+// shown what others have said there.
+func changedChat(ctx context.Context, e chat.Entry) *chatOutput {
+	if callerOf(ctx).Require(chat.ReadScope) != nil {
+		e.LastMessage = nil
+	}
+	return &chatOutput{Body: newChat(e)}
 }
 
 type chatsInput struct {
@@ -185,7 +194,7 @@ func (a *API) openChat(ctx context.Context, in *openChatInput) (*chatOutput, err
 	if err != nil {
 		return nil, err
 	}
-	return &chatOutput{Body: newChat(entry)}, nil
+	return changedChat(ctx, entry), nil
 }
 
 func (a *API) getChat(ctx context.Context, in *chatInput) (*chatOutput, error) {
@@ -213,7 +222,7 @@ func (a *API) updateChat(ctx context.Context, in *updateChatInput) (*chatOutput,
 	if err != nil {
 		return nil, err
 	}
-	return &chatOutput{Body: newChat(entry)}, nil
+	return changedChat(ctx, entry), nil
 }
 
 func (a *API) deleteChat(ctx context.Context, in *chatInput) (*empty, error) {

@@ -5,6 +5,9 @@ import (
 	"net/http"
 )
 
+//go:embed pages/forgot-password.html
+var forgotPasswordPage []byte
+
 //go:embed pages/reset-password.html
 var resetPasswordPage []byte
 
@@ -22,7 +25,7 @@ var pagesStyle []byte
 const pagesPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
 	"form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 
-// registerPages adds the pages that mails link to. The token stands behind the # of the
+// registerPages adds the pages that mails link to. A token stands behind the # of the
 // link: no server, log or referrer gets to see it before the page is asked to use it.
 func (a *API) registerPages() {
 	serve := func(route, contentType string, content []byte) {
@@ -35,6 +38,7 @@ func (a *API) registerPages() {
 			_, _ = w.Write(content) // a client that has gone is none of our failures
 		})
 	}
+	serve("/v1/auth/forgot-password", "text/html; charset=utf-8", forgotPasswordPage)
 	serve("/v1/auth/reset-password", "text/html; charset=utf-8", resetPasswordPage)
 	serve("/v1/auth/verify-email", "text/html; charset=utf-8", verifyEmailPage)
 	serve("/v1/auth/pages.js", contentTypes[".js"], pagesScript)

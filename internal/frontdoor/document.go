@@ -79,7 +79,7 @@ func CheckFrame(text string) error {
 }
 
 // pages are what people look at in a browser, who come from a mail.
-var pages = []string{"/v1/auth/reset-password", "/v1/auth/verify-email", "/v1/auth/pages.js", "/v1/auth/pages.css"}
+var pages = []string{"/v1/auth/forgot-password", "/v1/auth/reset-password", "/v1/auth/verify-email", "/v1/auth/pages.js", "/v1/auth/pages.css"}
 
 func (d *document) check(r *http.Response, at, text string) error {
 	if at == documentPath && r.StatusCode == http.StatusOK && r.Request.Method == http.MethodGet && text != string(d.text) {

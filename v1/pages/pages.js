@@ -9,6 +9,9 @@ const tokenField = form.querySelector("[data-token]");
 // takeToken takes the token out of the address, where the history and whoever looks
 // over one's shoulder would see it. Without one, it can be typed in.
 function takeToken() {
+	if (!tokenField) {
+		return; // the page that asks for the mail
+	}
 	const token = location.hash.slice(1);
 	if (token !== "") {
 		form.elements.token.value = token;
@@ -33,7 +36,10 @@ function tell(text, field) {
 
 async function send() {
 	const body = Object.fromEntries(new FormData(form));
-	body.token = body.token.trim();
+	delete body.username; // it is there for password managers
+	if (tokenField) {
+		body.token = body.token.trim();
+	}
 	let answer, told;
 	try {
 		// The page and the route have the same path, wherever the site has put them.

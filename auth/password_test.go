@@ -123,7 +123,7 @@ func TestChangePassword(t *testing.T) {
 		p.give(t, alice, "alice@example.com")
 		forgotten := p.forget(t, "alice@example.com")
 		require.NoError(t, p.ForgotPassword(t.Context(), "alice@example.com"))
-		_, err := p.mailing.attempt(t.Context(), time.Now()) // by which another one waits
+		_, err := p.mailing.claim(t.Context(), time.Now()) // by which another one waits
 		require.NoError(t, err)
 		require.Equal(t, 1, p.waiting(t))
 		mine, other := p.login(t, "alice", "open sesame", nil).Token, p.login(t, "alice", "open sesame", nil).Token

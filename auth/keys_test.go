@@ -223,7 +223,10 @@ func TestAccountOperationsByAKey(t *testing.T) {
 		bot, err := s.bearer(t.Context(), key.Key)
 		require.NoError(t, err)
 		for name, do := range map[string]func() error{
-			"change":   func() error { _, err := s.UpdateMe(t.Context(), bot, chat.Profile{About: new("a bot")}, ""); return err },
+			"change": func() error {
+				_, err := s.UpdateMe(t.Context(), bot, chat.Profile{About: new("a bot")}, "")
+				return err
+			},
 			"sign out": func() error { _, err := s.Logout(t.Context(), bot); return err },
 			"delete":   func() error { return s.chat.DeleteMe(t.Context(), bot) },
 		} {

@@ -37,10 +37,9 @@ type HashQueue struct {
 const (
 	// waitingPerSlot bounds the wait to about nine seconds at the default cost.
 	waitingPerSlot = 32
-	// A network may hold no more of the queue than this part of it, but for some, which
-	// people behind one address need.
-	networkPart    = 8
-	networkAtLeast = 4
+	// A network may hold no more of the queue than this part of it. A whole company may
+	// sign in at nine behind one address.
+	networkPart = 2
 	// accountShare is how much of it an account may hold, wherever its owners are.
 	accountShare = 2
 	// shareRetry is when to come again for who holds all that they may.
@@ -88,7 +87,7 @@ func (q *HashQueue) hold(ctx context.Context, account string) (share, error) {
 	for _, h := range holders {
 		most := accountShare
 		if h.account == "" {
-			most = max(networkAtLeast, (1+waitingPerSlot)*cap(q.slots)/networkPart)
+			most = (1 + waitingPerSlot) * cap(q.slots) / networkPart
 		}
 		if q.held[h] >= most {
 			return share{}, &chat.Error{

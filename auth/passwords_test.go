@@ -226,6 +226,9 @@ func TestHashQueueSlots(t *testing.T) {
 	require.Empty(t, q.slots)
 }
 
+// networkShare is that of a queue with one slot.
+const networkShare = (1 + waitingPerSlot) / networkPart
+
 // One client holds a part of the queue at most: of an account, from a network, and with
 // whatever password.
 func TestHashQueueIsShared(t *testing.T) {
@@ -263,7 +266,7 @@ func TestHashQueueIsShared(t *testing.T) {
 			require.Equal(t, 2*time.Second, chat.AsError(err).RetryAfter)
 		}
 		// From one network, of whatever account, or of none yet.
-		for i := range networkAtLeast - 1 {
+		for i := range networkShare - 1 {
 			wait(func() error { return login("2001:db8::1", fmt.Sprint("nobody", i), "a guess at it") })
 		}
 		wait(func() error {
@@ -273,7 +276,7 @@ func TestHashQueueIsShared(t *testing.T) {
 		requireRefusal(t, tooManyOfOne, login("2001:db8::3", "bob", "open sesame"))
 		_, err = s.signUp(within("2001:db8::4"), "dora", "open sesame")
 		requireRefusal(t, tooManyOfOne, err)
-		require.Len(t, q.held, 1+accountShare+1+networkAtLeast-1)
+		require.Len(t, q.held, 1+accountShare+1+networkShare-1)
 
 		// Others get in as soon as it is their turn.
 		var in sync.WaitGroup
@@ -290,7 +293,7 @@ func TestHashQueueIsShared(t *testing.T) {
 					t.Error(err)
 				}
 			})
-			awaitWaiting(t, q, accountShare+networkAtLeast+1+i)
+			awaitWaiting(t, q, accountShare+networkShare+1+i)
 		}
 		cancel()
 		waiting.Wait()
@@ -321,7 +324,7 @@ func TestNetworkShareGrowsWithTheQueue(t *testing.T) {
 	t.Parallel()
 	q, here := newQueue(7), from("192.0.2.1", nil)
 	var all []share
-	for range 33 * 7 / 8 {
+	for range 33 * 7 / 2 {
 		held, err := q.hold(here, "")
 		require.NoError(t, err)
 		all = append(all, held)

@@ -84,7 +84,7 @@ func TestTokenMadeWhileThePasswordChanges(t *testing.T) {
 			caller := p.caller(t, p.login(t, "alice", "open sesame", nil).Token)
 			before(t, p)
 			require.NoError(t, p.ForgotPassword(t.Context(), "alice@example.com"))
-			_, err := p.mailing.attempt(t.Context(), time.Now()) // by which the mail waits
+			_, err := p.mailing.claim(t.Context(), time.Now()) // by which the mail waits
 			require.NoError(t, err)
 
 			// As Mailing does it.

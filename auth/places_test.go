@@ -252,16 +252,12 @@ func TestPlacesThatComeBackAreKept(t *testing.T) {
 		require.NoError(t, err)
 		s.clock = s.clock.Add(usedEvery)
 		r := requestWith()
-		for _, set := range []func() (*http.Cookie, error){
-			func() (*http.Cookie, error) { return s.opts.Cookies.Set(phone.Token, lifetime, true) },
-			func() (*http.Cookie, error) { return s.opts.Cookies.SetDevice(phone.Device, true) },
-		} {
-			cookie, err := set()
-			require.NoError(t, err)
-			r.AddCookie(cookie)
-		}
-		ip := netip.MustParseAddr("192.0.2.7")
-		_, _, err = s.Identify(r.WithContext(WithRequest(t.Context(), Request{ClientIP: ip, Secure: true})))
+		cookie, err := s.opts.Cookies.Set(phone.Token, lifetime, true)
+		require.NoError(t, err)
+		r.AddCookie(cookie)
+		_, _, err = s.Identify(r.WithContext(WithRequest(t.Context(), Request{
+			ClientIP: netip.MustParseAddr("192.0.2.7"), Secure: true, Device: func() []byte { return phone.Device },
+		})))
 		require.NoError(t, err)
 		for i := range maxPlaces + 2 {
 			s.clock = s.clock.Add(time.Second)

@@ -115,7 +115,7 @@ func write(in language, kind Kind, site Site, facts Facts, ticket Ticket) Letter
 			l.Link = site.URL.JoinPath(kind.page()).String() + "#" + ticket.Token
 		}
 	}
-	if site.URL != nil && (kind == PasswordChanged || kind == NewSignIn) {
+	if site.URL != nil && (kind == PasswordChanged || kind == NewSignIn || kind == KeyCreated) {
 		l.Reset = site.URL.JoinPath("v1/auth/forgot-password").String()
 	}
 	for _, paragraph := range words.after {

@@ -377,7 +377,9 @@ func TestAttackUserEnumeration(t *testing.T) {
 			login(t, mallory, "mallory")
 			ask := func(address string) string {
 				r := mallory.Do("PUT", "/v1/me/email", frontdoor.JSON(t, map[string]string{"email": address, "password": frontdoor.Password}), "X-Forwarded-For", from())
-				return strings.ReplaceAll(seen(r.Want(200)), address, "")
+				// What they have left themselves tells them nothing.
+				answer := regexp.MustCompile(`("changes"|"reset");r=\d+`).ReplaceAllString(seen(r.Want(200)), "$1")
+				return strings.ReplaceAll(answer, address, "")
 			}
 			require.Equal(t, ask(unknown), ask(known))
 		})

@@ -536,10 +536,11 @@ func lifeAwaitOpen(t *testing.T, s *frontdoor.Server, requests float64) {
 // lifeFloodLogins signs in as nobody, many times at once.
 func lifeFloodLogins(t *testing.T, s *frontdoor.Server) {
 	t.Helper()
-	for range 20 {
+	for i := range 20 { // an account alone may not have so many waiting
 		c := frontdoor.NewClient(t, s.URL)
+		body := fmt.Sprintf(`{"username":"nobody%d","password":"open sesame"}`, i)
 		go func() {
-			_, _ = c.Try(context.WithoutCancel(t.Context()), http.MethodPost, "/v1/auth/login", `{"username":"nobody","password":"open sesame"}`)
+			_, _ = c.Try(context.WithoutCancel(t.Context()), http.MethodPost, "/v1/auth/login", body)
 		}()
 	}
 }

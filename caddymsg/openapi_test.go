@@ -215,7 +215,7 @@ func documentedRoutes(t *testing.T, s *frontdoor.Server) {
 		if path == "/v1/chats/unread" {
 			allowed = append(allowed, "DELETE", "PATCH") // to a chat of that name, which they answer with 404
 		}
-		if path == "/v1/auth/reset-password" || path == "/v1/auth/verify-email" {
+		if slices.Contains([]string{"/v1/auth/reset-password", "/v1/auth/verify-email", "/v1/auth/forgot-password"}, path) {
 			allowed = append(allowed, "GET", "HEAD") // the pages
 		}
 		r := c.Do("TRACE", filled, "").Want(405)

@@ -205,7 +205,7 @@ func newPerson(t *testing.T, s *frontdoor.Server, db *sql.DB, engine frontdoor.E
 	}
 	exec(`INSERT INTO sessions (kind, token_hash, user_id, name, user_agent, address, created_at, used_at, expires_at)
 		VALUES ('key', $1, $2, $3, $4, $5, $6, $6, $6)`, []byte(named("hash")), p.id, named("key's name"), named("agent"), p.address, now)
-	exec(`INSERT INTO known_places (user_id, place_hash, used_at) VALUES ($1, $2, $3)`, p.id, []byte(named("place")), now)
+	exec(`INSERT INTO known_places (user_id, place_hash, created_at, used_at) VALUES ($1, $2, $3, $3)`, p.id, []byte(named("place")), now)
 	exec(`INSERT INTO one_time_tokens (token_hash, purpose, user_id, email, created_at, expires_at)
 		VALUES ($1, 'reset_password', $2, $3, $4, $4)`, []byte(named("token")), p.id, named("mail")+"@mail.example", now)
 	exec(`INSERT INTO mails (kind, user_id, address, locale, data, created_at, due_at)

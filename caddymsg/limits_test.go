@@ -236,13 +236,12 @@ func TestRateLimitsReload(t *testing.T) {
 	search := func() *frontdoor.Response { return c.Get("/v1/search?q=hi") }
 	send().Want(200)
 	search().Want(200)
-	require.NoError(t, s.Reload(t.Context(), limitedCaddyfile("rate_limits {\n sends 1/1h\n search 2/1h\n}")))
-	c.HTTP.CloseIdleConnections() // Caddy may be closing them
+	lifeReload(t, s, limitedCaddyfile("rate_limits {\n sends 1/1h\n search 2/1h\n}"), c)
 	requireLimited(t, send(), "rate_limited", "sends")
 	search().Want(200)
 	search().Want(200)
 	requireLimited(t, search(), "rate_limited", "search")
-	require.NoError(t, s.Reload(t.Context(), limitedCaddyfile("rate_limits off")))
+	lifeReload(t, s, limitedCaddyfile("rate_limits off"), c)
 	require.Empty(t, send().Want(200).Header["Ratelimit"])
 	search().Want(200)
 }

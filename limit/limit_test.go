@@ -258,7 +258,7 @@ func TestNeverMoreThanTheRate(t *testing.T) {
 			"give back": func(t *rapid.T) {
 				k := key.Draw(t, "key")
 				if len(admitted[k]) == 0 {
-					t.Skip("nothing was taken")
+					return // nothing was taken
 				}
 				i := rapid.IntRange(0, len(admitted[k])-1).Draw(t, "which")
 				_ = admitted[k][i].taken.GiveBack(context.Background()) // it asks no database

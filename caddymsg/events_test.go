@@ -56,6 +56,29 @@ type listener struct {
 // hello.
 func listen(t *testing.T, c *frontdoor.Client, after string) *listener {
 	t.Helper()
+	if after == "" {
+		settle(t, c)
+	}
+	return stream(t, c, after)
+}
+
+// settle waits until streams that begin are told nothing of what has been answered
+// before: on PostgreSQL, what is stored is in the log once all that was begun before it
+// has ended, in whatever database of the server.
+func settle(t *testing.T, c *frontdoor.Client) {
+	t.Helper()
+	l := stream(t, c, "")
+	c.Do("PATCH", "/v1/me", fmt.Sprintf(`{"about":%q}`, rand.Text())).Want(200)
+	for typ := ""; typ != "account.updated"; {
+		f, err := l.Next()
+		require.NoError(t, err)
+		typ = f.Type
+	}
+	l.Close()
+}
+
+func stream(t *testing.T, c *frontdoor.Client, after string) *listener {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	live, err := c.Events(ctx, after)

@@ -43,6 +43,9 @@ func TestREADMETour(t *testing.T) {
 				cmd.Dir = folder
 				cmd.Env = append(os.Environ(), "no_proxy=*")
 				if background {
+					listening := frontdoor.NewClient(t, "http://"+address)
+					listening.Post("/v1/auth/login", `{"username": "bob", "password": "battery staple"}`).Want(200)
+					settle(t, listening)
 					event := listenInBackground(t, cmd)
 					printed = append(printed, event()+"\n")
 					heard = func() { printed = append(printed, event()) }

@@ -41,6 +41,10 @@ type Options struct {
 	// SiteName is the host that people know the site by, which is no good password
 	// there; empty if it is unknown.
 	SiteName string
+	// SignInByEmail takes the e-mail address of an account in place of its username.
+	SignInByEmail bool
+	// PlainTokens are what [Service.SignInPlain] makes.
+	PlainTokens PlainTokens
 	// WakeMailing is called when a mail has been queued; nil if the site can send none.
 	WakeMailing func()
 }
@@ -109,16 +113,16 @@ func (s *Service) Login(ctx context.Context, username, password string, previous
 // password comes by here. It returns BadCredentials, TooMany after too many tries that
 // failed, or too many at once, and what [Hasher.Verify] does.
 func (s *Service) verify(ctx context.Context, username, password string) (chat.User, error) {
-	user, from, err := s.findSigner(ctx, username)
+	user, account, from, err := s.findSigner(ctx, username)
 	if err != nil {
 		return chat.User{}, err
 	}
 	// Before it counts: who has many passwords hashed at once uses up no tries by it.
-	held, err := s.hasher.queue.hold(ctx, from.kind()+chat.UsernameKey(username))
+	held, err := s.hasher.queue.hold(ctx, from.kind()+account)
 	if err != nil {
 		return chat.User{}, err
 	}
-	taken, err := s.admit(ctx, username, from)
+	taken, err := s.admit(ctx, account, from)
 	if err != nil {
 		held.release()
 		return chat.User{}, err
@@ -200,7 +204,10 @@ func (s *Service) open(ctx context.Context, user chat.User, wanted store.Session
 		if err := s.end(tx, previous); err != nil {
 			return err
 		}
-		session.UserID, session.CreatedAt, session.ExpiresAt = user.ID, now, now.Add(s.opts.SessionLifetime)
+		session.UserID, session.CreatedAt = user.ID, now
+		if session.ExpiresAt.IsZero() {
+			session.ExpiresAt = now.Add(s.opts.SessionLifetime)
+		}
 		session.UserAgent, session.Address = userAgentOf(ctx), addressOf(ctx)
 		if err := tx.CreateSession(&session); err != nil {
 			return err
@@ -311,9 +318,9 @@ func (s *Service) use(ctx context.Context, session store.Session) (caller chat.C
 	return caller, extended, err
 }
 
-// bearer is Authenticate for a token as it is shown in a header.
-func (s *Service) bearer(ctx context.Context, token string) (chat.Caller, error) {
-	if !isBearer(token) {
+// Bearer is Authenticate for a token as it is shown in a header.
+func (s *Service) Bearer(ctx context.Context, token string) (chat.Caller, error) {
+	if !isBearer(token) && !(s.opts.PlainTokens.Hex && isHex(token)) {
 		return chat.Caller{}, errUnauthenticated()
 	}
 	caller, _, err := s.Authenticate(ctx, []byte(token))

@@ -61,10 +61,11 @@ func NewBasics() *Basics {
 }
 
 // mac is what a username and password are remembered by, as they come from a network:
-// from another one, they are looked at as in every sign-in.
-func (b *Basics) mac(network, username, password string) (mac basicMAC) {
+// from another one, they are looked at as in every sign-in. by is what the site takes
+// for a username.
+func (b *Basics) mac(by, network, username, password string) (mac basicMAC) {
 	h := hmac.New(sha256.New, b.key)
-	for _, part := range []string{network, username, password} {
+	for _, part := range []string{by, network, username, password} {
 		// With its length: else the end of one could be taken for the beginning of the next.
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 		h.Write([]byte(part))
@@ -122,14 +123,20 @@ func (b *Basics) look(ctx context.Context, mac basicMAC) (done func(), err error
 	}
 }
 
-// basic is Authenticate for the username and password of a request.
-func (s *Service) basic(r *http.Request) (chat.Caller, error) {
+// Basic is Authenticate for the username and password in the header Authorization of a
+// request, also where [Service.Identify] does not take that. A wrong password is
+// Unauthenticated.
+func (s *Service) Basic(r *http.Request) (chat.Caller, error) {
 	ctx := r.Context()
 	username, password, ok := r.BasicAuth()
 	if !ok {
 		return chat.Caller{}, errUnauthenticated()
 	}
-	mac := s.opts.Basics.mac(limit.Network(addressOf(ctx)), username, password)
+	by := "username"
+	if s.opts.SignInByEmail { // not good for sites that do not take that
+		by = "email"
+	}
+	mac := s.opts.Basics.mac(by, limit.Network(addressOf(ctx)), username, password)
 	if known, ok := s.opts.Basics.find(mac, s.now()); ok {
 		session, err := s.basicSession(ctx, known)
 		switch {

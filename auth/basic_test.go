@@ -202,7 +202,7 @@ func TestBasicGoesWhileItWaits(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, t.TempDir()+"/messaging.db")
 	s.opts.BasicAuth = true
-	done, err := s.opts.Basics.look(t.Context(), s.opts.Basics.mac("192.0.2.1", "alice", "open sesame"))
+	done, err := s.opts.Basics.look(t.Context(), s.opts.Basics.mac("username", "192.0.2.1", "alice", "open sesame"))
 	require.NoError(t, err)
 	defer done()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -290,7 +290,7 @@ func TestBasicsAreBounded(t *testing.T) {
 	t.Parallel()
 	b, now := NewBasics(), time.Now()
 	add := func(i int) {
-		b.add(b.mac("", "user", fmt.Sprint(i)), knownBasic{sessionID: int64(i), until: now.Add(basicLifetime)})
+		b.add(b.mac("username", "", "user", fmt.Sprint(i)), knownBasic{sessionID: int64(i), until: now.Add(basicLifetime)})
 	}
 	const flood = 3*maxBasics + 7
 	most := 0
@@ -303,12 +303,12 @@ func TestBasicsAreBounded(t *testing.T) {
 	}
 	require.LessOrEqual(t, most, maxBasics)
 	for i := range flood {
-		known, ok := b.find(b.mac("", "user", fmt.Sprint(i)), now)
+		known, ok := b.find(b.mac("username", "", "user", fmt.Sprint(i)), now)
 		if ok != (i >= flood-maxBasics) || ok && known.sessionID != int64(i) {
 			require.Fail(t, "the last ones are known, and no others", "%d: %v %v", i, ok, known)
 		}
 	}
-	_, ok := b.find(b.mac("", "user", fmt.Sprint(flood-1)), now.Add(basicLifetime))
+	_, ok := b.find(b.mac("username", "", "user", fmt.Sprint(flood-1)), now.Add(basicLifetime))
 	require.False(t, ok)
 }
 
@@ -320,11 +320,11 @@ func TestBasicMACs(t *testing.T) {
 	for _, c := range [][3]string{
 		{"", "", ""}, {"", "a", "b"}, {"", "ab", ""}, {"", "", "ab"}, {"a", "b", ""}, {"a", "", "b"}, {"", "a\x00", "b"}, {"", "a", "\x00b"},
 	} {
-		mac := b.mac(c[0], c[1], c[2])
+		mac := b.mac("username", c[0], c[1], c[2])
 		require.Empty(t, seen[mac])
 		seen[mac] = fmt.Sprintf("%q", c)
-		require.NotEqual(t, mac, NewBasics().mac(c[0], c[1], c[2]))
-		require.Equal(t, mac, b.mac(c[0], c[1], c[2]))
+		require.NotEqual(t, mac, NewBasics().mac("username", c[0], c[1], c[2]))
+		require.Equal(t, mac, b.mac("username", c[0], c[1], c[2]))
 	}
 }
 

@@ -20,14 +20,14 @@ func (s *Service) Identify(r *http.Request) (chat.Caller, *http.Cookie, error) {
 	ctx := r.Context()
 	switch scheme, value := authorization(r); {
 	case scheme == "bearer", scheme == "token":
-		caller, err := s.bearer(ctx, value)
+		caller, err := s.Bearer(ctx, value)
 		return caller, nil, err
 	case scheme == "basic" && s.opts.BasicAuth:
-		caller, err := s.basic(r)
+		caller, err := s.Basic(r)
 		return caller, nil, err
 	}
 	if key := r.Header.Get("X-Api-Key"); key != "" {
-		caller, err := s.bearer(ctx, key)
+		caller, err := s.Bearer(ctx, key)
 		return caller, nil, err
 	}
 	secure := RequestOf(ctx).Secure

@@ -8,15 +8,15 @@ import (
 	"github.com/caddymsg/messaging/limit"
 )
 
-// admit counts a try to sign in to an account, which may not exist, before it costs a
+// admit counts a try to sign in to an account, by its username as it is compared, which
+// may not exist, before it costs a
 // hash. What it has taken is to be given back if the password is right: tries that fail
 // are what is limited. It returns TooMany.
 //
 // All places that an account does not know share one bucket, so that it is no use to
 // come from many of them. Each place that it knows has a bucket of its own: whoever
 // uses up that of the strangers does not lock the owner out.
-func (s *Service) admit(ctx context.Context, username string, from place) (limit.Taken, error) {
-	account := chat.UsernameKey(username)
+func (s *Service) admit(ctx context.Context, account string, from place) (limit.Taken, error) {
 	// The first letter and the NUL keep the keys apart: a username may be anything that
 	// somebody has typed. What is left is not told: from a network that the account
 	// knows it is more, and of one that does not exist nothing is known.

@@ -37,7 +37,7 @@ func TestCreateKey(t *testing.T) {
 			ID: key.ID, Name: "bot", Scopes: []string{"read", "admin"}, Key: key.Key, CreatedAt: s.clock, ExpiresAt: s.clock.Add(time.Hour),
 		}, key)
 
-		bot, err := s.bearer(t.Context(), key.Key)
+		bot, err := s.Bearer(t.Context(), key.Key)
 		require.NoError(t, err)
 		require.Equal(t, chat.Caller{
 			UserID: alice.ID, Username: "alice", SessionID: key.ID, Scopes: chat.ReadScope | chat.AdminScope,
@@ -48,20 +48,20 @@ func TestCreateKey(t *testing.T) {
 		require.Equal(t, chat.AuditEntry{Action: chat.UserKeyCreated, ActorID: alice.ID, UserID: alice.ID, Detail: "bot"}, log[len(log)-1])
 
 		s.change(t, alice, chat.AccountChange{Admin: new(true)}, nil)
-		bot, err = s.bearer(t.Context(), key.Key)
+		bot, err = s.Bearer(t.Context(), key.Key)
 		require.NoError(t, err)
 		require.True(t, bot.Admin)
 		reader, err := s.CreateKey(t.Context(), caller, NewKey{Name: "bot", Scopes: []string{"read", "write"}})
 		require.NoError(t, err)
-		bot, err = s.bearer(t.Context(), reader.Key)
+		bot, err = s.Bearer(t.Context(), reader.Key)
 		require.NoError(t, err)
 		require.False(t, bot.Admin, "without the scope, its owner's role is none of a key's")
 
 		s.clock = s.clock.Add(time.Hour - time.Microsecond)
-		_, err = s.bearer(t.Context(), key.Key) // which does not extend it
+		_, err = s.Bearer(t.Context(), key.Key) // which does not extend it
 		require.NoError(t, err)
 		s.clock = s.clock.Add(time.Microsecond)
-		_, err = s.bearer(t.Context(), key.Key)
+		_, err = s.Bearer(t.Context(), key.Key)
 		requireRefusal(t, unauthenticated, err)
 	})
 }
@@ -151,7 +151,7 @@ func TestKeyOfSessionsThatEnd(t *testing.T) {
 				return nil
 			}))
 			require.NoError(t, <-ended)
-			_, err := s.bearer(t.Context(), key)
+			_, err := s.Bearer(t.Context(), key)
 			if c.gone {
 				requireRefusal(t, unauthenticated, err)
 			} else {
@@ -175,9 +175,9 @@ func TestKeyMadeAgain(t *testing.T) {
 		again, err := create()
 		require.NoError(t, err)
 		require.NotEqual(t, first.Key, again.Key)
-		_, err = s.bearer(t.Context(), first.Key)
+		_, err = s.Bearer(t.Context(), first.Key)
 		requireRefusal(t, unauthenticated, err)
-		bot, err := s.bearer(t.Context(), again.Key)
+		bot, err := s.Bearer(t.Context(), again.Key)
 		require.NoError(t, err)
 		require.Equal(t, first.ID, bot.SessionID)
 		want := again
@@ -220,7 +220,7 @@ func TestAccountOperationsByAKey(t *testing.T) {
 		caller := s.callerOf(t, s.login(t, "alice", "open sesame", nil).Token)
 		key, err := s.CreateKey(t.Context(), caller, NewKey{Name: "bot", Scopes: []string{"read", "write", "admin"}})
 		require.NoError(t, err)
-		bot, err := s.bearer(t.Context(), key.Key)
+		bot, err := s.Bearer(t.Context(), key.Key)
 		require.NoError(t, err)
 		for name, do := range map[string]func() error{
 			"change": func() error {
@@ -232,7 +232,7 @@ func TestAccountOperationsByAKey(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) { requireRefusal(t, insufficientScope, do()) })
 		}
-		found, err := s.bearer(t.Context(), key.Key)
+		found, err := s.Bearer(t.Context(), key.Key)
 		require.NoError(t, err)
 		require.Equal(t, alice.ID, found.UserID)
 	})

@@ -145,18 +145,43 @@ func (s *Service) mayNotify(ctx context.Context, userID int64) bool {
 	return err == nil
 }
 
-// findSigner finds the user with a username, the zero one if there is none, and what
-// that account knows of the place that the request comes from.
-func (s *Service) findSigner(ctx context.Context, username string) (user chat.User, from place, err error) {
+// findSigner finds the user with a username, the zero one if there is none, what their
+// tries to sign in are counted by, and what that account knows of the place that the
+// request comes from.
+func (s *Service) findSigner(ctx context.Context, username string) (user chat.User, account string, from place, err error) {
 	err = s.store.View(ctx, func(tx *store.Tx) (err error) {
-		user, err = tx.FindUserByKey(chat.UsernameKey(username))
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
+		user, account, err = s.signer(tx, username)
+		if err != nil {
 			return err
 		}
 		from, err = placeOf(ctx).knownTo(tx, user.ID, s.now())
 		return err
 	})
-	return user, from, err
+	return user, account, from, err
+}
+
+// signer finds who signs in as somebody. Where an e-mail address will do, one that was
+// verified comes before a username, which might have been taken for being the address of
+// somebody else; and one that was not, after it.
+func (s *Service) signer(tx *store.Tx, typed string) (user chat.User, account string, err error) {
+	account = chat.UsernameKey(typed)
+	user, err = tx.FindUserByKey(account)
+	named := err == nil
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return chat.User{}, "", err
+	}
+	if !s.opts.SignInByEmail {
+		return user, account, nil
+	}
+	addressed, err := tx.FindUserByEmail(typed)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+	case err != nil:
+		return chat.User{}, "", err
+	case !named || !addressed.EmailVerifiedAt.IsZero():
+		return addressed, addressed.UsernameKey, nil
+	}
+	return user, account, nil
 }
 
 // withDevice gives a request of a browser that has no device cookie yet a new device.

@@ -80,7 +80,7 @@ func TestDeviceCookie(t *testing.T) {
 // known is what an account knows of a place.
 func (s *site) known(tb testing.TB, ctx context.Context, username string) (device, network, any bool) {
 	tb.Helper()
-	_, p, err := s.findSigner(ctx, username)
+	_, _, p, err := s.findSigner(ctx, username)
 	require.NoError(tb, err)
 	return p.knownDevice, p.knownNetwork, p.knowsAny
 }

@@ -37,6 +37,11 @@ type Registration struct {
 	Username, Password string
 	// Email may be empty, but where it has to be of certain domains.
 	Email string
+	// DisplayName may be empty.
+	DisplayName string
+	// UniqueEmail asks for an address that no other account has, or is to have. Others
+	// need not have done so.
+	UniqueEmail bool
 	// Invitation is the token of one. It counts only where it takes one.
 	Invitation string
 }
@@ -78,6 +83,9 @@ func (s *Service) Register(ctx context.Context, r Registration) (user chat.User,
 	if r.Email, err = s.prepareAddress(r.Email); err != nil {
 		return chat.User{}, false, err
 	}
+	if r.DisplayName, err = chat.PrepareLine("display_name", r.DisplayName, chat.MaxDisplayNameLength); err != nil {
+		return chat.User{}, false, err
+	}
 	if err := s.checkNewPassword(r.Password, r.Username); err != nil {
 		return chat.User{}, false, err
 	}
@@ -92,13 +100,18 @@ func (s *Service) Register(ctx context.Context, r Registration) (user chat.User,
 		return chat.User{}, true, s.await(ctx, r, hash)
 	}
 
-	wanted := chat.User{Username: r.Username, PasswordHash: hash}
+	wanted := chat.User{Username: r.Username, DisplayName: r.DisplayName, PasswordHash: hash}
 	if s.SendsMail() {
 		wanted.PendingEmail = r.Email
 	} else {
 		wanted.Email = r.Email
 	}
 	err = s.updateAndMail(ctx, func(tx *store.Tx) error {
+		if r.UniqueEmail {
+			if err := chat.EmailFree(tx, r.Email); err != nil {
+				return err
+			}
+		}
 		detail := ""
 		if invitation.ID != 0 {
 			// By now it may be used up, or revoked. In the Update of the account: one that

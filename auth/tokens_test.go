@@ -253,7 +253,7 @@ func TestLeastUsedSessionsEnd(t *testing.T) {
 	s.requireSignedOut(t, first.Token)
 	s.requireSignedIn(t, []byte(second.Access), alice)
 	s.requireSignedIn(t, []byte(third.Access), alice)
-	caller, err := s.bearer(t.Context(), key.Key)
+	caller, err := s.Bearer(t.Context(), key.Key)
 	require.NoError(t, err, "a key is none of them")
 	require.Equal(t, chat.ReadScope, caller.Scopes)
 }

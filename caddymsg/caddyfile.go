@@ -27,7 +27,6 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 
 // options are what may stand in a messaging block, each with how it is read.
 var options = map[string]func(h *Handler, value string) error{
-	"api":              func(h *Handler, v string) error { h.API = v; return nil },
 	"database":         func(h *Handler, v string) error { h.Database = v; return nil },
 	"database_readers": func(h *Handler, v string) error { return number(v, &h.DatabaseReaders) },
 	"database_writers": func(h *Handler, v string) error { return number(v, &h.DatabaseWriters) },
@@ -87,6 +86,7 @@ var options = map[string]func(h *Handler, value string) error{
 
 // blocks are the options that may have a block of their own. They are read whole.
 var blocks = map[string]func(h *Handler, d *caddyfile.Dispenser) error{
+	"api":         readAPI,
 	"rate_limits": readRateLimits,
 	"smtp":        readSMTP,
 }
@@ -131,7 +131,9 @@ func bound(s string, into *int) error {
 // UnmarshalCaddyfile sets the handler up from a block:
 //
 //	messaging [<matcher>] {
-//		api                     v1
+//		api                     v1|simple_chats|messenger|group_chat|knox {
+//			insecure_trust_user_ids
+//		}
 //		database                <path>|<postgres address>
 //		database_readers        <connections>
 //		database_writers        <connections>

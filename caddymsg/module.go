@@ -21,11 +21,11 @@ import (
 
 	"github.com/caddymsg/messaging/auth"
 	"github.com/caddymsg/messaging/bus"
+	"github.com/caddymsg/messaging/caddymsg/dialect"
 	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/live"
 	"github.com/caddymsg/messaging/store"
-	v1 "github.com/caddymsg/messaging/v1"
 )
 
 func init() {
@@ -37,8 +37,14 @@ func init() {
 // does not have go to the next handler. Handlers that name the same database
 // share its accounts and chats; a configuration reload keeps it open.
 type Handler struct {
-	// The API that the site speaks: `v1` is the only one so far. Default: v1.
+	// The API that the site speaks: `v1`, or that of another system: `simple_chats`,
+	// `messenger`, `group_chat` or `knox`. Default: v1.
 	API string `json:"api,omitempty"`
+
+	// Whether the API `messenger` takes everybody for the user that they name, as its
+	// system does: whoever reaches the site can then read and write as anybody. Default:
+	// it asks for a token, as the others do.
+	InsecureTrustUserIDs bool `json:"insecure_trust_user_ids,omitempty"`
 
 	// The path of the SQLite database, which is made if it is missing, or the
 	// address of a PostgreSQL database, `postgres://user@host/name`. It may hold
@@ -64,7 +70,8 @@ type Handler struct {
 	// How long a session lives after it was last used. Default: 30 days.
 	SessionLifetime caddy.Duration `json:"session_lifetime,omitempty"`
 
-	// The shortest password of a new account, in characters. Default: 8.
+	// The shortest password of a new account, in characters. Default: 8; 1 for APIs whose
+	// systems ask for none, which are messenger, group_chat and knox.
 	PasswordMinLength int `json:"password_min_length,omitempty"`
 
 	// The cost of hashing a password: one more doubles the time that it takes
@@ -160,7 +167,7 @@ type Handler struct {
 	app      *App
 
 	// start opens the database, once, when Caddy really starts.
-	start func() (*v1.API, error)
+	start func() (http.Handler, error)
 }
 
 // CaddyModule returns the Caddy module information.
@@ -205,7 +212,7 @@ const (
 
 func (h *Handler) setDefaults() {
 	if h.API == "" {
-		h.API = "v1"
+		h.API = standardAPI
 	}
 	if h.Database == "" {
 		h.Database = filepath.Join(caddy.AppDataDir(), "messaging.db")
@@ -214,7 +221,7 @@ func (h *Handler) setDefaults() {
 		h.SessionLifetime = caddy.Duration(30 * 24 * time.Hour)
 	}
 	if h.PasswordMinLength == 0 {
-		h.PasswordMinLength = standardPasswordMinLength
+		h.PasswordMinLength = max(1, apis[h.API].passwordMinLength) // of an unknown one, nothing matters
 	}
 	if h.BcryptCost == 0 {
 		h.BcryptCost = standardBcryptCost
@@ -271,8 +278,8 @@ func (h *Handler) resolve() error {
 
 // Validate checks what the configuration says.
 func (h *Handler) Validate() error {
-	if h.API != "v1" {
-		return fmt.Errorf("api: %q is unknown; there is: v1", h.API)
+	if err := h.validateAPI(); err != nil {
+		return err
 	}
 	for _, secret := range h.secrets {
 		if len(secret) < auth.MinSecretLength {
@@ -337,7 +344,7 @@ func (h *Handler) validateRegistration() error {
 }
 
 // open opens the database and makes the API over it.
-func (h *Handler) open() (*v1.API, error) {
+func (h *Handler) open() (http.Handler, error) {
 	err := h.backend.open(h.ctx, h.app.options[h.backend])
 	if err != nil {
 		return nil, err
@@ -359,7 +366,7 @@ func (h *Handler) open() (*v1.API, error) {
 	if h.app.options[h.backend].mail.sender != nil {
 		wakeMailing = h.backend.wakeMailing
 	}
-	accounts := auth.New(h.backend.store, rules, auth.NewHasher(h.backend.hashing, h.BcryptCost), auth.Options{
+	options := auth.Options{
 		Cookies:           cookies,
 		Limits:            h.backend.limits,
 		BasicAuth:         h.BasicAuth == "on",
@@ -370,9 +377,12 @@ func (h *Handler) open() (*v1.API, error) {
 		Domains:           h.domains,
 		WakeMailing:       wakeMailing,
 		SiteName:          h.app.options[h.backend].mail.siteName(),
-	}, log)
-	return v1.New(v1.Options{
-		Chat: rules, Auth: accounts, Log: log, Hub: h.backend.hub,
+	}
+	speaks := apis[h.API]
+	speaks.accounts(&options)
+	accounts := auth.New(h.backend.store, rules, auth.NewHasher(h.backend.hashing, h.BcryptCost), options, log)
+	return speaks.open(dialect.Options{
+		Chat: rules, Auth: accounts, Log: log, Hub: h.backend.hub, TrustUserIDs: h.InsecureTrustUserIDs,
 		// Below 0 is no limit.
 		Limits: live.Limits{PerUser: max(0, h.ConnectionsPerUser), PerAddress: max(0, h.ConnectionsPerAddress), Rates: h.backend.limits},
 	})
@@ -399,11 +409,12 @@ func (h *Handler) Cleanup() error {
 
 // ServeHTTP answers requests for the API's paths and hands on all others.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if !v1.Owns(r.URL.Path) {
+	speaks := apis[h.API]
+	if !speaks.owns(r.URL.Path) {
 		return next.ServeHTTP(w, r)
 	}
 	if !h.backend.acquire() {
-		v1.WriteError(w, r, h.ctx.Slogger(), fmt.Errorf("%w: it is closed", store.ErrUnavailable))
+		speaks.fail(w, r, h.ctx.Slogger(), fmt.Errorf("%w: it is closed", store.ErrUnavailable))
 		return nil
 	}
 	defer func() {
@@ -414,7 +425,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	// Caddy starts its apps in no certain order: the server may be up first.
 	api, err := h.start()
 	if err != nil {
-		v1.WriteError(w, r, h.ctx.Slogger(), fmt.Errorf("%w: %w", store.ErrUnavailable, err))
+		speaks.fail(w, r, h.ctx.Slogger(), fmt.Errorf("%w: %w", store.ErrUnavailable, err))
 		return nil
 	}
 

@@ -95,6 +95,10 @@ type MessageQuery struct {
 	// Receiver is somebody whom it went to alone: not what went to a group.
 	Receiver string
 	Date     string // a day in UTC: 2006-01-02
+	// Present leaves out those that have been deleted.
+	Present bool
+	// Alone leaves out those of groups; of notes to oneself, one is the receiver, too.
+	Alone bool
 	// After and Before bound the ids.
 	After, Before int64
 	// FromEnd takes the last ones that a limit leaves, if the filter gives no order.
@@ -120,12 +124,19 @@ func (s *Service) FindMessages(ctx context.Context, caller Caller, q MessageQuer
 		where(MessageCreatedAt, store.Above, day.UnixMicro()-1)
 		where(MessageCreatedAt, store.Below, day.AddDate(0, 0, 1).UnixMicro())
 	}
-	switch q.Direction {
-	case SentOrReceived:
-	case Sent:
+	switch {
+	case q.Direction == Sent:
 		where(MessageSenderID, store.Equal, caller.UserID)
-	case Received:
+	case q.Direction == Received && q.Alone:
+		where(store.MessageReceiverID, store.Equal, caller.UserID)
+	case q.Direction == Received:
 		where(MessageSenderID, store.NotEqual, caller.UserID)
+	}
+	if q.Present {
+		where(store.MessageIsDeleted, store.Equal, int64(0))
+	}
+	if q.Alone {
+		where(store.MessageInGroup, store.Equal, int64(0))
 	}
 	if q.After > 0 {
 		where(MessageID, store.Above, q.After)

@@ -375,3 +375,16 @@ func (tx *Tx) SweepChat(id int64, limit int) error {
 	}
 	return nil
 }
+
+// LockName keeps other Updates that ask for the same name waiting, until this one has
+// ended: for what a name may be given to once, and no unique key says so.
+func (tx *Tx) LockName(name string) error {
+	if tx.dialect.lockName == "" {
+		return nil // it is alone
+	}
+	var locked bool
+	if err := tx.one(tx.dialect.lockName, []any{name}, &locked); err != nil {
+		return fmt.Errorf("lock name: %w", err)
+	}
+	return nil
+}

@@ -302,6 +302,7 @@ func postgresDialect() dialect {
 		lockGroup: `
 			SELECT true FROM chats c CROSS JOIN LATERAL pg_advisory_xact_lock(c.id)
 			WHERE c.id = ?1 AND c.kind = 'group' AND c.deleted_at IS NULL`,
+		lockName: `SELECT true FROM pg_advisory_xact_lock(1, hashtext(?1))`, // of two numbers: none that a chat has
 		// maxEvents is 1 << 16.
 		eventID: `(pg_current_xact_id()::text::bigint << 16) + (SELECT base FROM event_log) + ?1::bigint`,
 		// No transaction with a lower id is open.

@@ -230,6 +230,8 @@ type dialect struct {
 	lockChat, tryLockChat string
 	// lockGroup and tryLockGroup do so with the group ?1, whoever is in it.
 	lockGroup, tryLockGroup string
+	// lockName is a query that waits until no other Update holds the name ?1.
+	lockName string
 	// eventID is an expression for the id of the ?1-th event of a transaction.
 	eventID string
 	// eventHorizon is an expression for an event id: all events below it have

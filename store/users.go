@@ -164,6 +164,22 @@ func (tx *Tx) ListUsersByEmail(email string, limit int) ([]User, error) {
 	return found, nil
 }
 
+// FindUserByEmail finds who has an address, in upper or lower case, or is to have it when
+// it has been verified; or ErrNotFound. Of several, it is one who has shown that they read
+// what is sent there, and else the oldest account.
+func (tx *Tx) FindUserByEmail(email string) (User, error) {
+	if email == "" {
+		return User{}, fmt.Errorf("find user by e-mail address: %w", ErrNotFound)
+	}
+	u, err := first(tx, scanUser, selectUsers+`
+		WHERE deleted_at IS NULL AND (email_key <> '' AND email_key = ?1 OR pending_email <> '' AND lower(pending_email) = ?1)
+		ORDER BY CASE WHEN email_key = ?1 AND email_verified_at IS NOT NULL THEN 0 ELSE 1 END, id LIMIT 1`, emailKey(email))
+	if err != nil {
+		return User{}, fmt.Errorf("find user by e-mail address: %w", err)
+	}
+	return u, nil
+}
+
 // emailKey folds an address as the databases can: ASCII letters alone.
 func emailKey(email string) string {
 	return strings.Map(func(r rune) rune {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddymsg/messaging/auth"
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/httpapi"
 	"github.com/caddymsg/messaging/live"
 )
 
@@ -179,7 +180,7 @@ func (a *API) streamEvents(w http.ResponseWriter, r *http.Request, in *eventsInp
 	case s.failed || ctx.Err() != nil:
 		return nil
 	case err != nil: // of the database
-		a.log.WarnContext(ctx, "stream of events ended", "request_id", auth.RequestOf(ctx).ID, "error", err)
+		a.failures.Log.WarnContext(ctx, "stream of events ended", "request_id", auth.RequestOf(ctx).ID, "error", err)
 		c.Close(live.Closing{Reason: live.Unavailable, RetryAfter: time.Second + rand.N(2*time.Second)})
 	}
 	s.run(ctx, c, notified)
@@ -362,7 +363,7 @@ func (a *API) pollEvents(w http.ResponseWriter, r *http.Request, in *eventsInput
 			if !closing.ComeBack() {
 				return &chat.Error{Kind: chat.Unauthenticated, Code: "unauthenticated", Message: "This session has ended."}
 			}
-			w.Header().Set("Retry-After", strconv.FormatInt(seconds(closing.RetryAfter), 10))
+			w.Header().Set("Retry-After", strconv.FormatInt(httpapi.Seconds(closing.RetryAfter), 10))
 			break
 		}
 		if len(events) > 0 {

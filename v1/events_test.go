@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/httpapi"
 	"github.com/caddymsg/messaging/live"
 	"github.com/caddymsg/messaging/store"
 )
@@ -184,7 +185,7 @@ func inBubble(t *testing.T, test func(*testing.T, *hubTest)) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hubTest{t: t, log: &someLog{}, hub: live.NewHub(live.Observer{}, slog.New(slog.DiscardHandler))}
 		h.hub.Use(h.log)
-		h.api = &API{shared: shared{hub: h.hub, problems: problems{log: slog.New(slog.DiscardHandler)}}}
+		h.api = &API{shared: shared{hub: h.hub, problems: problems{failures: httpapi.Failures{Log: slog.New(slog.DiscardHandler)}}}}
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { h.hub.Run(ctx) })

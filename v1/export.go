@@ -151,7 +151,7 @@ func (a *API) export(context.Context, *struct{}) (*huma.StreamResponse, error) {
 		setExportHeader(w.Header(), export.Account.Username, export.At)
 		if err := writeExport(w, export); err != nil {
 			if r.Context().Err() == nil {
-				a.log.WarnContext(r.Context(), "export broken off", "request_id", auth.RequestOf(r.Context()).ID, "error", err)
+				a.failures.Log.WarnContext(r.Context(), "export broken off", "request_id", auth.RequestOf(r.Context()).ID, "error", err)
 			}
 			// So that the client does not take it for the whole.
 			panic(http.ErrAbortHandler)

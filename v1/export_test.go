@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/httpapi"
 	"github.com/caddymsg/messaging/live"
 )
 
@@ -12,7 +13,7 @@ import (
 func RunCommand(
 	ctx context.Context, rules *chat.Service, hub *live.Hub, log *slog.Logger, c *live.Connection, frame []byte,
 ) (answer []byte, ok bool) {
-	return socketProtocol{shared: shared{rules, hub, problems{log: log}}}.Run(ctx, c, frame)
+	return socketProtocol{shared: shared{rules, hub, problems{failures: httpapi.Failures{Log: log}}}}.Run(ctx, c, frame)
 }
 
 // CommandID is what the answer to a frame refers to.

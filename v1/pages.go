@@ -3,6 +3,8 @@ package v1
 import (
 	_ "embed"
 	"net/http"
+
+	"github.com/caddymsg/messaging/httpapi"
 )
 
 //go:embed pages/forgot-password.html
@@ -38,9 +40,9 @@ func (a *API) registerPages() {
 			_, _ = w.Write(content) // a client that has gone is none of our failures
 		})
 	}
-	serve("/v1/auth/forgot-password", "text/html; charset=utf-8", forgotPasswordPage)
-	serve("/v1/auth/reset-password", "text/html; charset=utf-8", resetPasswordPage)
-	serve("/v1/auth/verify-email", "text/html; charset=utf-8", verifyEmailPage)
-	serve("/v1/auth/pages.js", contentTypes[".js"], pagesScript)
-	serve("/v1/auth/pages.css", contentTypes[".css"], pagesStyle)
+	serve("/v1/auth/forgot-password", httpapi.ContentTypes[".html"], forgotPasswordPage)
+	serve("/v1/auth/reset-password", httpapi.ContentTypes[".html"], resetPasswordPage)
+	serve("/v1/auth/verify-email", httpapi.ContentTypes[".html"], verifyEmailPage)
+	serve("/v1/auth/pages.js", httpapi.ContentTypes[".js"], pagesScript)
+	serve("/v1/auth/pages.css", httpapi.ContentTypes[".css"], pagesStyle)
 }

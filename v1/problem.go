@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddymsg/messaging/auth"
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/httpapi"
 )
 
 // Problem is the body of every error (RFC 9457).
@@ -68,10 +69,6 @@ var (
 	errMethodNotAllowed = &Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "This path does not take this method."}
 )
 
-// statusClientGone is what Caddy's access log has for a client that did not
-// wait for its answer.
-const statusClientGone = 499
-
 // status is what this API answers to each kind of refusal. Its classic routes
 // know 400, 401 and 403 alone (contract 0), and the others follow their style.
 func status(refusal *chat.Error) int {
@@ -99,10 +96,8 @@ func status(refusal *chat.Error) int {
 
 // problems are told to the clients, and to a log.
 type problems struct {
-	log   *slog.Logger
-	basic bool // the site takes usernames and passwords with each request
-	// full keeps the log from growing by a line for each request that is one too many.
-	full *auth.Seldom
+	failures httpapi.Failures
+	basic    bool // the site takes usernames and passwords with each request
 }
 
 // problem tells an error to the client, and to the log what only the operator
@@ -111,23 +106,11 @@ func (to problems) problem(ctx context.Context, err error) *Problem {
 	id := auth.RequestOf(ctx).ID
 	p := Problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "Something went wrong. The server's log knows more."}
 	if refusal := chat.AsError(err); refusal != nil {
-		p = Problem{Status: status(refusal), Code: refusal.Code, Detail: refusal.Message, Field: refusal.Field, RetryAfter: seconds(refusal.RetryAfter)}
+		p = Problem{Status: status(refusal), Code: refusal.Code, Detail: refusal.Message, Field: refusal.Field, RetryAfter: httpapi.Seconds(refusal.RetryAfter)}
 	} else if told := (*Problem)(nil); errors.As(err, &told) {
 		p = *told
 	}
-	switch {
-	case ctx.Err() != nil && p.Status >= http.StatusInternalServerError:
-		// The client has gone, or the process ends: nobody's failure.
-		p.Status = statusClientGone
-	case p.Status == http.StatusInternalServerError:
-		to.log.ErrorContext(ctx, "request failed", "request_id", id, "error", err)
-	case p.Code == "too_many_logins" && p.Status == http.StatusServiceUnavailable:
-		if left, due := to.full.Due(time.Now()); due {
-			to.log.WarnContext(ctx, "request refused", "request_id", id, "error", err, "left_out", left)
-		}
-	case p.Status == http.StatusServiceUnavailable, p.Status == http.StatusNotImplemented:
-		to.log.WarnContext(ctx, "request refused", "request_id", id, "error", err)
-	}
+	p.Status = to.failures.Note(ctx, p.Status, p.Code, err)
 	if p.Status == http.StatusUnauthorized && p.challenges == nil {
 		p.challenges = to.challenges()
 	}
@@ -138,7 +121,7 @@ func (to problems) problem(ctx context.Context, err error) *Problem {
 
 // WriteError answers with a problem where there is no API to do it.
 func WriteError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
-	problems{log: log}.writeError(w, r, err)
+	problems{failures: httpapi.Failures{Log: log}}.writeError(w, r, err)
 }
 
 // writeError answers with a problem outside of huma.

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/caddymsg/messaging/auth"
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/httpapi"
 	"github.com/caddymsg/messaging/live"
 )
 
@@ -64,7 +64,7 @@ type Options struct {
 // New makes the API with all its routes.
 func New(opts Options) (*API, error) {
 	a := &API{
-		shared: shared{chat: opts.Chat, hub: opts.Hub, problems: problems{log: opts.Log, full: new(auth.Seldom)}},
+		shared: shared{chat: opts.Chat, hub: opts.Hub, problems: problems{failures: httpapi.NewFailures(opts.Log)}},
 		auth:   opts.Auth, limits: opts.Limits,
 		mux: http.NewServeMux(), ofMessage: http.NewServeMux(),
 	}
@@ -113,25 +113,13 @@ func Owns(path string) bool {
 
 // ServeHTTP answers a request for a path that the API owns. Its context should
 // carry an [auth.Request].
-func (a *API) ServeHTTP(outer http.ResponseWriter, r *http.Request) {
-	w := &limitWriter{ResponseWriter: outer}
-	defer func() {
-		p := recover()
-		if p == nil {
-			return
-		}
-		if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-			panic(p)
-		}
-		a.writeError(w, r, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
-	}()
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	request := auth.RequestOf(r.Context())
-	request.Device = func() []byte { return a.auth.Cookies().Device(r, request.Secure) }
-	answered := r.WithContext(w.observed(auth.WithRequest(r.Context(), request)))
-	defer func() { r.Pattern = answered.Pattern }() // which the mux has found, for the metrics
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	a.handler.ServeHTTP(w, answered)
+	browser := r // its context is replaced, and its header is not
+	request.Device = func() []byte { return a.auth.Cookies().Device(browser, request.Secure) }
+	answered := r.WithContext(auth.WithRequest(r.Context(), request))
+	defer func() { r.Pattern = answered.Pattern }()
+	httpapi.Serve(w, answered, a.handler, a.writeError)
 }
 
 // route is the muxes, the first that knows the path, but for their plain text
@@ -160,32 +148,13 @@ func (a *API) route(w http.ResponseWriter, r *http.Request) {
 		a.writeError(w, r, errMethodNotAllowed)
 		return
 	}
-	for _, mux := range []*http.ServeMux{a.mux, a.ofMessage} {
-		fallback, pattern := mux.Handler(r)
-		if pattern != "" {
-			mux.ServeHTTP(w, r)
-			return
-		}
-		answer := headerOnly{header: http.Header{}}
-		fallback.ServeHTTP(&answer, r)
-		if answer.status == http.StatusMethodNotAllowed {
-			w.Header().Set("Allow", answer.header.Get("Allow"))
-			a.writeError(w, r, errMethodNotAllowed)
-			return
-		}
+	switch httpapi.Route(w, r, a.mux, a.ofMessage) {
+	case http.StatusNotFound:
+		a.writeError(w, r, errNoSuchPath)
+	case http.StatusMethodNotAllowed:
+		a.writeError(w, r, errMethodNotAllowed)
 	}
-	a.writeError(w, r, errNoSuchPath)
 }
-
-// headerOnly is a response of which only the status and the header matter.
-type headerOnly struct {
-	header http.Header
-	status int
-}
-
-func (h *headerOnly) Header() http.Header         { return h.header }
-func (h *headerOnly) Write(b []byte) (int, error) { return len(b), nil }
-func (h *headerOnly) WriteHeader(status int)      { h.status = status }
 
 // version is of the API, for its document: the second number counts additions.
 const version = "1.4"

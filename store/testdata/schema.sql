@@ -210,7 +210,7 @@ CREATE TABLE sessions (
 	user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
 	created_at INTEGER NOT NULL,
 	expires_at INTEGER NOT NULL
-, kind             TEXT    NOT NULL DEFAULT 'cookie' CHECK (kind IN ('cookie', 'token', 'key', 'basic')), name             TEXT    NOT NULL DEFAULT '', scopes           TEXT    NOT NULL DEFAULT '', user_agent       TEXT    NOT NULL DEFAULT '', address          TEXT    NOT NULL DEFAULT '', used_at          INTEGER NOT NULL DEFAULT 0, token_expires_at INTEGER, family_hash      BLOB, refresh_hash     BLOB, refresh_answer   BLOB) STRICT;
+, kind             TEXT    NOT NULL DEFAULT 'cookie' CHECK (kind IN ('cookie', 'token', 'key', 'basic', 'trusted')), name             TEXT    NOT NULL DEFAULT '', scopes           TEXT    NOT NULL DEFAULT '', user_agent       TEXT    NOT NULL DEFAULT '', address          TEXT    NOT NULL DEFAULT '', used_at          INTEGER NOT NULL DEFAULT 0, token_expires_at INTEGER, family_hash      BLOB, refresh_hash     BLOB, refresh_answer   BLOB) STRICT;
 CREATE INDEX sessions_expiry ON sessions (expires_at);
 CREATE UNIQUE INDEX sessions_family ON sessions (family_hash) WHERE family_hash IS NOT NULL;
 CREATE INDEX sessions_user ON sessions (user_id);
@@ -224,3 +224,4 @@ CREATE TABLE users (
 CREATE INDEX users_admin ON users (id) WHERE admin = 1;
 CREATE INDEX users_email ON users (email_key) WHERE email_key <> '';
 CREATE INDEX users_erasing ON users (id) WHERE erasing = 1;
+CREATE INDEX users_pending_email ON users (lower(pending_email)) WHERE pending_email <> '';

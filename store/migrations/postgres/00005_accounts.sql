@@ -4,8 +4,9 @@ ALTER TABLE users ADD COLUMN email_verified_at BIGINT;                  -- its o
 ALTER TABLE users ADD COLUMN pending_email     TEXT COLLATE "C" NOT NULL DEFAULT ''; -- takes the place of email when it has been verified
 UPDATE users SET email_key = lower(email COLLATE "C");
 CREATE INDEX users_email ON users (email_key) WHERE email_key <> '';
+CREATE INDEX users_pending_email ON users (lower(pending_email)) WHERE pending_email <> '';
 
-ALTER TABLE sessions ADD COLUMN kind             TEXT COLLATE "C" NOT NULL DEFAULT 'cookie' CHECK (kind IN ('cookie', 'token', 'key', 'basic'));
+ALTER TABLE sessions ADD COLUMN kind             TEXT COLLATE "C" NOT NULL DEFAULT 'cookie' CHECK (kind IN ('cookie', 'token', 'key', 'basic', 'trusted'));
 ALTER TABLE sessions ADD COLUMN name             TEXT COLLATE "C" NOT NULL DEFAULT ''; -- of a key
 ALTER TABLE sessions ADD COLUMN scopes           TEXT COLLATE "C" NOT NULL DEFAULT ''; -- of a key, with spaces between; others have all
 ALTER TABLE sessions ADD COLUMN user_agent       TEXT COLLATE "C" NOT NULL DEFAULT ''; -- of its last use, as the address

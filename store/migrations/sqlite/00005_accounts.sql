@@ -4,8 +4,9 @@ ALTER TABLE users ADD COLUMN email_verified_at INTEGER;                  -- its 
 ALTER TABLE users ADD COLUMN pending_email     TEXT NOT NULL DEFAULT ''; -- takes the place of email when it has been verified
 UPDATE users SET email_key = lower(email);
 CREATE INDEX users_email ON users (email_key) WHERE email_key <> '';
+CREATE INDEX users_pending_email ON users (lower(pending_email)) WHERE pending_email <> '';
 
-ALTER TABLE sessions ADD COLUMN kind             TEXT    NOT NULL DEFAULT 'cookie' CHECK (kind IN ('cookie', 'token', 'key', 'basic'));
+ALTER TABLE sessions ADD COLUMN kind             TEXT    NOT NULL DEFAULT 'cookie' CHECK (kind IN ('cookie', 'token', 'key', 'basic', 'trusted'));
 ALTER TABLE sessions ADD COLUMN name             TEXT    NOT NULL DEFAULT ''; -- of a key
 ALTER TABLE sessions ADD COLUMN scopes           TEXT    NOT NULL DEFAULT ''; -- of a key, with spaces between; others have all
 ALTER TABLE sessions ADD COLUMN user_agent       TEXT    NOT NULL DEFAULT ''; -- of its last use, as the address

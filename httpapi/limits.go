@@ -1,4 +1,4 @@
-package v1
+package httpapi
 
 import (
 	"context"
@@ -72,8 +72,8 @@ func (w *limitWriter) begin() {
 func appendItem(b []byte, name limit.Name, many string, n int, within string, d time.Duration) []byte {
 	b = append(strconv.AppendQuote(b, string(name)), many...)
 	b = append(strconv.AppendInt(b, int64(n), 10), within...)
-	return strconv.AppendInt(b, seconds(d), 10)
+	return strconv.AppendInt(b, Seconds(d), 10)
 }
 
-// seconds are whole ones, and not too few.
-func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
+// Seconds are whole ones, and not too few.
+func Seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }

@@ -1,5 +1,6 @@
 SwaggerUIBundle({
-	url: new URL("openapi.json", location.href).href,
+	// The document is where the page says, beside it.
+	url: new URL(document.getElementById("docs").dataset.document, location.href).href,
 	dom_id: "#docs",
 	deepLinking: true,
 	validatorUrl: null, // it would send the document's address to another site

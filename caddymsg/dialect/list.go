@@ -36,12 +36,14 @@ func List[T any](c *Call, before, after string, items iter.Seq2[T, error]) error
 	enc := json.NewEncoder(b)
 	enc.SetEscapeHTML(false)
 	for item, err := range items {
-		if err == nil && !first {
-			b.WriteByte(',')
-		}
-		first = false
 		if err == nil {
-			err = enc.Encode(item)
+			if !first {
+				b.WriteString(",\n")
+			}
+			first = false
+			if err = enc.Encode(item); err == nil {
+				b.Truncate(b.Len() - 1) // the end of a line
+			}
 		}
 		switch {
 		case err != nil && sent:

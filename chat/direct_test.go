@@ -85,7 +85,7 @@ func TestManyDirectChats(t *testing.T) {
 		var want []int64
 		require.NoError(t, r.store.Update(t.Context(), func(tx *store.Tx) error {
 			want = nil
-			for n := range 300 {
+			for n := range 510 {
 				other := store.User{Username: "u", UsernameKey: string(rune('a' + n)), CreatedAt: time.Now()}
 				if err := tx.CreateUser(&other); err != nil {
 					return err

@@ -133,7 +133,7 @@ func (s *Service) FindMessages(ctx context.Context, caller Caller, q MessageQuer
 		where(MessageSenderID, store.NotEqual, caller.UserID)
 	}
 	if q.Present {
-		where(store.MessageIsDeleted, store.Equal, int64(0))
+		where(store.MessageDeletedAt, store.Missing, nil)
 	}
 	if q.Alone {
 		where(store.MessageInGroup, store.Equal, int64(0))

@@ -295,6 +295,23 @@ func (tx *Tx) FilterMessages(userID, chatID int64, f Filter) ([]Message, error) 
 	return found, nil
 }
 
+// CountMessages counts what FilterMessages lists, whatever order and limit the filter
+// has.
+func (tx *Tx) CountMessages(userID, chatID int64, f Filter) (n int, err error) {
+	from := ` FROM participants p CROSS JOIN messages m`
+	must, args := `p.user_id = ?1 AND m.chat_id = p.chat_id AND `+notHidden, arguments{userID}
+	if chatID != 0 {
+		from, must, args = ` FROM messages m`, `m.chat_id = ?2 AND `+notHidden, arguments{userID, chatID}
+	}
+	query := `SELECT count(*)` + from + `
+		JOIN chats c ON c.id = m.chat_id
+		JOIN users u ON u.id = m.sender_id` + f.where(tx.dialect, must, MessageID, &args)
+	if err := tx.one(query, args, &n); err != nil {
+		return 0, fmt.Errorf("count messages: %w", err)
+	}
+	return n, nil
+}
+
 // FindMessageIDBySeq finds the message of a chat that has a number, or
 // ErrNotFound. Ids and seqs of a chat come in the same order, and there is an
 // index of the ids alone: it is found by halves.

@@ -395,6 +395,11 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.CountReactions(ada.ID, []int64{1, 2, 3})
 			return err
 		}, want: []string{"(message_id=?)"}, sort: true},
+		// As above, and they come message by message.
+		{name: "ListReactors", fn: func(tx *store.Tx) error {
+			_, err := tx.ListReactors("👍", []int64{1, 2, 3})
+			return err
+		}, want: []string{"(message_id=? AND emoji=?)"}, gather: true},
 		{name: "DeleteReaction", fn: func(tx *store.Tx) error {
 			return tx.DeleteReaction(1, ada.ID, "👍")
 		}, want: []string{"(message_id=? AND emoji=? AND user_id=?)"}},
@@ -480,6 +485,17 @@ func plans(t *testing.T, prepare string) {
 			"SEARCH chats USING INDEX chats_public (id>?)", "SEARCH mine USING COVERING INDEX participants_user (user_id=?)",
 			"SEARCH own USING INTEGER PRIMARY KEY (rowid=?)",
 		}, sort: true, may: []string{"SCAN public", "SCAN shown"}},
+		{name: "ListGroupTitles", fn: func(tx *store.Tx) error {
+			_, err := tx.ListGroupTitles(ada.ID, 1, 10)
+			return err
+		}, want: []string{
+			"SEARCH chats USING INDEX chats_public (id>?)", "SEARCH mine USING COVERING INDEX participants_user (user_id=? AND chat_id>?)",
+			"SEARCH own USING INTEGER PRIMARY KEY (rowid=?)",
+		}, sort: true, may: []string{"SCAN public", "SCAN shown"}},
+		{name: "HasPublicGroup", fn: func(tx *store.Tx) error {
+			_, err := tx.HasPublicGroup("a group", 1)
+			return err
+		}, want: []string{"SEARCH chats USING INDEX chats_title (title=?)"}},
 		{name: "UpdateChat", fn: func(tx *store.Tx) error {
 			return tx.UpdateChat(club.ID, store.ChatChange{})
 		}, want: []string{"SEARCH chats USING INTEGER PRIMARY KEY (rowid=?)"}},

@@ -485,6 +485,21 @@ func TestPostgresPlans(t *testing.T) {
 			found, err := tx.ListGroups(crowdUsers, 5, 90)
 			return counted(5, len(found), err)
 		}, 250, 500},
+		{"ListGroupTitles", func(tx *store.Tx) error {
+			found, err := tx.ListGroupTitles(one, 0, 5)
+			return counted(5, len(found), err)
+		}, 60, 150},
+		{"ListGroupTitles, the last ones", func(tx *store.Tx) error {
+			found, err := tx.ListGroupTitles(crowdUsers, crowdChats-100, 20)
+			return counted(5, len(found), err)
+		}, 30, 60},
+		{"HasPublicGroup", func(tx *store.Tx) error {
+			there, err := tx.HasPublicGroup("another group", 0)
+			if there {
+				return errors.New("there is none")
+			}
+			return err
+		}, 1, 5},
 		{"UpdateChat", func(tx *store.Tx) error {
 			return tx.UpdateChat(one, store.ChatChange{})
 		}, 1, 30},
@@ -591,6 +606,10 @@ func TestPostgresPlans(t *testing.T) {
 		}, 30, 60},
 		{"CountReactions", func(tx *store.Tx) error {
 			found, err := tx.CountReactions(one, []int64{crowdReacted, crowdReacted + 1, crowdReacted + 2})
+			return counted(3, len(found), err)
+		}, 60, 90},
+		{"ListReactors", func(tx *store.Tx) error {
+			found, err := tx.ListReactors("👍", []int64{crowdReacted, crowdReacted + 1, crowdReacted + 2})
 			return counted(3, len(found), err)
 		}, 60, 90},
 		{"DeleteReaction", func(tx *store.Tx) error {

@@ -85,7 +85,7 @@ func TestServe(t *testing.T) {
 		t.Parallel()
 		// A history that fails in its midst must not look whole: the server cuts the line.
 		require.PanicsWithError(t, http.ErrAbortHandler.Error(), func() {
-			serve(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+			_, _, _ = serve(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 		})
 	})
 }

@@ -22,265 +22,302 @@ import (
 // show it.
 func TestFiveAPIs(t *testing.T) {
 	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
-		at := startFive(t, engine)
-
-		// Each of them comes by another door. At group_chat, an administrator has to let
-		// them in; she was made beside the server.
-		vera := at.v1("vera").register()
-		sam := at.simpleChats("sam").register()
-		mona := at.messenger("mona").register()
-		gus := at.groupChat("gus").addedBy(at.groupChat("root"))
-		ken := at.knox("ken").register()
-		everybody := []string{"root", "vera", "sam", "mona", "gus", "ken"}
-
-		t.Run("everybody is known everywhere", func(t *testing.T) {
-			require.ElementsMatch(t, everybody, vera.get("/v1/users").names("", "username"))
-			require.ElementsMatch(t, everybody, sam.get("/api/users").names("data", "username"))
-			require.ElementsMatch(t, everybody, gus.get("/api/users").names("", "username"))
-			// And with the same password: nobody has to register twice.
-			at.v1("ken").signIn()
-			at.simpleChats("gus").get("/api/token").Want(http.StatusOK)
-			at.messenger("sam").signIn()
-			at.groupChat("vera").signIn()
-			at.knox("mona").signIn()
-			// But a name that somebody has is taken for all.
-			at.knox("gus").post("/api/auth/register", `{"username":"Vera","password":"another one"}`).Want(http.StatusBadRequest)
-		})
-
-		kenAtV1 := at.v1("ken").signIn()
-
-		// simple_chats and knox: two people.
-		samAndKen := ""
-		t.Run("sam writes to ken", func(t *testing.T) {
-			samAndKen = fmt.Sprintf("/api/chats/%d/messages", sam.openChat(ken))
-			sam.post(samAndKen, `{"texts":["hello ken","are you ther?","forget it"]}`).Want(http.StatusCreated)
-			require.Equal(t, []string{"hello ken", "are you ther?", "forget it"}, ken.get("/api/message/received").texts("results", "content"))
-			require.Equal(t, []string{"sam", "sam", "sam"}, ken.get("/api/message/received").names("results", "sender"))
-		})
-		t.Run("ken answers", func(t *testing.T) {
-			ken.post("/api/message", `{"receiver":"sam","content":"hello sam"}`).Want(http.StatusCreated)
-			require.Equal(t, []string{"hello ken", "are you ther?", "forget it", "hello sam"}, sam.get(samAndKen).texts("data", "text"))
-			require.Equal(t, []string{"hello ken", "are you ther?", "forget it", "hello sam"}, kenAtV1.get("/v1/messages").texts("", "text"))
-			require.Empty(t, vera.get("/v1/messages").texts("", "text"), "it is between the two")
-		})
-		t.Run("sam mends a word, and takes another back", func(t *testing.T) {
-			messages := sam.get(samAndKen).list("data")
-			sam.put(samAndKen+"/"+id(messages[1]["message_id"]), `{"text":"are you there?"}`).Want(http.StatusOK)
-			sam.delete(samAndKen + "/" + id(messages[2]["message_id"])).Want(http.StatusOK)
-			require.Equal(t, []string{"hello ken", "are you there?"}, ken.get("/api/message/received").texts("results", "content"))
-			// Only v1 has a place for what is left of a message.
-			atV1 := kenAtV1.get("/v1/messages").list("")
-			require.Equal(t, "are you there?", atV1[1]["text"])
-			require.Contains(t, atV1[1], "edited_at")
-			require.Equal(t, "", atV1[2]["text"])
-			require.Contains(t, atV1[2], "deleted_at")
-		})
-		t.Run("ken mends his at v1", func(t *testing.T) {
-			mine := kenAtV1.get("/v1/messages").list("")[3]
-			kenAtV1.patch("/v1/messages/"+id(mine["id"]), `{"text":"hello, sam"}`).Want(http.StatusOK)
-			require.Equal(t, []string{"hello ken", "are you there?", "hello, sam"}, sam.get(samAndKen).texts("data", "text"))
-			require.Equal(t, []string{"hello, sam"}, ken.get("/api/message/sent?receiver=sam").texts("results", "content"))
-		})
-
-		// v1 and messenger: live.
-		veraHears := vera.Socket("/v1/ws")
-		veraHears.Await("hello")
-		var monaAndVera conversation
-		t.Run("vera writes to mona", func(t *testing.T) {
-			vera.post("/v1/messages", `{"dest_username":"mona","message":"hi mona"}`).Want(http.StatusOK)
-			veraHears.Await("message.created")
-			monaAndVera = mona.conversationWith(1)
-			require.Equal(t, "personal", monaAndVera.kind)
-			require.Contains(t, monaAndVera.people, mona.uuid)
-			require.Equal(t, []string{"hi mona"}, mona.get(monaAndVera.history()).texts("", "text"))
-		})
-		monaHears := mona.listen(monaAndVera)
-		t.Run("mona answers over her WebSocket, and both hear of it", func(t *testing.T) {
-			monaHears.send("hi vera")
-			require.Equal(t, "hi vera", monaHears.next()["text"], "her own copy is what acknowledges it")
-			require.Equal(t, "hi vera", veraHears.Await("message.created").Field("text"))
-		})
-		t.Run("mona hears vera", func(t *testing.T) {
-			vera.post("/v1/messages", `{"dest_username":"mona","message":"how are yu?"}`).Want(http.StatusOK)
-			veraHears.Await("message.created")
-			heard := monaHears.next()
-			require.Equal(t, "how are yu?", heard["text"])
-			require.Equal(t, monaAndVera.other(mona), heard["sender_id"])
-			require.Equal(t, false, heard["read"])
-		})
-		t.Run("vera mends it", func(t *testing.T) {
-			last := vera.get("/v1/messages").list("")[2]
-			vera.patch("/v1/messages/"+id(last["id"]), `{"text":"how are you?"}`).Want(http.StatusOK)
-			require.Equal(t, "how are you?", monaHears.next()["text"])
-		})
-		t.Run("mona reads it", func(t *testing.T) {
-			history := mona.get(monaAndVera.history()).list("")
-			require.Equal(t, "how are you?", history[2]["text"])
-			monaHears.read(history[2]["id"])
-			told := monaHears.next()
-			require.Equal(t, history[2]["id"], told["id"])
-			require.Equal(t, true, told["read"])
-			require.Equal(t, float64(mona.id), veraHears.Await("chat.read").Field("user_id"))
-			last := vera.get("/v1/messages").list("")[2]
-			require.Equal(t, []any{"mona"}, vera.get("/v1/messages/" + id(last["id"])).Field("read_by"))
-		})
-		t.Run("vera reads what mona says", func(t *testing.T) {
-			monaHears.send("fine")
-			require.Equal(t, false, monaHears.next()["read"])
-			vera.post("/v1/chats/"+id(veraHears.Await("message.created").ChatID)+"/read", "").Want(http.StatusOK)
-			told := monaHears.next()
-			require.Equal(t, "fine", told["text"])
-			require.Equal(t, true, told["read"])
-			for _, message := range mona.get(monaAndVera.history()).list("") {
-				require.Equal(t, true, message["read"], message["text"])
-			}
-		})
-		t.Run("vera takes one back", func(t *testing.T) {
-			first := vera.get("/v1/messages").list("")[0]
-			vera.delete("/v1/messages/" + id(first["id"])).Want(http.StatusOK)
-			require.Equal(t, []string{"hi vera", "how are you?", "fine"}, mona.get(monaAndVera.history()).texts("", "text"))
-		})
-		t.Run("mona hears sam and ken, who know no WebSocket", func(t *testing.T) {
-			samAndMona := fmt.Sprintf("/api/chats/%d/messages", sam.openChat(mona))
-			fromSam := mona.listen(mona.conversationWith(2))
-			sam.post(samAndMona, `{"texts":"over here"}`).Want(http.StatusCreated)
-			require.Equal(t, "over here", fromSam.next()["text"])
-			fromSam.send("I see you")
-			require.Equal(t, "I see you", fromSam.next()["text"])
-			require.Equal(t, []string{"over here", "I see you"}, sam.get(samAndMona).texts("data", "text"))
-
-			ken.post("/api/message", `{"receiver":"mona","content":"and me?"}`).Want(http.StatusCreated)
-			fromKen := mona.listen(mona.conversationWith(3))
-			ken.post("/api/message", `{"receiver":"mona","content":"hello?"}`).Want(http.StatusCreated)
-			require.Equal(t, "hello?", fromKen.next()["text"])
-			fromKen.send("you too")
-			require.Equal(t, "you too", fromKen.next()["text"])
-			require.Equal(t, []string{"you too"}, ken.get("/api/message/received?sender=mona").texts("results", "content"))
-		})
-
-		// A group: group_chat, v1 and messenger have them, simple_chats and knox do not.
-		weekend := ""
-		var monaInGroup *listener
-		t.Run("gus makes a group", func(t *testing.T) {
-			weekend = "/api/groups/" + id(gus.post("/api/groups", `{"name":"Weekend"}`).Want(http.StatusCreated).Field("id"))
-			for _, name := range []string{"vera", "sam", "mona", "ken"} {
-				gus.post(weekend+"/members", frontdoor.JSON(t, map[string]string{"username": name})).Want(http.StatusCreated)
-			}
-			require.Equal(t, []string{"Weekend"}, vera.get("/v1/group_chat").texts("", "title"))
-			group := mona.conversationWith(4)
-			require.Equal(t, "group", group.kind)
-			require.Equal(t, "Weekend", group.name)
-			require.Len(t, group.people, 5)
-			require.Equal(t, mona.uuid, group.people[3], "they stand in the order in which they joined")
-			monaInGroup = mona.listen(group)
-		})
-		t.Run("three APIs talk in it", func(t *testing.T) {
-			gus.post(weekend+"/messages", `{"text":"where to?"}`).Want(http.StatusCreated)
-			require.Equal(t, "where to?", monaInGroup.next()["text"])
-			require.Equal(t, "where to?", veraHears.Await("message.created").Field("text"))
-
-			vera.post("/v1/messages", `{"group_chat_id":`+strings.TrimPrefix(weekend, "/api/groups/")+`,"message":"to the sea"}`).Want(http.StatusOK)
-			require.Equal(t, "to the sea", monaInGroup.next()["text"])
-			veraHears.Await("message.created")
-
-			monaInGroup.send("I bring cake")
-			require.Equal(t, "I bring cake", monaInGroup.next()["text"])
-			require.Equal(t, "I bring cake", veraHears.Await("message.created").Field("text"))
-			require.Equal(t, []string{"I bring cake", "to the sea", "where to?"}, gus.get(weekend+"/messages").texts("messages", "text"))
-		})
-		t.Run("they like what is said", func(t *testing.T) {
-			said := gus.get(weekend + "/messages").list("messages")
-			cake, where := id(said[0]["id"]), id(said[2]["id"])
-			gus.put(weekend+"/messages/"+cake+"/like", "").Want(http.StatusOK)
-			require.Equal(t, "👍", veraHears.Await("reaction.added").Field("emoji"))
-			require.JSONEq(t, `[{"emoji":"👍","count":1,"me":false}]`, frontdoor.JSON(t, vera.get("/v1/messages/"+cake).Field("reactions")))
-
-			vera.put("/v1/messages/"+cake+"/reactions/like", "").Want(http.StatusOK)
-			vera.put("/v1/messages/"+where+"/reactions/like", "").Want(http.StatusOK)
-			said = gus.get(weekend + "/messages").list("messages")
-			require.Equal(t, []any{float64(gus.id), float64(vera.id)}, said[0]["likes"])
-			require.Equal(t, []any{float64(vera.id)}, said[2]["likes"])
-		})
-		t.Run("an edit and a deletion reach them", func(t *testing.T) {
-			sea := id(gus.get(weekend + "/messages").list("messages")[1]["id"])
-			vera.patch("/v1/messages/"+sea, `{"text":"to the lake"}`).Want(http.StatusOK)
-			require.Equal(t, "to the lake", monaInGroup.next()["text"])
-			require.Equal(t, []string{"I bring cake", "to the lake", "where to?"}, gus.get(weekend+"/messages").texts("messages", "text"))
-			vera.delete("/v1/messages/" + sea).Want(http.StatusOK)
-			require.Equal(t, []string{"I bring cake", "where to?"}, gus.get(weekend+"/messages").texts("messages", "text"))
-			require.Equal(t, []string{"where to?", "I bring cake"}, mona.get(mona.conversationWith(4).history()).texts("", "text"))
-		})
-		t.Run("who knows chats of two alone sees nothing of it", func(t *testing.T) {
-			require.Len(t, sam.get("/api/chats").list("data"), 2, "with ken and mona")
-			sam.get(strings.Replace(weekend, "groups", "chats", 1) + "/messages").Want(http.StatusNotFound)
-			require.NotContains(t, ken.get("/api/message").texts("results", "content"), "where to?")
-			require.Contains(t, kenAtV1.get("/v1/messages").texts("", "text"), "where to?", "though he is in it")
-			require.Equal(t, []string{"Weekend"}, gus.get("/api/groups").list2("groups"), "nor does group_chat of chats of two")
-		})
-
-		// Blocks are one's own, whichever API one has them from.
-		t.Run("ken blocks sam", func(t *testing.T) {
-			ken.post("/api/block", `{"blocked":"sam"}`).Want(http.StatusCreated)
-			require.Equal(t, []string{"sam"}, kenAtV1.get("/v1/blocks").names("", "username"))
-			sam.post(samAndKen, `{"texts":["please"]}`).Want(http.StatusForbidden)
-			at.v1("sam").signIn().post("/v1/messages", `{"dest_username":"ken","message":"please"}`).Want(http.StatusForbidden)
-			at.knox("sam").signIn().post("/api/message", `{"receiver":"ken","content":"please"}`).Want(http.StatusForbidden)
-			require.NotContains(t, ken.get("/api/message/received").texts("results", "content"), "please")
-
-			kenAtV1.delete("/v1/blocks/sam").Want(http.StatusOK)
-			require.Empty(t, ken.get("/api/block").list("results"))
-			sam.post(samAndKen, `{"texts":["thank you"]}`).Want(http.StatusCreated)
-			require.Contains(t, ken.get("/api/message/received").texts("results", "content"), "thank you")
-		})
-		t.Run("vera blocks mona", func(t *testing.T) {
-			vera.put("/v1/blocks/mona", "").Want(http.StatusOK)
-			monaHears.send("why?")
-			require.Contains(t, monaHears.next(), "error", "only she is told")
-			vera.delete("/v1/blocks/mona").Want(http.StatusOK)
-			monaHears.send("there you are")
-			require.Equal(t, "there you are", monaHears.next()["text"])
-			require.Equal(t, "there you are", veraHears.Await("message.created").Field("text"))
-		})
-
-		// Sign-ins are one list.
-		t.Run("ken ends what he has signed in at knox", func(t *testing.T) {
-			require.Equal(t, http.StatusOK, ken.get("/api/message").StatusCode)
-			for _, session := range kenAtV1.get("/v1/me/sessions?kind=token").list("") {
-				kenAtV1.delete("/v1/me/sessions/" + id(session["id"])).Want(http.StatusOK)
-			}
-			ken.get("/api/message").Want(http.StatusUnauthorized)
-			kenAtV1.get("/v1/me").Want(http.StatusOK)
-			ken.signIn()
-			ken.get("/api/message").Want(http.StatusOK)
-		})
-		t.Run("mona is signed out, and her WebSockets end", func(t *testing.T) {
-			at.v1("mona").signIn().delete("/v1/me/sessions?others=true").Want(http.StatusOK)
-			monaHears.ended()
-			monaInGroup.ended()
-			mona.get("/chats/?user_id=" + mona.uuid).Want(http.StatusUnauthorized)
-			mona.signIn()
-		})
-
-		// What ends.
-		t.Run("sam deletes his chat with ken", func(t *testing.T) {
-			sam.delete(strings.TrimSuffix(samAndKen, "/messages")).Want(http.StatusOK)
-			require.Empty(t, ken.get("/api/message/sent?receiver=sam").list("results"))
-			require.Empty(t, ken.get("/api/message/received?sender=sam").list("results"))
-			require.NotContains(t, kenAtV1.get("/v1/messages").texts("", "text"), "hello ken")
-		})
-		t.Run("gus is deleted by the administrator", func(t *testing.T) {
-			at.groupChat("root").signIn().delete("/api/users/" + id(gus.id)).Want(http.StatusOK)
-			gus.get("/api/groups").Want(http.StatusUnauthorized)
-			require.NotContains(t, sam.get("/api/users").names("data", "username"), "gus")
-			// What he has said stays, and nothing tells who he was.
-			veraAtGroupChat := at.groupChat("vera").signIn()
-			said := veraAtGroupChat.get(weekend + "/messages").list("messages")
-			require.Equal(t, "where to?", said[1]["text"])
-			require.Equal(t, float64(gus.id), said[1]["user_id"])
-			require.Equal(t, []string{"where to?", "I bring cake"}, mona.get(mona.conversationWith(4).history()).texts("", "text"))
-			require.NotContains(t, vera.get("/v1/messages").Text, `"gus"`)
-		})
+		s := begin(t, startFive(t, engine))
+		s.everybodyIsKnownEverywhere()
+		s.samAndKenWrite()
+		s.veraAndMonaTalk()
+		s.monaHearsThoseWithoutWebSockets()
+		s.theyMeetInAGroup()
+		s.theyBlock()
+		s.theyAreSignedOut()
+		s.itEnds()
 	})
+}
+
+// story has its people, and where they talk.
+type story struct {
+	t                         *testing.T
+	at                        *five
+	vera, sam, mona, gus, ken *person
+	kenAtV1                   *person // he reads there what knox can't show
+
+	samAndKen   string // the messages of their chat, at simple_chats
+	weekend     string // the group, at group_chat
+	veraHears   *frontdoor.Socket
+	monaHears   *listener // of Vera
+	monaInGroup *listener
+}
+
+// begin has everybody come by the door of their own API. At group_chat, an administrator
+// lets them in, who was made beside the server.
+func begin(t *testing.T, at *five) *story {
+	t.Helper()
+	return &story{
+		t: t, at: at,
+		vera:    at.v1("vera").register(),
+		sam:     at.simpleChats("sam").register(),
+		mona:    at.messenger("mona").register(),
+		gus:     at.groupChat("gus").addedBy(at.groupChat("root")),
+		ken:     at.knox("ken").register(),
+		kenAtV1: at.v1("ken").signIn(),
+	}
+}
+
+func (s *story) everybodyIsKnownEverywhere() {
+	t := s.t
+	everybody := []string{"root", "vera", "sam", "mona", "gus", "ken"}
+	require.ElementsMatch(t, everybody, s.vera.get("/v1/users").each("", "username"))
+	require.ElementsMatch(t, everybody, s.sam.get("/api/users").each("data", "username"))
+	require.ElementsMatch(t, everybody, s.gus.get("/api/users").each("", "username"))
+
+	t.Log("nobody registers twice: the password is the same at all five")
+	s.at.v1("gus").signIn()
+	s.at.simpleChats("ken").signIn()
+	s.at.messenger("sam").signIn()
+	s.at.groupChat("vera").signIn()
+	s.at.knox("mona").signIn()
+
+	t.Log("a name that somebody has is taken for all")
+	s.at.knox("").post("/api/auth/register", `{"username":"Vera","password":"another one"}`).Want(http.StatusBadRequest)
+	s.at.v1("").post("/v1/auth/register", `{"username":"gus","password":"another one"}`).Want(http.StatusBadRequest)
+}
+
+// Two people, at simple_chats and at knox.
+func (s *story) samAndKenWrite() {
+	t, sam, ken := s.t, s.sam, s.ken
+	s.samAndKen = fmt.Sprintf("/api/chats/%d/messages", sam.openChat(ken))
+	sam.post(s.samAndKen, `{"texts":["hello ken","are you ther?","forget it"]}`).Want(http.StatusCreated)
+	require.Equal(t, []string{"hello ken", "are you ther?", "forget it"}, ken.get("/api/message/received").each("results", "content"))
+	require.Equal(t, []string{"sam", "sam", "sam"}, ken.get("/api/message/received").each("results", "sender"))
+
+	t.Log("Ken answers")
+	ken.post("/api/message", `{"receiver":"sam","content":"hello sam"}`).Want(http.StatusCreated)
+	all := []string{"hello ken", "are you ther?", "forget it", "hello sam"}
+	require.Equal(t, all, sam.get(s.samAndKen).each("data", "text"))
+	require.Equal(t, all, s.kenAtV1.get("/v1/messages").each("", "text"))
+	require.Empty(t, s.vera.get("/v1/messages").list(""), "it is between the two")
+
+	t.Log("Sam mends a word, and takes another back")
+	messages := sam.get(s.samAndKen).list("data")
+	sam.put(s.samAndKen+"/"+id(messages[1]["message_id"]), `{"text":"are you there?"}`).Want(http.StatusOK)
+	sam.delete(s.samAndKen + "/" + id(messages[2]["message_id"])).Want(http.StatusOK)
+	require.Equal(t, []string{"hello ken", "are you there?"}, ken.get("/api/message/received").each("results", "content"))
+	// Only v1 has a place for what is left of a message.
+	atV1 := s.kenAtV1.get("/v1/messages").list("")
+	require.Equal(t, "are you there?", atV1[1]["text"])
+	require.Contains(t, atV1[1], "edited_at")
+	require.Equal(t, "", atV1[2]["text"])
+	require.Contains(t, atV1[2], "deleted_at")
+
+	t.Log("Ken mends his at v1, since knox can't")
+	s.kenAtV1.patch("/v1/messages/"+id(atV1[3]["id"]), `{"text":"hello, sam"}`).Want(http.StatusOK)
+	require.Equal(t, []string{"hello ken", "are you there?", "hello, sam"}, sam.get(s.samAndKen).each("data", "text"))
+	require.Equal(t, []string{"hello, sam"}, ken.get("/api/message/sent?receiver=sam").each("results", "content"))
+}
+
+// Live, at v1 and at messenger.
+func (s *story) veraAndMonaTalk() {
+	t, vera, mona := s.t, s.vera, s.mona
+	s.veraHears = vera.Socket("/v1/ws")
+	s.veraHears.Await("hello")
+	said := func() frontdoor.SocketFrame { return s.veraHears.Await("message.created") }
+
+	vera.post("/v1/messages", `{"dest_username":"mona","message":"hi mona"}`).Want(http.StatusOK)
+	require.Equal(t, "hi mona", said().Field("text"))
+	both := mona.conversation(1)
+	require.Equal(t, "personal", both.kind)
+	require.Contains(t, both.people, mona.uuid)
+	require.Equal(t, []string{"hi mona"}, mona.history(both).each("", "text"))
+
+	t.Log("Mona answers over her WebSocket, and both hear of it")
+	s.monaHears = mona.listen(both)
+	s.monaHears.send("hi vera")
+	require.Equal(t, "hi vera", s.monaHears.next()["text"], "her own copy is what acknowledges it")
+	require.Equal(t, "hi vera", said().Field("text"))
+
+	t.Log("Mona hears Vera, who mends a word")
+	vera.post("/v1/messages", `{"dest_username":"mona","message":"how are yu?"}`).Want(http.StatusOK)
+	asked := said().Field("id")
+	heard := s.monaHears.next()
+	require.Equal(t, "how are yu?", heard["text"])
+	require.Equal(t, both.other(mona), heard["sender_id"])
+	require.Equal(t, false, heard["read"])
+	vera.patch("/v1/messages/"+id(asked), `{"text":"how are you?"}`).Want(http.StatusOK)
+	mended := s.monaHears.next()
+	require.Equal(t, "how are you?", mended["text"])
+	require.Equal(t, heard["id"], mended["id"])
+
+	t.Log("Mona reads it")
+	s.monaHears.read(heard["id"])
+	told := s.monaHears.next()
+	require.Equal(t, heard["id"], told["id"])
+	require.Equal(t, true, told["read"])
+	for s.veraHears.Await("chat.read").Field("user_id") != float64(mona.id) {
+		t.Log("Vera has read what she wrote, too")
+	}
+	require.Equal(t, []any{"mona"}, vera.get("/v1/messages/"+id(asked)).Field("read_by"))
+
+	t.Log("Vera reads what Mona says")
+	s.monaHears.send("fine")
+	require.Equal(t, false, s.monaHears.next()["read"])
+	vera.post("/v1/chats/"+id(said().ChatID)+"/read", "").Want(http.StatusOK)
+	told = s.monaHears.next()
+	require.Equal(t, "fine", told["text"])
+	require.Equal(t, true, told["read"])
+	for _, message := range mona.history(both).list("") {
+		require.Equal(t, true, message["read"], message["text"])
+	}
+
+	t.Log("Vera takes her first one back")
+	vera.delete("/v1/messages/" + id(vera.get("/v1/messages").list("")[0]["id"])).Want(http.StatusOK)
+	require.Equal(t, []string{"hi vera", "how are you?", "fine"}, mona.history(both).each("", "text"))
+}
+
+// Those at simple_chats and at knox are heard live, though they hear nothing so.
+func (s *story) monaHearsThoseWithoutWebSockets() {
+	t, sam, ken, mona := s.t, s.sam, s.ken, s.mona
+	samAndMona := fmt.Sprintf("/api/chats/%d/messages", sam.openChat(mona))
+	fromSam := mona.listen(mona.conversation(2))
+	sam.post(samAndMona, `{"texts":"over here"}`).Want(http.StatusCreated)
+	require.Equal(t, "over here", fromSam.next()["text"])
+	fromSam.send("I see you")
+	require.Equal(t, "I see you", fromSam.next()["text"])
+	require.Equal(t, []string{"over here", "I see you"}, sam.get(samAndMona).each("data", "text"))
+
+	ken.post("/api/message", `{"receiver":"mona","content":"and me?"}`).Want(http.StatusCreated)
+	fromKen := mona.listen(mona.conversation(3))
+	ken.post("/api/message", `{"receiver":"mona","content":"hello?"}`).Want(http.StatusCreated)
+	require.Equal(t, "hello?", fromKen.next()["text"])
+	fromKen.send("you, too")
+	require.Equal(t, "you, too", fromKen.next()["text"])
+	require.Equal(t, []string{"you, too"}, ken.get("/api/message/received?sender=mona").each("results", "content"))
+}
+
+// group_chat, v1 and messenger have groups; simple_chats and knox have not.
+func (s *story) theyMeetInAGroup() {
+	t, gus, vera, mona := s.t, s.gus, s.vera, s.mona
+	made := id(gus.post("/api/groups", `{"name":"Weekend"}`).Want(http.StatusCreated).Field("id"))
+	s.weekend = "/api/groups/" + made
+	for _, name := range []string{"vera", "sam", "mona", "ken"} {
+		gus.post(s.weekend+"/members", frontdoor.JSON(t, map[string]string{"username": name})).Want(http.StatusCreated)
+	}
+	require.Equal(t, []string{"Weekend"}, vera.get("/v1/group_chat").each("", "title"))
+	group := mona.conversation(4)
+	require.Equal(t, "group", group.kind)
+	require.Equal(t, "Weekend", group.name)
+	require.Len(t, group.people, 5)
+	require.Equal(t, mona.uuid, group.people[3], "they stand in the order in which they joined")
+
+	t.Log("three of them talk in it")
+	s.monaInGroup = mona.listen(group)
+	gus.post(s.weekend+"/messages", `{"text":"where to?"}`).Want(http.StatusCreated)
+	require.Equal(t, "where to?", s.monaInGroup.next()["text"])
+	s.veraHearsOf("where to?")
+	vera.post("/v1/messages", `{"group_chat_id":`+made+`,"message":"to the sea"}`).Want(http.StatusOK)
+	require.Equal(t, "to the sea", s.monaInGroup.next()["text"])
+	s.monaInGroup.send("I bring cake")
+	require.Equal(t, "I bring cake", s.monaInGroup.next()["text"])
+	s.veraHearsOf("I bring cake")
+	messages := gus.get(s.weekend + "/messages").list("messages")
+	require.Equal(t, []string{"I bring cake", "to the sea", "where to?"}, each(messages, "text"))
+	cake, sea, where := id(messages[0]["id"]), id(messages[1]["id"]), id(messages[2]["id"])
+
+	t.Log("they like what is said: a like is a 👍")
+	gus.put(s.weekend+"/messages/"+cake+"/like", "").Want(http.StatusOK)
+	require.Equal(t, "👍", s.veraHears.Await("reaction.added").Field("emoji"))
+	require.JSONEq(t, `[{"emoji":"👍","count":1,"me":false}]`, frontdoor.JSON(t, vera.get("/v1/messages/"+cake).Field("reactions")))
+	vera.put("/v1/messages/"+cake+"/reactions/like", "").Want(http.StatusOK)
+	vera.put("/v1/messages/"+where+"/reactions/like", "").Want(http.StatusOK)
+	messages = gus.get(s.weekend + "/messages").list("messages")
+	require.Equal(t, []any{float64(gus.id), float64(vera.id)}, messages[0]["likes"])
+	require.Equal(t, []any{float64(vera.id)}, messages[2]["likes"])
+
+	t.Log("Vera mends what she said, and takes it back")
+	vera.patch("/v1/messages/"+sea, `{"text":"to the lake"}`).Want(http.StatusOK)
+	require.Equal(t, "to the lake", s.monaInGroup.next()["text"])
+	require.Equal(t, []string{"I bring cake", "to the lake", "where to?"}, gus.get(s.weekend+"/messages").each("messages", "text"))
+	vera.delete("/v1/messages/" + sea).Want(http.StatusOK)
+	require.Equal(t, []string{"I bring cake", "where to?"}, gus.get(s.weekend+"/messages").each("messages", "text"))
+	require.Equal(t, []string{"where to?", "I bring cake"}, mona.history(group).each("", "text"))
+
+	t.Log("who knows chats of two alone sees nothing of it, though they are in it; and the other way round")
+	require.Len(t, s.sam.get("/api/chats").list("data"), 2, "with Ken and Mona")
+	s.sam.get("/api/chats/" + made + "/messages").Want(http.StatusNotFound)
+	require.NotContains(t, s.ken.get("/api/message").each("results", "content"), "where to?")
+	require.Contains(t, s.kenAtV1.get("/v1/messages").each("", "text"), "where to?")
+	require.JSONEq(t, `{"groups":["Weekend"]}`, gus.get("/api/groups").Text)
+}
+
+// Blocks are one's own, whichever API one has them from.
+func (s *story) theyBlock() {
+	t, sam, ken := s.t, s.sam, s.ken
+	ken.post("/api/block", `{"blocked":"sam"}`).Want(http.StatusCreated)
+	require.Equal(t, []string{"sam"}, s.kenAtV1.get("/v1/blocks").each("", "username"))
+	sam.post(s.samAndKen, `{"texts":["please"]}`).Want(http.StatusForbidden)
+	s.at.v1("sam").signIn().post("/v1/messages", `{"dest_username":"ken","message":"please"}`).Want(http.StatusForbidden)
+	s.at.knox("sam").signIn().post("/api/message", `{"receiver":"ken","content":"please"}`).Want(http.StatusForbidden)
+	require.NotContains(t, ken.get("/api/message/received").each("results", "content"), "please")
+	s.kenAtV1.delete("/v1/blocks/sam").Want(http.StatusOK)
+	require.Empty(t, ken.get("/api/block").list("results"))
+	sam.post(s.samAndKen, `{"texts":["thank you"]}`).Want(http.StatusCreated)
+	require.Contains(t, ken.get("/api/message/received").each("results", "content"), "thank you")
+
+	t.Log("Vera blocks Mona, who alone is told that she does not get through")
+	s.vera.put("/v1/blocks/mona", "").Want(http.StatusOK)
+	s.monaHears.send("why?")
+	require.Contains(t, s.monaHears.next(), "error")
+	s.vera.delete("/v1/blocks/mona").Want(http.StatusOK)
+	s.monaHears.send("there you are")
+	require.Equal(t, "there you are", s.monaHears.next()["text"])
+	s.veraHearsOf("there you are")
+	require.NotContains(t, s.vera.get("/v1/messages").each("", "text"), "why?")
+}
+
+// Sign-ins are one list, whichever API they are of.
+func (s *story) theyAreSignedOut() {
+	t, ken, mona := s.t, s.ken, s.mona
+	ken.get("/api/message").Want(http.StatusOK)
+	tokens := s.kenAtV1.get("/v1/me/sessions?kind=token").list("")
+	require.NotEmpty(t, tokens)
+	for _, session := range tokens {
+		s.kenAtV1.delete("/v1/me/sessions/" + id(session["id"])).Want(http.StatusOK)
+	}
+	ken.get("/api/message").Want(http.StatusUnauthorized)
+	s.kenAtV1.get("/v1/me").Want(http.StatusOK)
+	ken.signIn().get("/api/message").Want(http.StatusOK)
+
+	t.Log("Mona's WebSockets end with her sign-in")
+	s.at.v1("mona").signIn().delete("/v1/me/sessions?others=true").Want(http.StatusOK)
+	s.monaHears.ended()
+	s.monaInGroup.ended()
+	mona.get("/chats/?user_id=" + mona.uuid).Want(http.StatusUnauthorized)
+	mona.signIn()
+}
+
+func (s *story) itEnds() {
+	t, gus, ken := s.t, s.gus, s.ken
+	t.Log("Sam deletes his chat with Ken")
+	s.sam.delete(strings.TrimSuffix(s.samAndKen, "/messages")).Want(http.StatusOK)
+	require.Empty(t, ken.get("/api/message/sent?receiver=sam").list("results"))
+	require.Empty(t, ken.get("/api/message/received?sender=sam").list("results"))
+	require.NotContains(t, s.kenAtV1.get("/v1/messages").each("", "text"), "hello ken")
+
+	t.Log("Gus is deleted by the administrator: what he has said stays, and nothing tells who he was")
+	s.at.groupChat("root").signIn().delete("/api/users/" + id(gus.id)).Want(http.StatusOK)
+	gus.get("/api/groups").Want(http.StatusUnauthorized)
+	require.NotContains(t, s.sam.get("/api/users").each("data", "username"), "gus")
+	first := s.at.groupChat("vera").signIn().get(s.weekend + "/messages").list("messages")[1]
+	require.Equal(t, "where to?", first["text"])
+	require.Equal(t, float64(gus.id), first["user_id"])
+	require.Equal(t, []string{"where to?", "I bring cake"}, s.mona.history(s.mona.conversation(4)).each("", "text"))
+	require.NotContains(t, s.vera.get("/v1/messages").Text, `"gus"`)
+}
+
+// veraHearsOf waits until Vera hears a text.
+func (s *story) veraHearsOf(text string) {
+	s.t.Helper()
+	for s.veraHears.Await("message.created").Field("text") != text {
+	}
 }
 
 // five are the sites of docs/five-apis.Caddyfile, as a running server has them.
@@ -434,11 +471,14 @@ func (p *person) signIn() *person {
 }
 
 // answer is what an API has answered.
-type answer struct{ *frontdoor.Response }
+type answer struct {
+	*frontdoor.Response
+	t *testing.T
+}
 
 func (p *person) ask(method, path, body string) answer {
 	p.t.Helper()
-	return answer{p.Do(method, path, body, p.shows...)}
+	return answer{p.Do(method, path, body, p.shows...), p.t}
 }
 
 func (p *person) get(path string) answer         { p.t.Helper(); return p.ask("GET", path, "") }
@@ -449,35 +489,30 @@ func (p *person) delete(path string) answer      { p.t.Helper(); return p.ask("D
 
 // list is a list of objects: the answer itself, or a field of it.
 func (a answer) list(field string) (objects []map[string]any) {
+	a.t.Helper()
 	a.Want(http.StatusOK)
-	if field == "" {
-		a.Decode(&objects)
-		return objects
+	text := json.RawMessage(a.Text)
+	if field != "" {
+		var object map[string]json.RawMessage
+		a.Decode(&object)
+		text = object[field]
 	}
-	var object map[string]json.RawMessage
-	a.Decode(&object)
-	if err := json.Unmarshal(object[field], &objects); err != nil {
-		panic(fmt.Sprintf("%s: %v: %s", field, err, a.Text))
-	}
+	require.NoError(a.t, json.Unmarshal(text, &objects), "%s: %s", field, a.Text)
 	return objects
 }
 
-// list2 is a list of texts.
-func (a answer) list2(field string) (texts []string) {
-	var object map[string][]string
-	a.Want(http.StatusOK).Decode(&object)
-	return object[field]
+// each is what the objects of a list have in a field.
+func (a answer) each(list, field string) []string {
+	a.t.Helper()
+	return each(a.list(list), field)
 }
 
-// texts are what the objects of a list have in a field.
-func (a answer) texts(field, of string) (texts []string) {
-	for _, object := range a.list(field) {
-		texts = append(texts, fmt.Sprint(object[of]))
+func each(objects []map[string]any, field string) (values []string) {
+	for _, object := range objects {
+		values = append(values, fmt.Sprint(object[field]))
 	}
-	return texts
+	return values
 }
-
-func (a answer) names(field, of string) []string { return a.texts(field, of) }
 
 // id is a number as it stands in a path.
 func id(number any) string {
@@ -500,8 +535,8 @@ type conversation struct {
 	people         []string
 }
 
-// conversationWith is the nth chat of theirs, the first being 1, of so many.
-func (p *person) conversationWith(nth int) (c conversation) {
+// conversation is their nth chat, the first being 1.
+func (p *person) conversation(nth int) conversation {
 	p.t.Helper()
 	var chats []struct {
 		ID, Name, Type string
@@ -509,11 +544,14 @@ func (p *person) conversationWith(nth int) (c conversation) {
 	}
 	p.get("/chats/?user_id=" + p.uuid).Want(http.StatusOK).Decode(&chats)
 	require.GreaterOrEqual(p.t, len(chats), nth)
-	chat := chats[nth-1]
-	return conversation{chat.ID, chat.Name, chat.Type, chat.ParticipantIDs}
+	c := chats[nth-1]
+	return conversation{c.ID, c.Name, c.Type, c.ParticipantIDs}
 }
 
-func (c conversation) history() string { return "/messages/history/" + c.id }
+func (p *person) history(c conversation) answer {
+	p.t.Helper()
+	return p.get("/messages/history/" + c.id)
+}
 
 // other is the one of two who is not this one.
 func (c conversation) other(than *person) string {
@@ -546,18 +584,37 @@ func (l *listener) read(messageID any) {
 	l.Send(frontdoor.JSON(l.t, map[string]any{"event": "read", "data": map[string]any{"message_id": messageID}}))
 }
 
-// next is the next frame: a message, or an error.
+// next is the next frame of text: a message, or an error.
 func (l *listener) next() (frame map[string]any) {
 	l.t.Helper()
-	require.NoError(l.t, json.Unmarshal([]byte(l.Next().Text), &frame))
+	text, err := l.await()
+	require.NoError(l.t, err)
+	require.NoError(l.t, json.Unmarshal(text, &frame), "%s", text)
 	return frame
+}
+
+// await reads the next frame of text, and answers pings before it.
+func (l *listener) await() ([]byte, error) {
+	for {
+		first, payload, err := l.ReadFrame()
+		switch {
+		case err != nil:
+			return nil, err
+		case first == frontdoor.Final|frontdoor.OpPing:
+			l.SendBytes(frontdoor.Masked(frontdoor.Final|frontdoor.OpPong, payload))
+		case first == frontdoor.Final|frontdoor.OpClose:
+			return nil, fmt.Errorf("closed: %q", payload)
+		case first == frontdoor.Final|frontdoor.OpText:
+			return payload, nil
+		}
+	}
 }
 
 // ended waits for the end of it.
 func (l *listener) ended() {
 	l.t.Helper()
 	for {
-		if _, err := l.TryNext(); err != nil {
+		if _, err := l.await(); err != nil {
 			require.NotErrorIs(l.t, err, os.ErrDeadlineExceeded, "it goes on")
 			return
 		}

@@ -54,6 +54,8 @@ func conformance(t *testing.T, open opener) {
 		{"refusals", refusals},
 		{"lists of messages", lists},
 		{"messages with details", detailedMessages},
+		{"rolls", rolls},
+		{"numbers of messages", messageNumbers},
 		{"messages by seq", seqLookups},
 		{"participants by key", participantsByKey},
 		{"seq", seq},

@@ -29,7 +29,7 @@ const groupChatAdmin = "battery staple"
 
 func newGroupChat(t *testing.T, engine frontdoor.Engine) *groupChat {
 	t.Helper()
-	g := &groupChat{Server: start(t, engine, "group_chat", "admin admin"), keys: map[string]string{}, ids: map[string]string{}}
+	g := &groupChat{Server: start(t, engine, "group_chat", ""), keys: map[string]string{}, ids: map[string]string{}}
 	g = g.on(t)
 	createAdmin(t, g.Server, groupChatAdmin)
 	g.login(t, "admin", groupChatAdmin)

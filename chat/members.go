@@ -102,7 +102,7 @@ func (s *Service) AddMember(ctx context.Context, caller Caller, chatID int64, us
 		}
 		switch {
 		case group.Role != "":
-			_, err = s.addParticipant(tx, caller, chatID, username)
+			_, err = s.addParticipant(tx, caller, chatID, findUser, username)
 		case user.ID == caller.UserID:
 			group, err = s.join(tx, group, caller)
 		default:

@@ -72,15 +72,15 @@ func (s *Service) AddParticipant(ctx context.Context, caller Caller, chatID int6
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		operation := "add-participant " + strconv.FormatInt(chatID, 10)
 		return Once(tx, caller, key, operation, s.now(), &added, func() (err error) {
-			added, err = s.addParticipant(tx, caller, chatID, username)
+			added, err = s.addParticipant(tx, caller, chatID, findUser, username)
 			return err
 		})
 	})
 	return added, err
 }
 
-func (s *Service) addParticipant(tx *store.Tx, caller Caller, chatID int64, username string) (Participant, error) {
-	c, mine, user, err := groupAndUser(tx, caller, chatID, findUser, username)
+func (s *Service) addParticipant(tx *store.Tx, caller Caller, chatID int64, find finder, username string) (Participant, error) {
+	c, mine, user, err := groupAndUser(tx, caller, chatID, find, username)
 	if err != nil {
 		return Participant{}, err
 	}
@@ -292,9 +292,12 @@ func placeOf(tx *store.Tx, chatID int64, user User) (Participant, error) {
 	})
 }
 
+// finder finds a user by what a field of the input says, or returns NotFound.
+type finder func(tx *store.Tx, named, field string) (User, error)
+
 // groupAndUser makes the checks that all changes of participants share, in the
 // order of contract 0, and finds the caller's own place, too.
-func groupAndUser(tx *store.Tx, caller Caller, chatID int64, find func(*store.Tx, string, string) (User, error), username string) (Chat, Participant, User, error) {
+func groupAndUser(tx *store.Tx, caller Caller, chatID int64, find finder, username string) (Chat, Participant, User, error) {
 	c, mine, err := lockPlace(tx, caller, chatID)
 	if err != nil {
 		return Chat{}, Participant{}, User{}, err

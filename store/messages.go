@@ -340,6 +340,23 @@ func (tx *Tx) FindMessageIDBySeq(chatID, seq int64) (int64, error) {
 	return 0, fmt.Errorf("find message by seq: %w", err)
 }
 
+// FindMessageIDNearEnd is FindMessageIDBySeq, quicker for one of the last messages of the
+// chat.
+func (tx *Tx) FindMessageIDNearEnd(c Chat, seq int64) (id int64, err error) {
+	if back := c.LastSeq - seq; back >= 0 && back < 64 {
+		var its int64
+		err = tx.one(`SELECT id, seq FROM messages WHERE chat_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2`,
+			[]any{c.ID, back}, &id, &its)
+		if err == nil && its == seq {
+			return id, nil
+		}
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return 0, fmt.Errorf("find message by seq: %w", err)
+		}
+	}
+	return tx.FindMessageIDBySeq(c.ID, seq)
+}
+
 func (tx *Tx) listMessages(query string, in Span, limit int, userID int64, more ...any) ([]Message, error) {
 	found, err := list(tx, min(limit, 64), scanMessage, query, append([]any{userID, in.After, in.Before, limit}, more...)...)
 	if in.FromEnd {

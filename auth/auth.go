@@ -43,8 +43,16 @@ type Options struct {
 	SiteName string
 	// SignInByEmail takes the e-mail address of an account in place of its username.
 	SignInByEmail bool
+	// NoPages says that the site has none of v1's pages: a mail leads to none, and whoever
+	// registers does not show that they read what is sent to their address.
+	NoPages bool
+	// ResetAt is the path to which a program sends the token of a mail that resets a
+	// password, where there are no pages.
+	ResetAt string
 	// PlainTokens are what [Service.SignInPlain] makes.
 	PlainTokens PlainTokens
+	// TrustUserIDs has [Service.Trust] believe whoever names a user.
+	TrustUserIDs bool
 	// WakeMailing is called when a mail has been queued; nil if the site can send none.
 	WakeMailing func()
 }
@@ -166,7 +174,7 @@ func (s *Service) auditFailure(ctx context.Context, userID int64) {
 // open opens a session of whoever has shown to be a user: of the kind and with the
 // tokens that it has already. The session that the caller came with, if any, ends. It
 // returns BadCredentials if the account has another password by now, and Forbidden if
-// it was deactivated. Of the kind basic an account has one session: if it has, that is
+// it was deactivated. Of the kinds basic and trusted an account has one session: if it has, that is
 // returned, and nobody has signed in.
 func (s *Service) open(ctx context.Context, user chat.User, wanted store.Session, previous []byte) (store.Session, error) {
 	var session store.Session
@@ -192,8 +200,8 @@ func (s *Service) open(ctx context.Context, user chat.User, wanted store.Session
 			return err
 		}
 		now := s.now()
-		if session.Kind == store.BasicSession {
-			if reused, err = findBasic(tx, user.ID, now, &session); err != nil || reused {
+		if session.Kind == store.BasicSession || session.Kind == store.TrustedSession {
+			if reused, err = findOnly(tx, user.ID, now, &session); err != nil || reused {
 				return err
 			}
 		}

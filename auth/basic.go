@@ -206,9 +206,9 @@ func (s *Service) basicSession(ctx context.Context, known knownBasic) (session s
 	return session, err
 }
 
-// findBasic finds the session of the kind basic that an account has, if it has one.
-func findBasic(tx *store.Tx, userID int64, now time.Time, session *store.Session) (bool, error) {
-	found, err := tx.ListSessionsOf(userID, store.BasicSession, now, 1, 0)
+// findOnly finds the session of a kind of which an account has one, if it has it.
+func findOnly(tx *store.Tx, userID int64, now time.Time, session *store.Session) (bool, error) {
+	found, err := tx.ListSessionsOf(userID, session.Kind, now, 1, 0)
 	if err != nil || len(found) == 0 {
 		return false, err
 	}

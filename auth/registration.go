@@ -42,6 +42,10 @@ type Registration struct {
 	// UniqueEmail asks for an address that no other account has, or is to have. Others
 	// need not have done so.
 	UniqueEmail bool
+	// MakeUsername has Username made of DisplayName, with a number where it is taken.
+	MakeUsername bool
+	// NoPassword lets Password be empty: nobody can sign in to the account with one.
+	NoPassword bool
 	// Invitation is the token of one. It counts only where it takes one.
 	Invitation string
 }
@@ -77,6 +81,9 @@ func (s *Service) Register(ctx context.Context, r Registration) (user chat.User,
 			return chat.User{}, false, err
 		}
 	}
+	if r.MakeUsername {
+		r.Username = makeUsername(r.DisplayName)
+	}
 	if _, _, err := chat.PrepareUsername(r.Username); err != nil {
 		return chat.User{}, false, err
 	}
@@ -86,27 +93,32 @@ func (s *Service) Register(ctx context.Context, r Registration) (user chat.User,
 	if r.DisplayName, err = chat.PrepareLine("display_name", r.DisplayName, chat.MaxDisplayNameLength); err != nil {
 		return chat.User{}, false, err
 	}
-	if err := s.checkNewPassword(r.Password, r.Username); err != nil {
-		return chat.User{}, false, err
+	noPassword := r.NoPassword && r.Password == ""
+	if !noPassword {
+		if err := s.checkNewPassword(r.Password, r.Username); err != nil {
+			return chat.User{}, false, err
+		}
 	}
 	if err := s.admitRegistration(ctx, r); err != nil {
 		return chat.User{}, false, err
 	}
-	hash, err := s.hasher.Hash(ctx, r.Password)
-	if err != nil {
-		return chat.User{}, false, err
+	hash := "" // which is that of no password
+	if !noPassword {
+		if hash, err = s.hasher.Hash(ctx, r.Password); err != nil {
+			return chat.User{}, false, err
+		}
 	}
 	if s.opts.Registration == RegistrationDomains {
 		return chat.User{}, true, s.await(ctx, r, hash)
 	}
 
 	wanted := chat.User{Username: r.Username, DisplayName: r.DisplayName, PasswordHash: hash}
-	if s.SendsMail() {
+	if s.verifies() {
 		wanted.PendingEmail = r.Email
 	} else {
 		wanted.Email = r.Email
 	}
-	err = s.updateAndMail(ctx, func(tx *store.Tx) error {
+	create := func(tx *store.Tx) error {
 		if r.UniqueEmail {
 			if err := chat.EmailFree(tx, r.Email); err != nil {
 				return err
@@ -123,6 +135,11 @@ func (s *Service) Register(ctx context.Context, r Registration) (user chat.User,
 			}
 			detail = invitationDetail(invitation.ID)
 		}
+		if r.MakeUsername {
+			if wanted.Username, err = freeUsername(tx, r.Username); err != nil {
+				return err
+			}
+		}
 		if user, err = s.chat.RegisterIn(tx, chat.Caller{Address: addressOf(ctx)}, wanted, detail); err != nil {
 			return err
 		}
@@ -131,7 +148,14 @@ func (s *Service) Register(ctx context.Context, r Registration) (user chat.User,
 		}
 		return s.queueMail(tx, mail.VerifyEmail, mail.Facts{Username: user.Username},
 			store.Mail{UserID: user.ID, Address: user.PendingEmail})
-	})
+	}
+	err = s.updateAndMail(ctx, create)
+	for range maxMade {
+		if refusal := chat.AsError(err); !r.MakeUsername || refusal == nil || refusal.Code != "username_taken" {
+			break
+		}
+		err = s.updateAndMail(ctx, create) // somebody else was quicker
+	}
 	if err != nil {
 		return chat.User{}, false, err
 	}
@@ -139,17 +163,23 @@ func (s *Service) Register(ctx context.Context, r Registration) (user chat.User,
 	return user, false, nil
 }
 
+// verifies tells whether those who register are sent a mail, to show that they read it.
+func (s *Service) verifies() bool { return s.SendsMail() && !s.opts.NoPages }
+
 // admitRegistration bounds how many accounts are made from one place, and how many mails
 // somebody has sent to an address that may be another's.
 func (s *Service) admitRegistration(ctx context.Context, r Registration) error {
 	if _, err := s.take(ctx, addressAsk(ctx, limit.RegistrationAddress)); err != nil {
 		return err
 	}
-	if !s.SendsMail() || r.Email == "" {
+	if !s.verifies() || r.Email == "" {
 		return nil
 	}
 	// Who tries one name after another has not had a mail sent.
-	err := s.store.ViewOne(ctx, func(tx *store.Tx) error { return chat.UsernameFree(tx, r.Username) })
+	var err error
+	if !r.MakeUsername {
+		err = s.store.ViewOne(ctx, func(tx *store.Tx) error { return chat.UsernameFree(tx, r.Username) })
+	}
 	if err != nil {
 		return err
 	}

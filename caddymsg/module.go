@@ -375,6 +375,7 @@ func (h *Handler) open() (http.Handler, error) {
 		PasswordMinLength: h.PasswordMinLength,
 		Registration:      auth.RegistrationMode(h.Registration),
 		Domains:           h.domains,
+		TrustUserIDs:      h.InsecureTrustUserIDs,
 		WakeMailing:       wakeMailing,
 		SiteName:          h.app.options[h.backend].mail.siteName(),
 	}

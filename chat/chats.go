@@ -9,20 +9,28 @@ import (
 	"github.com/caddymsg/messaging/store"
 )
 
-// createChat stores a chat with its first participants and says so in the log.
+// createChat stores a chat with its first participants and says so in the log. The first
+// of a group is its owner.
 func createChat(tx *store.Tx, c *Chat, creator int64, participants ...int64) error {
 	if err := tx.CreateChat(c); err != nil {
 		return err
 	}
-	role := store.Member
 	if c.Kind == store.GroupChat {
-		role = store.Owner
 		if err := indexGroup(tx, Chat{}, *c); err != nil {
 			return err
 		}
 	}
-	for _, userID := range participants {
-		if err := tx.AddParticipant(c.ID, userID, role, c.CreatedAt); err != nil {
+	for i, userID := range participants {
+		role, at := store.Member, c.CreatedAt
+		if c.Kind == store.GroupChat {
+			if i == 0 {
+				role = store.Owner
+			}
+			// They stay in this order, which is that of joining, and all of them are there
+			// before anything is said.
+			at = at.Add(-time.Duration(len(participants)-1-i) * time.Microsecond)
+		}
+		if err := tx.AddParticipant(c.ID, userID, role, at); err != nil {
 			gone := errGone()
 			if userID != creator {
 				gone = errNoSuchUser("")
@@ -200,14 +208,7 @@ func (s *Service) OpenChat(ctx context.Context, caller Caller, username string) 
 		if err := notBlocked(tx, user, caller); err != nil {
 			return err
 		}
-		c, err := tx.FindDirectChat(caller.UserID, user.ID)
-		if err == nil {
-			err = tx.LockChat(caller.UserID, c.ID) // whoever is about to delete it does so first
-		}
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		c, err = s.directChat(tx, caller.UserID, user.ID)
+		c, err := s.openDirectChat(tx, caller, user.ID)
 		if err != nil {
 			return err
 		}

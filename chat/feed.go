@@ -38,7 +38,7 @@ func (s *Service) FeedAfter(ctx context.Context, after int64, limit int) (feed F
 		if events, err = tx.ListEvents(after, limit); err != nil {
 			return err
 		}
-		return s.addPolls(tx, events)
+		return s.addDetails(tx, events)
 	})
 	return feed, events, err
 }
@@ -67,7 +67,7 @@ func (s *Service) EventsByID(ctx context.Context, ids []int64) (events []Event, 
 		if events, err = tx.FindEvents(ids); err != nil {
 			return err
 		}
-		return s.addPolls(tx, events)
+		return s.addDetails(tx, events)
 	})
 	return events, err
 }
@@ -109,6 +109,22 @@ func (s *Service) Session(ctx context.Context, id int64) (caller Caller, end Ses
 
 func errSessionEnded() *Error {
 	return &Error{Kind: Unauthenticated, Code: "unauthenticated", Message: "This session has ended."}
+}
+
+// addDetails adds to the messages of events what is kept beside them and is the same for
+// all who hear of them: polls and, of one that was edited, how many have read it.
+func (s *Service) addDetails(tx *store.Tx, events []Event) error {
+	for _, e := range events {
+		if e.Type != store.MessageEdited || e.Message == nil {
+			continue
+		}
+		one := []Message{*e.Message}
+		if err := countReaders(tx, e.ChatID, one); err != nil {
+			return err
+		}
+		*e.Message = one[0]
+	}
+	return s.addPolls(tx, events)
 }
 
 // addPolls adds to the messages of events their polls, as nobody in particular

@@ -28,6 +28,8 @@ type Draft struct {
 	// ClientID is the idempotency key: the message is stored once, and
 	// sending it again answers the one stored first. Optional.
 	ClientID string
+	// Once refuses to send it again, in place of answering the one stored first.
+	Once bool
 	// Poll makes the message a poll, with Text as the question. Optional.
 	Poll *NewPoll
 }
@@ -37,8 +39,8 @@ const MaxTexts = 100
 
 // Send stores a message and returns it when it is durable. It returns Invalid
 // for the text, the key or the message that is replied to, Forbidden for a chat
-// that the caller is not in, NotFound for a recipient that does not exist, and TooMany
-// if they send too fast.
+// that the caller is not in, NotFound for a recipient that does not exist, Conflict for
+// what is to be sent once and was sent before, and TooMany if they send too fast.
 func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, error) {
 	if err := d.validate(); err != nil {
 		return Message{}, err
@@ -52,7 +54,10 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 	err := s.store.Update(ctx, func(tx *store.Tx) (err error) {
 		if d.ClientID != "" {
 			sent, err = tx.FindMessageByClientID(caller.UserID, d.ClientID)
-			if replayed = err == nil; replayed {
+			if replayed = err == nil; replayed && d.Once {
+				return &Error{Kind: Conflict, Code: "message_repeated", Message: "This message has been sent already."}
+			}
+			if replayed {
 				one := []Message{sent}
 				err = s.decorateReplay(tx, caller, one)
 				sent = one[0]

@@ -72,15 +72,15 @@ func (s *Service) AddParticipant(ctx context.Context, caller Caller, chatID int6
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		operation := "add-participant " + strconv.FormatInt(chatID, 10)
 		return Once(tx, caller, key, operation, s.now(), &added, func() (err error) {
-			added, err = s.addParticipant(tx, caller, chatID, username)
+			added, err = s.addParticipant(tx, caller, chatID, findUser, username)
 			return err
 		})
 	})
 	return added, err
 }
 
-func (s *Service) addParticipant(tx *store.Tx, caller Caller, chatID int64, username string) (Participant, error) {
-	c, mine, user, err := groupAndUser(tx, caller, chatID, findUser, username)
+func (s *Service) addParticipant(tx *store.Tx, caller Caller, chatID int64, find finder, username string) (Participant, error) {
+	c, mine, user, err := groupAndUser(tx, caller, chatID, find, username)
 	if err != nil {
 		return Participant{}, err
 	}
@@ -92,9 +92,7 @@ func (s *Service) addParticipant(tx *store.Tx, caller Caller, chatID int64, user
 	}
 	// The chat is locked: nobody adds them meanwhile.
 	if _, err := tx.FindParticipant(chatID, user.ID); err == nil {
-		return Participant{}, &Error{
-			Kind: Conflict, Code: "already_a_participant", Field: "username", Message: "This user is in the chat already.",
-		}
+		return Participant{}, errAlreadyIn()
 	} else if !errors.Is(err, store.ErrNotFound) {
 		return Participant{}, err
 	}
@@ -292,9 +290,12 @@ func placeOf(tx *store.Tx, chatID int64, user User) (Participant, error) {
 	})
 }
 
+// finder finds a user by what a field of the input says, or returns NotFound.
+type finder func(tx *store.Tx, named, field string) (User, error)
+
 // groupAndUser makes the checks that all changes of participants share, in the
 // order of contract 0, and finds the caller's own place, too.
-func groupAndUser(tx *store.Tx, caller Caller, chatID int64, find func(*store.Tx, string, string) (User, error), username string) (Chat, Participant, User, error) {
+func groupAndUser(tx *store.Tx, caller Caller, chatID int64, find finder, username string) (Chat, Participant, User, error) {
 	c, mine, err := lockPlace(tx, caller, chatID)
 	if err != nil {
 		return Chat{}, Participant{}, User{}, err
@@ -304,6 +305,12 @@ func groupAndUser(tx *store.Tx, caller Caller, chatID int64, find func(*store.Tx
 		err = errNotAGroup()
 	}
 	return c, mine, user, err
+}
+
+func errAlreadyIn() *Error {
+	return &Error{
+		Kind: Conflict, Code: "already_a_participant", Field: "username", Message: "This user is in the chat already.",
+	}
 }
 
 func errGroupFull() *Error {

@@ -21,11 +21,40 @@ type Watermarks struct {
 // as unread goes. It returns Forbidden if the caller is not in the chat, and
 // Invalid for a number that the chat does not have.
 func (s *Service) Read(ctx context.Context, caller Caller, chatID int64, seq *int64) (Watermarks, error) {
-	return s.moveWatermarks(ctx, caller, chatID, seq, func(p *store.Participant, seq int64) {
-		p.ReadSeq = max(p.ReadSeq, seq)
-		p.DeliveredSeq = max(p.DeliveredSeq, p.ReadSeq)
-		p.MarkedUnread = false
+	return s.moveWatermarks(ctx, caller, chatID, seq, moveRead)
+}
+
+func moveRead(p *store.Participant, seq int64) {
+	p.ReadSeq = max(p.ReadSeq, seq)
+	p.DeliveredSeq = max(p.DeliveredSeq, p.ReadSeq)
+	p.MarkedUnread = false
+}
+
+// ReadMessage is Read up to a message of somebody else's in the chat. It returns the
+// message, and whether that was new; the caller's own is read by nobody by this. It
+// returns Forbidden if the caller is not in the chat, and NotFound for a message that is
+// not there, or in another chat.
+func (s *Service) ReadMessage(ctx context.Context, caller Caller, chatID, id int64) (m Message, news bool, err error) {
+	err = s.store.View(ctx, func(tx *store.Tx) error {
+		if _, err := chatOf(tx, caller, chatID); err != nil {
+			return err
+		}
+		if m, err = messageOf(tx, caller, id); err != nil {
+			return err
+		}
+		if m.ChatID != chatID || !m.DeletedAt.IsZero() {
+			return errNoSuchMessage()
+		}
+		return s.decorateOne(tx, caller, &m)
 	})
+	if err != nil || m.SenderID == caller.UserID {
+		return m, false, err
+	}
+	_, err = s.moveWatermarks(ctx, caller, chatID, &m.Seq, func(p *store.Participant, seq int64) {
+		news = seq > p.ReadSeq
+		moveRead(p, seq)
+	})
+	return m, news, err
 }
 
 // Delivered says that the messages of a chat have come to a device of the
@@ -65,18 +94,24 @@ func (s *Service) moveWatermarks(
 		if err := tx.SetWatermarks(after); err != nil {
 			return err
 		}
-		return appendWatermarks(tx, before, after, s.now())
+		return appendWatermarks(tx, c, before, after, s.now())
 	})
 	return marks, err
 }
 
 // appendWatermarks tells the chat what moved, and the participant's other
 // devices if it was only the mark, which is nobody else's business.
-func appendWatermarks(tx *store.Tx, before, after store.Participant, at time.Time) error {
+func appendWatermarks(tx *store.Tx, c Chat, before, after store.Participant, at time.Time) error {
 	e := store.Event{ChatID: after.ChatID, ActorID: after.UserID, UserID: after.UserID, At: at}
 	switch {
 	case after.ReadSeq != before.ReadSeq:
 		e.Type, e.Data = store.ChatRead, eventData(map[string]int64{"seq": after.ReadSeq})
+		// By its id, too: there are APIs that have no numbers.
+		id, err := tx.FindMessageIDNearEnd(c, after.ReadSeq)
+		if err != nil {
+			return err
+		}
+		e.Message = &Message{ID: id}
 	case after.DeliveredSeq != before.DeliveredSeq:
 		e.Type, e.Data = store.ChatDelivered, eventData(map[string]int64{"seq": after.DeliveredSeq})
 	default:

@@ -49,6 +49,9 @@ type Connection struct {
 type Joining struct {
 	Caller  chat.Caller
 	Address netip.Addr
+	// ChatID is the one chat that it hears of; 0 is all. Only what happens from now on:
+	// there is no cursor for it.
+	ChatID int64
 	// Transport names the kind of connection, for the metrics.
 	Transport string
 	// Notify is called when there is something to take, and not again before all
@@ -137,7 +140,7 @@ func (c *Connection) push(e *Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.closing != nil, !c.live, e.ID <= c.position:
+	case c.closing != nil, !c.live, e.ID <= c.position, !c.hears(e):
 		return
 	case len(c.queue) >= maxQueue:
 		c.close(closing(Slow, 0, time.Second))
@@ -148,14 +151,17 @@ func (c *Connection) push(e *Event) {
 	c.notify()
 }
 
+// hears tells whether an event is one of those that the connection is for.
+func (c *Connection) hears(e *Event) bool { return c.joined.ChatID == 0 || c.joined.ChatID == e.ChatID }
+
 // pushEphemeral queues what is not in the log, also for a connection that is still
 // told what it missed. It never blocks. It returns false if there is no room, and
 // the connection goes on.
 func (c *Connection) pushEphemeral(e *Event) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing != nil {
-		return true // nobody waits for it any more
+	if c.closing != nil || !c.hears(e) {
+		return true // nobody waits for it
 	}
 	if len(c.queue) >= maxQueueEphemeral {
 		return false

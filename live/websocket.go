@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -63,11 +62,14 @@ type Protocol interface {
 	Wire
 	// Hello is what a connection begins with.
 	Hello(*Connection, Hello) [][]byte
-	// Run carries out what a client asks for, and answers. ok says that it was a
+	// Run carries out what a client asks for, and answers, or returns nil. ok says that it was a
 	// frame as a client should send it, even if what it asks for is refused.
 	Run(ctx context.Context, c *Connection, frame []byte) (answer []byte, ok bool)
 	// NotText answers a frame that is none of text.
 	NotText() []byte
+	// Goodbye is how the end of a connection is told: a status code of WebSockets, and a
+	// text of up to 123 bytes.
+	Goodbye(Closing) (code int, text string)
 }
 
 // Opening is what somebody wants a WebSocket for.
@@ -79,6 +81,9 @@ type Opening struct {
 	Protocol Protocol
 	// Secure says that the client came over TLS.
 	Secure bool
+	// AnyOrigin lets pages of other sites connect: where there is no cookie that they
+	// could make use of.
+	AnyOrigin bool
 	// Context is what the commands are carried out with, until the connection ends.
 	// It is not that of the request.
 	Context context.Context
@@ -90,12 +95,9 @@ type Opening struct {
 // connection goes on, and keeps nothing of the request. It returns the errors of
 // [Hub.Join], and those above, when nothing has been written yet.
 func (h *Hub) ServeWebSocket(w http.ResponseWriter, r *http.Request, o Opening) error {
-	if err := checkHandshake(r, o.Secure); err != nil {
+	hijacker, err := checkHandshake(w, r, o)
+	if err != nil {
 		return err
-	}
-	hijacker, ok := Innermost(w).(http.Hijacker)
-	if !ok {
-		return ErrNoUpgrade
 	}
 	s := &webSocket{
 		hub: h, protocol: o.Protocol, wire: framed{o.Protocol}, requestID: o.RequestID,
@@ -120,40 +122,66 @@ func (h *Hub) ServeWebSocket(w http.ResponseWriter, r *http.Request, o Opening) 
 			c.Leave()
 		}
 	}()
-	ws, err := websocket.Accept(&upgrade{ResponseWriter: w, hijacker: hijacker, line: &s.line}, r, &websocket.AcceptOptions{
-		InsecureSkipVerify: true, // the origin has been checked
-		OnPingReceived:     func(context.Context, []byte) bool { return s.control() },
-		OnPongReceived:     func(context.Context, []byte) { s.control() },
+	ws := accept(r, &upgrade{ResponseWriter: w, hijacker: hijacker, line: &s.line}, &websocket.AcceptOptions{
+		OnPingReceived: func(context.Context, []byte) bool { return s.control() },
+		OnPongReceived: func(context.Context, []byte) { s.control() },
 	})
-	if err != nil {
-		panic(http.ErrAbortHandler) // the client has gone, or was told half of it
-	}
 	ws.SetReadLimit(MaxFrame)
 	s.open(ws, o.Cursor)
 	opened = true
 	return nil
 }
 
+// RefuseWebSocket makes a request a WebSocket, and closes it: for those who are to be
+// told only then that it is none for them. Of the Opening, Secure and AnyOrigin count. It
+// returns the errors of [Hub.ServeWebSocket], but for those of [Hub.Join].
+func RefuseWebSocket(w http.ResponseWriter, r *http.Request, o Opening, code int, text string) error {
+	hijacker, err := checkHandshake(w, r, o)
+	if err != nil {
+		return err
+	}
+	var l line
+	ws := accept(r, &upgrade{ResponseWriter: w, hijacker: hijacker, line: &l}, &websocket.AcceptOptions{})
+	force := time.AfterFunc(closeWithin, func() { _ = l.Close() })
+	defer force.Stop()
+	_ = ws.Close(websocket.StatusCode(code), text) // it ends, whatever the client says
+	return nil
+}
+
+// accept answers a handshake that has been checked.
+func accept(r *http.Request, to *upgrade, opts *websocket.AcceptOptions) *websocket.Conn {
+	opts.InsecureSkipVerify = true // the origin has been checked
+	ws, err := websocket.Accept(to, r, opts)
+	if err != nil {
+		panic(http.ErrAbortHandler) // the client has gone, or was told half of it
+	}
+	return ws
+}
+
 // checkHandshake tells why a request is not one for a WebSocket, or not to be
-// answered with one.
-func checkHandshake(r *http.Request, secure bool) error {
+// answered with one, and finds what its connection is taken from.
+func checkHandshake(w http.ResponseWriter, r *http.Request, o Opening) (http.Hijacker, error) {
 	version, key := r.Header.Values("Sec-WebSocket-Version"), r.Header.Values("Sec-WebSocket-Key")
 	switch {
 	case r.ProtoMajor > 1, r.Method == http.MethodConnect:
-		return ErrNoUpgrade
+		return nil, ErrNoUpgrade
 	case !r.ProtoAtLeast(1, 1), !names(r.Header, "Connection", "upgrade"), !names(r.Header, "Upgrade", "websocket"),
 		len(version) != 1, version[0] != "13":
-		return ErrUpgradeRequired
+		return nil, ErrUpgradeRequired
 	case r.Method != http.MethodGet, r.ContentLength != 0, len(key) != 1: // a body would be taken for frames
-		return ErrHandshake
+		return nil, ErrHandshake
 	}
 	if nonce, err := base64.StdEncoding.DecodeString(strings.TrimSpace(key[0])); err != nil || len(nonce) != 16 {
-		return ErrHandshake
+		return nil, ErrHandshake
 	}
-	if !SameOrigin(r, secure) {
-		return ErrOrigin
+	if !o.AnyOrigin && !SameOrigin(r, o.Secure) {
+		return nil, ErrOrigin
 	}
-	return nil
+	hijacker, ok := Innermost(w).(http.Hijacker)
+	if !ok {
+		return nil, ErrNoUpgrade
+	}
+	return hijacker, nil
 }
 
 // SameOrigin tells whether a request may be of a page of the site itself, or of no
@@ -278,7 +306,8 @@ func (s *webSocket) flush() {
 		events, end := s.connection.Take()
 		switch {
 		case end != nil:
-			s.close(closingCodes[end.Reason], end.reason())
+			code, text := s.protocol.Goodbye(*end)
+			s.close(websocket.StatusCode(code), text)
 			return
 		case len(events) == 0, s.emit(events) != nil:
 			return
@@ -407,6 +436,9 @@ func (s *webSocket) run(kind websocket.MessageType, message []byte) {
 	if !ok {
 		s.countBad()
 	}
+	if answer == nil {
+		return
+	}
 	_ = s.send(frame(answer)) // if it can't be, the connection has ended
 }
 
@@ -473,24 +505,4 @@ func (s *webSocket) cut() {
 func (s *webSocket) abort() {
 	s.cancel()
 	_ = s.line.Close() // then it has ended
-}
-
-// closingCodes are the status codes of WebSockets for the reasons.
-var closingCodes = map[Reason]websocket.StatusCode{
-	Restarting:       websocket.StatusServiceRestart,
-	Slow:             4000,
-	Old:              4001,
-	Gap:              4002,
-	Unavailable:      websocket.StatusTryAgainLater,
-	SessionEnded:     4100,
-	TooManyBadFrames: websocket.StatusPolicyViolation,
-}
-
-// reason is what a client is told: JSON.
-func (c Closing) reason() string {
-	encoded, err := json.Marshal(c)
-	if err != nil {
-		panic(err) // such fields can always be encoded
-	}
-	return string(encoded)
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -51,6 +52,17 @@ func (p plain) Run(_ context.Context, _ *live.Connection, frame []byte) ([]byte,
 }
 
 func (plain) NotText() []byte { return []byte("not text") }
+
+func (plain) Goodbye(c live.Closing) (code int, text string) {
+	told, err := json.Marshal(c)
+	if err != nil {
+		panic(err)
+	}
+	return map[live.Reason]int{
+		live.Restarting: 1012, live.Slow: 4000, live.Old: 4001, live.Gap: 4002,
+		live.Unavailable: 1013, live.SessionEnded: 4100, live.TooManyBadFrames: 1008,
+	}[c.Reason], string(told)
+}
 
 // office is a hub with its log, in a bubble of synctest.
 type office struct {

@@ -32,6 +32,8 @@ func conformance(t *testing.T, open opener) {
 		{"changes of users", userChanges},
 		{"what is left of deleted users", erasedTrails},
 		{"filters", filters},
+		{"users by address", usersByEmail},
+		{"LockName", nameLocks},
 		{"blocks", blocks},
 		{"sessions", sessions},
 		{"expired sessions", expiredSessions},
@@ -54,6 +56,8 @@ func conformance(t *testing.T, open opener) {
 		{"refusals", refusals},
 		{"lists of messages", lists},
 		{"messages with details", detailedMessages},
+		{"counts of messages", messageCounts},
+		{"correspondents", correspondents},
 		{"messages by seq", seqLookups},
 		{"participants by key", participantsByKey},
 		{"seq", seq},
@@ -331,6 +335,11 @@ func blocks(t *testing.T, open opener) {
 			page, err := tx.ListBlocks(ada.ID, 1, offset)
 			require.NoError(t, err)
 			require.Equal(t, want, page)
+		}
+		for of, want := range map[int64]int{ada.ID: 2, eve.ID: 1, bob.ID: 0} {
+			n, err := tx.CountBlocks(of)
+			require.NoError(t, err)
+			require.Equal(t, want, n)
 		}
 		found, err := tx.FindBlock(ada.ID, bob.ID)
 		require.NoError(t, err)

@@ -295,6 +295,23 @@ func (tx *Tx) FilterMessages(userID, chatID int64, f Filter) ([]Message, error) 
 	return found, nil
 }
 
+// CountMessages counts what FilterMessages lists, whatever order and limit the filter
+// has.
+func (tx *Tx) CountMessages(userID, chatID int64, f Filter) (n int, err error) {
+	from := ` FROM participants p CROSS JOIN messages m`
+	must, args := `p.user_id = ?1 AND m.chat_id = p.chat_id AND `+notHidden, arguments{userID}
+	if chatID != 0 {
+		from, must, args = ` FROM messages m`, `m.chat_id = ?2 AND `+notHidden, arguments{userID, chatID}
+	}
+	query := `SELECT count(*)` + from + `
+		JOIN chats c ON c.id = m.chat_id
+		JOIN users u ON u.id = m.sender_id` + f.where(tx.dialect, must, MessageID, &args)
+	if err := tx.one(query, args, &n); err != nil {
+		return 0, fmt.Errorf("count messages: %w", err)
+	}
+	return n, nil
+}
+
 // FindMessageIDBySeq finds the message of a chat that has a number, or
 // ErrNotFound. Ids and seqs of a chat come in the same order, and there is an
 // index of the ids alone: it is found by halves.
@@ -321,6 +338,23 @@ func (tx *Tx) FindMessageIDBySeq(chatID, seq int64) (int64, error) {
 		err = ErrNotFound
 	}
 	return 0, fmt.Errorf("find message by seq: %w", err)
+}
+
+// FindMessageIDNearEnd is FindMessageIDBySeq, quicker for one of the last messages of the
+// chat.
+func (tx *Tx) FindMessageIDNearEnd(c Chat, seq int64) (id int64, err error) {
+	if back := c.LastSeq - seq; back >= 0 && back < 64 {
+		var its int64
+		err = tx.one(`SELECT id, seq FROM messages WHERE chat_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2`,
+			[]any{c.ID, back}, &id, &its)
+		if err == nil && its == seq {
+			return id, nil
+		}
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return 0, fmt.Errorf("find message by seq: %w", err)
+		}
+	}
+	return tx.FindMessageIDBySeq(c.ID, seq)
 }
 
 func (tx *Tx) listMessages(query string, in Span, limit int, userID int64, more ...any) ([]Message, error) {

@@ -260,6 +260,27 @@ func plans(t *testing.T, prepare string) {
 			"SEARCH p USING COVERING INDEX participants_user (user_id=?)",
 			"SEARCH m USING INDEX messages_chat (chat_id=?",
 		}, sort: true},
+		{name: "CountMessages of a chat", fn: func(tx *store.Tx) error {
+			_, err := tx.CountMessages(ada.ID, group.ID, store.Filter{Where: conditions})
+			return err
+		}, want: []string{"SEARCH m USING INDEX messages_chat (chat_id=?"}},
+		{name: "CountMessages", fn: func(tx *store.Tx) error {
+			_, err := tx.CountMessages(ada.ID, 0, store.Filter{Where: conditions})
+			return err
+		}, want: []string{
+			"SEARCH p USING COVERING INDEX participants_user (user_id=?)",
+			"SEARCH m USING INDEX messages_chat (chat_id=?",
+		}},
+		{name: "ListCorrespondents", fn: func(tx *store.Tx) error {
+			_, err := tx.ListCorrespondents(ada.ID, []int64{direct.ID, group.ID, 77})
+			return err
+		}, want: []string{"SEARCH c USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "FindUserByEmail", fn: func(tx *store.Tx) error {
+			if _, err := tx.FindUserByEmail("ada@example.com"); !errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("found: %w", err)
+			}
+			return nil
+		}, want: []string{"SEARCH users USING INDEX users_email (email_key=?)", "SEARCH users USING INDEX users_pending_email (<expr>=?)"}, sort: true},
 		{name: "EditMessage", fn: func(tx *store.Tx) error {
 			return tx.EditMessage(&store.Message{ID: 1, Text: "text", EditedAt: noon})
 		}, want: []string{"SEARCH message_edits USING PRIMARY KEY (message_id=?)", "SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)"}},
@@ -328,6 +349,10 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.ListBlocks(ada.ID, 10, 0)
 			return err
 		}, want: []string{"SEARCH b USING PRIMARY KEY (blocker_id=?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "CountBlocks", fn: func(tx *store.Tx) error {
+			_, err := tx.CountBlocks(ada.ID)
+			return err
+		}, want: []string{"SEARCH blocks USING PRIMARY KEY (blocker_id=?)"}},
 		{name: "ListReaders", fn: func(tx *store.Tx) error {
 			_, err := tx.ListReaders(store.Message{ChatID: group.ID, SenderID: ada.ID, Seq: 1, CreatedAt: noon}, 10, 0)
 			return err
@@ -370,6 +395,11 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.CountReactions(ada.ID, []int64{1, 2, 3})
 			return err
 		}, want: []string{"(message_id=?)"}, sort: true},
+		// As above, and they come message by message.
+		{name: "ListReactors", fn: func(tx *store.Tx) error {
+			_, err := tx.ListReactors("👍", []int64{1, 2, 3})
+			return err
+		}, want: []string{"(message_id=? AND emoji=?)"}, gather: true},
 		{name: "DeleteReaction", fn: func(tx *store.Tx) error {
 			return tx.DeleteReaction(1, ada.ID, "👍")
 		}, want: []string{"(message_id=? AND emoji=? AND user_id=?)"}},
@@ -455,6 +485,17 @@ func plans(t *testing.T, prepare string) {
 			"SEARCH chats USING INDEX chats_public (id>?)", "SEARCH mine USING COVERING INDEX participants_user (user_id=?)",
 			"SEARCH own USING INTEGER PRIMARY KEY (rowid=?)",
 		}, sort: true, may: []string{"SCAN public", "SCAN shown"}},
+		{name: "ListGroupTitles", fn: func(tx *store.Tx) error {
+			_, err := tx.ListGroupTitles(ada.ID, 1, 10)
+			return err
+		}, want: []string{
+			"SEARCH chats USING INDEX chats_public (id>?)", "SEARCH mine USING COVERING INDEX participants_user (user_id=? AND chat_id>?)",
+			"SEARCH own USING INTEGER PRIMARY KEY (rowid=?)",
+		}, sort: true, may: []string{"SCAN public", "SCAN shown"}},
+		{name: "HasPublicGroup", fn: func(tx *store.Tx) error {
+			_, err := tx.HasPublicGroup("a group", 1)
+			return err
+		}, want: []string{"SEARCH chats USING INDEX chats_title (title=?)"}},
 		{name: "UpdateChat", fn: func(tx *store.Tx) error {
 			return tx.UpdateChat(club.ID, store.ChatChange{})
 		}, want: []string{"SEARCH chats USING INTEGER PRIMARY KEY (rowid=?)"}},

@@ -15,6 +15,8 @@ const (
 	TokenSession  = "token"  // an access token, which a refresh token renews
 	KeySession    = "key"    // a long-lived key of a program
 	BasicSession  = "basic"  // username and password with each request
+	// TrustedSession is of whoever says that they are a user, where that is enough.
+	TrustedSession = "trusted"
 )
 
 // Session is a sign-in that has not been ended, of whatever kind.
@@ -52,7 +54,9 @@ func (s Session) GoodUntil() time.Time {
 }
 
 // Slides tells whether to use a session moves its end.
-func (s Session) Slides() bool { return s.Kind == CookieSession || s.Kind == BasicSession }
+func (s Session) Slides() bool {
+	return s.Kind == CookieSession || s.Kind == BasicSession || s.Kind == TrustedSession
+}
 
 // LogValue keeps the hashes out of logs.
 func (s Session) LogValue() slog.Value {

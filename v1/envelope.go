@@ -181,7 +181,9 @@ func appendMessage(b []byte, e *live.Event) []byte {
 	if e.Message == nil {
 		return b
 	}
-	return newMessage(*e.Message).appendJSON(b)
+	m := *e.Message
+	m.ReadCount, m.ReadBy = nil, nil // which is told by events of its own
+	return newMessage(m).appendJSON(b)
 }
 
 func appendOfMessage(b []byte, e *live.Event) []byte {

@@ -14,7 +14,7 @@ import (
 // Session is a sign-in of an account, of whatever kind.
 type Session struct {
 	ID         int64     `json:"id" example:"1"`
-	Kind       string    `json:"kind" enum:"cookie,token,key,basic" example:"cookie" doc:"A browser; a program with access and refresh tokens; an API key; username and password with each request."`
+	Kind       string    `json:"kind" enum:"cookie,token,key,basic,trusted" example:"cookie" doc:"A browser; a program with access and refresh tokens; an API key; username and password with each request; whoever names the user, on a site that believes that."`
 	Name       string    `json:"name,omitempty" example:"Backup" doc:"Of a key."`
 	Scopes     []string  `json:"scopes,omitempty" example:"read,write" doc:"Of a key. Other kinds may be used for everything."`
 	Device     string    `json:"device" example:"Firefox on Linux" doc:"What user_agent seems to be; empty if that tells nothing."`
@@ -48,7 +48,7 @@ func newSessions(ctx context.Context, sessions []chat.Session) *sessionsOutput {
 }
 
 type listMySessionsInput struct {
-	Kind string `query:"kind" enum:"cookie,token,key,basic" example:"cookie" doc:"Only sessions of this kind."`
+	Kind string `query:"kind" enum:"cookie,token,key,basic,trusted" example:"cookie" doc:"Only sessions of this kind."`
 	OffsetQuery
 }
 

@@ -100,3 +100,19 @@ func (p socketProtocol) Run(ctx context.Context, c *live.Connection, frame []byt
 
 // NotText implements [live.Protocol].
 func (p socketProtocol) NotText() []byte { return p.refuse(context.Background(), "", errNotText) }
+
+// Goodbye implements [live.Protocol]: the text is JSON.
+func (socketProtocol) Goodbye(c live.Closing) (code int, text string) {
+	return closingCodes[c.Reason], string(encodeFrame(c))
+}
+
+// closingCodes are the status codes of WebSockets for the reasons.
+var closingCodes = map[live.Reason]int{
+	live.Restarting:       1012,
+	live.Slow:             4000,
+	live.Old:              4001,
+	live.Gap:              4002,
+	live.Unavailable:      1013,
+	live.SessionEnded:     4100,
+	live.TooManyBadFrames: 1008,
+}

@@ -5,6 +5,7 @@ package dialect
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"path"
@@ -83,6 +84,8 @@ type System struct {
 	// Identify finds out who sends a request.
 	Identify func(*http.Request) (chat.Caller, error)
 	Tell     func(Refusal) Answer
+	// AnyOrigin lets pages of all sites use it: where no cookie of theirs says who asks.
+	AnyOrigin bool
 	// Slashes takes each path with a slash at its end, too.
 	Slashes bool
 	// Page is the path of a page that shows Document, which is at DocumentPath; empty:
@@ -121,7 +124,25 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	httpapi.Serve(w, r, http.HandlerFunc(a.route), a.fail)
 }
 
+// allowOrigin tells browsers that a page of any site may ask, without cookies, and read
+// the answer. It returns true if that was all that was asked.
+func allowOrigin(w http.ResponseWriter, r *http.Request) (answered bool) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Access-Control-Expose-Headers", "*")
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	w.Header().Set("Access-Control-Allow-Methods", "*")
+	w.Header().Set("Access-Control-Allow-Headers", "Authorization, *") // of which the one is not among all
+	w.Header().Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}
+
 func (a *API) route(w http.ResponseWriter, r *http.Request) {
+	if a.system.AnyOrigin && allowOrigin(w, r) {
+		return
+	}
 	// The mux would redirect to the clean path, in HTML, and past the folder that the
 	// site may have put the API in. One slash more at the end may be a path of its own.
 	if p := r.URL.EscapedPath(); p != path.Clean(p) && strings.TrimSuffix(p, "/") != path.Clean(p) {
@@ -140,13 +161,20 @@ var errNoSuchPath = &Refusal{Status: http.StatusNotFound, Code: "no_such_path", 
 
 // handle has a controller answer, once it is known that the caller may ask.
 func (a *API) handle(route Route, w http.ResponseWriter, r *http.Request) {
-	call := &Call{Request: r, W: w, maxBody: route.MaxBody}
+	call := &Call{Request: r, W: w, maxBody: route.MaxBody, note: func(err error) {
+		a.failures.Note(r.Context(), http.StatusInternalServerError, "internal", err)
+	}}
 	if call.maxBody == 0 {
 		call.maxBody = standardMaxBody
 	}
 	err := a.admit(route, call)
 	if err == nil {
 		err = route.Handle(call)
+	}
+	if broken := (*brokenOffError)(nil); errors.As(err, &broken) {
+		refusal := explain(err)
+		a.failures.Note(r.Context(), refusal.Status, refusal.Code, err)
+		panic(http.ErrAbortHandler)
 	}
 	if err != nil {
 		a.fail(w, r, err)
@@ -189,6 +217,7 @@ func (d Dialect) Fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, 
 
 func fail(w http.ResponseWriter, r *http.Request, failures httpapi.Failures, tell func(Refusal) Answer, err error) {
 	refusal := explain(err)
+	refusal.Path = r.URL.Path
 	answer := tell(refusal)
 	answer.Status = failures.Note(r.Context(), answer.Status, refusal.Code, err)
 	for name, values := range answer.Header {

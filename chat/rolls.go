@@ -1,0 +1,167 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/caddymsg/messaging/store"
+)
+
+// Roll is a chat and who takes part in it, those first who have been in it longest.
+type Roll = store.Roll
+
+// NewRoll is a chat that somebody wants to make for several people at once.
+type NewRoll struct {
+	// Title is that of a group.
+	Title string
+	// UserIDs are those who are in it, the caller among them. The first is the owner of
+	// a group.
+	UserIDs []int64
+	// Direct asks for the chat between two people, if there are two. They have one:
+	// it is made if they have not talked yet.
+	Direct bool
+}
+
+// CreateRoll makes a chat for several people: a private group that all who are in it
+// manage or, if asked for, the chat of two. It returns Invalid for the title, Forbidden
+// to who is not among them and to whom one of them has blocked, Conflict if one is named
+// twice or if there are too many, and NotFound for a user.
+func (s *Service) CreateRoll(ctx context.Context, caller Caller, n NewRoll) (Roll, error) {
+	change, err := GroupChange{Title: &n.Title}.prepare()
+	switch {
+	case err != nil:
+		return Roll{}, err
+	case !slices.Contains(n.UserIDs, caller.UserID):
+		return Roll{}, &Error{Kind: Forbidden, Code: "not_among_participants", Message: "Whoever makes a chat is in it."}
+	case len(n.UserIDs) > s.maxParticipants:
+		return Roll{}, errGroupFull()
+	}
+	if sorted := slices.Sorted(slices.Values(n.UserIDs)); len(slices.Compact(sorted)) < len(n.UserIDs) {
+		return Roll{}, &Error{Kind: Conflict, Code: "participant_twice", Field: "participants", Message: "Somebody is named twice."}
+	}
+	var made Roll
+	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		made = Roll{UserIDs: n.UserIDs} // it may be tried again
+		other := caller.UserID
+		for _, id := range n.UserIDs {
+			user, err := findUserByID(tx, id, "participants")
+			if err == nil {
+				err = notBlocked(tx, user, caller)
+			}
+			if err != nil {
+				return err
+			}
+			if id != caller.UserID {
+				other = id
+			}
+		}
+		if n.Direct && len(n.UserIDs) == 2 {
+			made.Chat, err = s.openDirectChat(tx, caller, other)
+			return err
+		}
+		made.Chat = changed(store.NewGroup("", s.now()), change)
+		return createChat(tx, &made.Chat, caller.UserID, n.UserIDs...)
+	})
+	return made, err
+}
+
+// CreateEmptyGroup makes a group in which nobody is, for an API that asks for no caller
+// (contract 2, POST /chats/). See [Service.JoinEmptyGroup]. It returns Invalid for the
+// title.
+func (s *Service) CreateEmptyGroup(ctx context.Context, title string) (Roll, error) {
+	change, err := GroupChange{Title: &title}.prepare()
+	if err != nil {
+		return Roll{}, err
+	}
+	made := Roll{Chat: changed(store.NewGroup("", s.now()), change)}
+	err = s.store.Update(ctx, func(tx *store.Tx) error { return createChat(tx, &made.Chat, 0) })
+	return made, err
+}
+
+// JoinEmptyGroup puts the caller into a group in which nobody is and nothing was said.
+// They are its owner. It returns Forbidden for any other chat, and for one that does not
+// exist.
+func (s *Service) JoinEmptyGroup(ctx context.Context, caller Caller, chatID int64) (Roll, error) {
+	var roll Roll
+	err := s.store.Update(ctx, func(tx *store.Tx) error {
+		group, err := emptyGroup(tx, caller, chatID)
+		if err == nil {
+			err = tx.LockGroup(chatID)
+		}
+		if err == nil {
+			group, err = emptyGroup(tx, caller, chatID)
+		}
+		if err == nil {
+			_, err = s.join(tx, group, caller)
+		}
+		if err == nil {
+			roll, err = tx.FindRoll(chatID)
+		}
+		return refuse(err, store.ErrNotFound, errNotParticipant())
+	})
+	return roll, err
+}
+
+func emptyGroup(tx *store.Tx, caller Caller, chatID int64) (Group, error) {
+	group, err := tx.FindGroup(caller.UserID, chatID)
+	if err == nil && (group.ParticipantCount > 0 || group.LastSeq > 0) {
+		err = store.ErrNotFound
+	}
+	return group, err
+}
+
+// Rolls lists up to limit of the caller's chats, behind an id, by their ids.
+func (s *Service) Rolls(ctx context.Context, caller Caller, after int64, limit int) (rolls []Roll, err error) {
+	err = s.store.View(ctx, func(tx *store.Tx) error {
+		rolls, err = tx.ListRolls(caller.UserID, after, limit)
+		return err
+	})
+	return rolls, err
+}
+
+// AddUser is AddParticipant by the user's id, and returns who is in the chat then.
+func (s *Service) AddUser(ctx context.Context, caller Caller, chatID, userID int64) (Roll, error) {
+	find := func(tx *store.Tx, _, field string) (User, error) { return findUserByID(tx, userID, field) }
+	var roll Roll
+	err := s.store.Update(ctx, func(tx *store.Tx) error {
+		_, err := s.addParticipant(tx, caller, chatID, find, "")
+		if err == nil {
+			roll, err = tx.FindRoll(chatID)
+		}
+		return err
+	})
+	return roll, err
+}
+
+// LongestIn finds who has been in a chat longest, of those who may sign in: on whose
+// behalf something is done where an API does not say (contract 2). It returns NotFound if
+// there is nobody.
+func (s *Service) LongestIn(ctx context.Context, chatID int64) (userID int64, err error) {
+	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+		userID, err = tx.FindLongestIn(chatID)
+		return err
+	})
+	return userID, refuse(err, store.ErrNotFound, &Error{Kind: NotFound, Code: "chat_not_found", Message: "There is no such chat."})
+}
+
+// findUserByID finds a user, or returns NotFound, also for one that has been deleted.
+func findUserByID(tx *store.Tx, id int64, field string) (User, error) {
+	user, err := tx.FindUserByID(id)
+	if err == nil && !user.DeletedAt.IsZero() {
+		err = store.ErrNotFound
+	}
+	return user, refuse(err, store.ErrNotFound, errNoSuchUser(field))
+}
+
+// openDirectChat is [Service.directChat] for who may open it.
+func (s *Service) openDirectChat(tx *store.Tx, caller Caller, to int64) (Chat, error) {
+	c, err := tx.FindDirectChat(caller.UserID, to)
+	if err == nil {
+		err = tx.LockChat(caller.UserID, c.ID) // whoever is about to delete it does so first
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return Chat{}, err
+	}
+	return s.directChat(tx, caller.UserID, to)
+}

@@ -30,6 +30,8 @@ func TestFiveAPIs(t *testing.T) {
 		s.theyMeetInAGroup()
 		s.theyBlock()
 		s.theyAreSignedOut()
+		s.kenKeepsNotes()
+		s.samChangesHisName()
 		s.itEnds()
 	})
 }
@@ -225,6 +227,7 @@ func (s *story) theyMeetInAGroup() {
 	require.JSONEq(t, `[{"emoji":"👍","count":1,"me":false}]`, frontdoor.JSON(t, vera.get("/v1/messages/"+cake).Field("reactions")))
 	vera.put("/v1/messages/"+cake+"/reactions/like", "").Want(http.StatusOK)
 	vera.put("/v1/messages/"+where+"/reactions/like", "").Want(http.StatusOK)
+	vera.put("/v1/messages/"+where+"/reactions/%F0%9F%8E%89", "").Want(http.StatusOK) // a 🎉 is no like
 	messages = gus.get(s.weekend + "/messages").list("messages")
 	require.Equal(t, []any{float64(gus.id), float64(vera.id)}, messages[0]["likes"])
 	require.Equal(t, []any{float64(vera.id)}, messages[2]["likes"])
@@ -291,18 +294,53 @@ func (s *story) theyAreSignedOut() {
 	mona.signIn()
 }
 
+// A note to oneself is a chat of one, where there are chats.
+func (s *story) kenKeepsNotes() {
+	t := s.t
+	s.ken.post("/api/message", `{"receiver":"ken","content":"buy milk"}`).Want(http.StatusCreated)
+	require.Contains(t, s.kenAtV1.get("/v1/messages").each("", "text"), "buy milk")
+
+	atSimpleChats := s.at.simpleChats("ken").signIn()
+	chats := atSimpleChats.get("/api/chats").list("data")
+	note := chats[len(chats)-1]
+	require.Equal(t, note["user1_id"], note["user2_id"])
+	require.Equal(t, []string{"buy milk"}, atSimpleChats.get("/api/chats/"+id(note["chat_id"])+"/messages").each("data", "text"))
+
+	atMessenger := s.at.messenger("ken").signIn()
+	atMessenger.uuid = s.mona.conversation(3).other(s.mona)
+	own := atMessenger.conversation(4) // behind those with Sam, with Mona, and the group
+	require.Equal(t, []string{atMessenger.uuid}, own.people)
+	require.Equal(t, []string{"buy milk"}, atMessenger.history(own).each("", "text"))
+}
+
+func (s *story) samChangesHisName() {
+	t := s.t
+	s.sam.post("/api/update", `{"username":"samuel"}`).Want(http.StatusAccepted)
+	s.sam = s.at.simpleChats("samuel").signIn()
+	require.Contains(t, s.ken.get("/api/message/received").each("results", "sender"), "samuel")
+	require.NotContains(t, s.ken.get("/api/message/received").each("results", "sender"), "sam")
+	require.Contains(t, s.vera.get("/v1/users").each("", "username"), "samuel")
+	require.Contains(t, s.gus.get("/api/users").each("", "username"), "samuel")
+	s.ken.post("/api/message", `{"receiver":"sam","content":"who?"}`).Want(http.StatusBadRequest)
+}
+
 func (s *story) itEnds() {
 	t, gus, ken := s.t, s.gus, s.ken
 	t.Log("Sam deletes his chat with Ken")
 	s.sam.delete(strings.TrimSuffix(s.samAndKen, "/messages")).Want(http.StatusOK)
-	require.Empty(t, ken.get("/api/message/sent?receiver=sam").list("results"))
-	require.Empty(t, ken.get("/api/message/received?sender=sam").list("results"))
+	require.Empty(t, ken.get("/api/message/sent?receiver=samuel").list("results"))
+	require.Empty(t, ken.get("/api/message/received?sender=samuel").list("results"))
 	require.NotContains(t, s.kenAtV1.get("/v1/messages").each("", "text"), "hello ken")
 
 	t.Log("Gus is deleted by the administrator: what he has said stays, and nothing tells who he was")
+	s.at.v1("gus").signIn().post("/v1/messages", `{"dest_username":"ken","message":"farewell"}`).Want(http.StatusOK)
 	s.at.groupChat("root").signIn().delete("/api/users/" + id(gus.id)).Want(http.StatusOK)
 	gus.get("/api/groups").Want(http.StatusUnauthorized)
 	require.NotContains(t, s.sam.get("/api/users").each("data", "username"), "gus")
+	received := ken.get("/api/message/received").list("results")
+	last := received[len(received)-1]
+	require.Equal(t, "farewell", last["content"])
+	require.NotContains(t, last, "sender")
 	first := s.at.groupChat("vera").signIn().get(s.weekend + "/messages").list("messages")[1]
 	require.Equal(t, "where to?", first["text"])
 	require.Equal(t, float64(gus.id), first["user_id"])

@@ -33,11 +33,14 @@ func makeUsername(name string) string {
 		}
 		made.WriteRune(r)
 	}
-	// What may stand alone may still be nothing together.
-	if _, _, err := chat.PrepareUsername(made.String()); err != nil {
-		return "user"
+	username := strings.Trim(made.String(), "_")
+	// What may stand alone may still be nothing together, or with a number behind it.
+	for _, numbered := range []string{username, username + "_2"} {
+		if _, _, err := chat.PrepareUsername(numbered); err != nil {
+			return "user"
+		}
 	}
-	return made.String()
+	return username
 }
 
 // freeUsername finds a username like one that nobody has.

@@ -122,6 +122,11 @@ func (h *Hub) ServeWebSocket(w http.ResponseWriter, r *http.Request, o Opening) 
 			c.Leave()
 		}
 	}()
+	if o.ChatID != 0 {
+		if err := c.Follow(r.Context()); err != nil {
+			return err
+		}
+	}
 	ws := accept(r, &upgrade{ResponseWriter: w, hijacker: hijacker, line: &s.line}, &websocket.AcceptOptions{
 		OnPingReceived: func(context.Context, []byte) bool { return s.control() },
 		OnPongReceived: func(context.Context, []byte) { s.control() },

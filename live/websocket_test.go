@@ -167,6 +167,28 @@ func (o *office) tryConnect(cursor string, ahead ...byte) (*socketClient, error)
 	return &socketClient{Conn: end, t: o.t, r: bufio.NewReader(end)}, err
 }
 
+// A connection for one chat tells nothing of where in the log it begins. It begins with the
+// answer to the handshake: who asks then for what there is, misses nothing.
+func TestConnectionForOneChatBeginsWithItsHandshake(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.say("before")
+		server, end := net.Pipe()
+		answered := func() { o.say("as it was answered") }
+		opening := o.opening("")
+		opening.ChatID = 7
+		require.NoError(t, o.hub.ServeWebSocket(wrapped{&takeable{httptest.NewRecorder(), server, nil, answered}}, upgradeRequest(), opening))
+		c := &socketClient{Conn: end, t: t, r: bufio.NewReader(end)}
+		_, hello, err := c.readFrame()
+		require.NoError(t, err)
+		require.Contains(t, hello, "hello")
+		c.want("as it was answered")
+		o.hub.Committed(o.log.append(chat.Event{Type: store.MessageCreated, ChatID: 8, Message: &chat.Message{Text: "elsewhere"}}))
+		o.say("later")
+		c.want("later")
+		c.leave(o)
+	})
+}
+
 func upgradeRequest() *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	r.Header = http.Header{
@@ -625,6 +647,93 @@ func TestWebSocketClosedDuringACommand(t *testing.T) {
 		c.wantEnd(o)
 		require.Equal(t, []string{"1"}, run)
 	})
+}
+
+// Some hear of one chat alone.
+func TestWebSocketOfAChat(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		connect := func(chatID int64) *socketClient {
+			opening := o.opening("")
+			opening.ChatID = chatID
+			server, end := net.Pipe()
+			require.NoError(t, o.hub.ServeWebSocket(&takeable{httptest.NewRecorder(), server, nil, nil}, upgradeRequest(), opening))
+			c := &socketClient{Conn: end, t: t, r: bufio.NewReader(end)}
+			c.want("hello epoch.0 ")
+			return c
+		}
+		of, elsewhere := connect(7), connect(8)
+		o.say("one")
+		of.want("one")
+		o.end(5)
+		of.wantClose(4100, true)
+		first, got, err := elsewhere.readFrame()
+		require.NoError(t, err)
+		require.Equal(t, byte(0x88), first, got) // and nothing before
+		_, _ = elsewhere.Write(masked(0x88, got[:2]))
+		of.wantEnd(o)
+	})
+}
+
+// A protocol may have nothing to answer.
+func TestWebSocketWithoutAnAnswer(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		opening := o.opening("")
+		opening.Protocol = silent{plain{&o.command}}
+		server, end := net.Pipe()
+		require.NoError(t, o.hub.ServeWebSocket(&takeable{httptest.NewRecorder(), server, nil, nil}, upgradeRequest(), opening))
+		c := &socketClient{Conn: end, t: t, r: bufio.NewReader(end)}
+		c.want("hello epoch.0 ")
+		c.send(0x81, "1")
+		synctest.Wait()
+		o.say("one")
+		c.want("one") // and no frame before
+		c.send(0x88, "\x03\xe8")
+		c.wantClose(1000, false)
+		c.wantEnd(o)
+	})
+}
+
+type silent struct{ plain }
+
+func (silent) Run(context.Context, *live.Connection, []byte) ([]byte, bool) { return nil, true }
+
+// Who is none of those for whom a WebSocket is may be told so by it.
+func TestRefuseWebSocket(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		for _, answers := range []bool{true, false} {
+			server, end := net.Pipe()
+			refused := make(chan error, 1)
+			go func() {
+				refused <- live.RefuseWebSocket(&takeable{httptest.NewRecorder(), server, nil, nil}, upgradeRequest(), live.Opening{}, 1008, "not you")
+			}()
+			c := &socketClient{Conn: end, t: t, r: bufio.NewReader(end)}
+			require.Equal(t, "not you", c.wantClose(1008, answers))
+			require.NoError(t, <-refused)
+			c.wantEnd(o)
+		}
+		request := upgradeRequest()
+		request.Header.Del("Upgrade")
+		w := httptest.NewRecorder()
+		require.ErrorIs(t, live.RefuseWebSocket(w, request, live.Opening{}, 1008, ""), live.ErrUpgradeRequired)
+		require.False(t, w.Flushed)
+	})
+}
+
+// Pages of other sites may connect where a site says so.
+func TestWebSocketOfAnyOrigin(t *testing.T) {
+	for origin, own := range map[string]bool{"http://example.com": true, "https://elsewhere.example": false, "null": false} {
+		request := upgradeRequest()
+		request.Header.Set("Origin", origin)
+		for _, any := range []bool{true, false} {
+			// A recorder has no connection to take, which is found out last.
+			err := live.RefuseWebSocket(httptest.NewRecorder(), request, live.Opening{AnyOrigin: any}, 1008, "")
+			if own || any {
+				require.ErrorIs(t, err, live.ErrNoUpgrade, origin)
+			} else {
+				require.ErrorIs(t, err, live.ErrOrigin, origin)
+			}
+		}
+	}
 }
 
 func TestWebSocketSurvivesAPanic(t *testing.T) {

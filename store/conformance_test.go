@@ -59,6 +59,8 @@ func conformance(t *testing.T, open opener) {
 		{"messages with details", detailedMessages},
 		{"counts of messages", messageCounts},
 		{"correspondents", correspondents},
+		{"rolls", rolls},
+		{"numbers of messages", messageNumbers},
 		{"messages by seq", seqLookups},
 		{"participants by key", participantsByKey},
 		{"seq", seq},

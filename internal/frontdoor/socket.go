@@ -216,26 +216,46 @@ func (s *Socket) Next() SocketFrame {
 func (s *Socket) TryNext() (SocketFrame, error) {
 	s.tb.Helper()
 	for {
-		first, payload, err := s.ReadFrame()
-		switch {
-		case err != nil:
+		text, err := s.tryNextText()
+		if err != nil {
 			return SocketFrame{}, err
-		case first == Final|OpPing:
-			s.SendBytes(Masked(Final|OpPong, payload))
-			continue
-		case first == Final|OpPong:
-			continue
-		case first == Final|OpClose:
-			return SocketFrame{}, fmt.Errorf("closed: %x", payload)
-		case first != Final|OpText:
-			return SocketFrame{}, fmt.Errorf("a frame that begins with %#x", first)
 		}
-		f := SocketFrame{Text: string(payload)}
-		if err := json.Unmarshal(payload, &f); err != nil {
-			return SocketFrame{}, fmt.Errorf("%w: %s", err, payload)
+		f := SocketFrame{Text: text}
+		if err := json.Unmarshal([]byte(text), &f); err != nil {
+			return SocketFrame{}, fmt.Errorf("%w: %s", err, text)
 		}
 		if f.Type != "heartbeat" {
 			return f, nil
+		}
+	}
+}
+
+// NextText is the next text that the server sends, of whatever API. Pings are answered.
+func (s *Socket) NextText() string {
+	s.tb.Helper()
+	text, err := s.tryNextText()
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return text
+}
+
+func (s *Socket) tryNextText() (string, error) {
+	s.tb.Helper()
+	for {
+		first, payload, err := s.ReadFrame()
+		switch {
+		case err != nil:
+			return "", err
+		case first == Final|OpPing:
+			s.SendBytes(Masked(Final|OpPong, payload))
+		case first == Final|OpPong:
+		case first == Final|OpClose:
+			return "", fmt.Errorf("closed: %x", payload)
+		case first != Final|OpText:
+			return "", fmt.Errorf("a frame that begins with %#x", first)
+		default:
+			return string(payload), nil
 		}
 	}
 }

@@ -69,7 +69,7 @@ func (tour Tour) Run(t *testing.T) {
 			printed = append(printed, strings.TrimSuffix(strings.ReplaceAll(string(out), "\r", ""), "\n"))
 		}
 		heard()
-		require.Regexp(t, examplePattern(step[2]), strings.Join(printed, "\n"), step[1])
+		require.Regexp(t, ExamplePattern(step[2]), strings.Join(printed, "\n"), step[1])
 	}
 }
 
@@ -103,8 +103,8 @@ func listenInBackground(t *testing.T, cmd *exec.Cmd) (event func() string) {
 // times and request ids.
 var varying = regexp.MustCompile(`…|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 
-// examplePattern matches what an example stands for.
-func examplePattern(example string) *regexp.Regexp {
+// ExamplePattern matches what an example stands for.
+func ExamplePattern(example string) *regexp.Regexp {
 	var pattern strings.Builder
 	pattern.WriteString(`(?s)\A`)
 	rest := 0

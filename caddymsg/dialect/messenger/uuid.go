@@ -33,28 +33,35 @@ func uuid(k kind, id int64) string {
 // lows are the bits of an id that stand in the last group.
 const lows = 1<<48 - 1
 
-// parseUUID reads a UUID in any of the forms that there are. It is the id 0, which nothing
-// has, if it is none of ours, or of another kind; ok is false if it is no UUID.
+// unknown is an id that nothing has. Not 0, by which the rules are told that nothing is
+// named: all chats, where there is a choice.
+const unknown = -1
+
+// parseUUID reads a UUID in any of the forms that there are. It is unknown if it is none
+// of ours, or of another kind; ok is false if it is no UUID.
 func parseUUID(k kind, s string) (id int64, ok bool) {
 	s = strings.TrimPrefix(s, "urn:uuid:")
 	if inner, found := strings.CutPrefix(s, "{"); found {
 		if s, found = strings.CutSuffix(inner, "}"); !found {
-			return 0, false
+			return unknown, false
 		}
 	}
 	if len(s) == 36 {
 		if s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
-			return 0, false
+			return unknown, false
 		}
 		s = s[:8] + s[9:13] + s[14:18] + s[19:23] + s[24:]
 	}
 	b, err := hex.DecodeString(s)
 	if err != nil || len(b) != 16 {
-		return 0, false
+		return unknown, false
 	}
 	high, low := binary.BigEndian.Uint16(b[4:]), binary.BigEndian.Uint64(b[8:])
 	if kind(binary.BigEndian.Uint32(b)) != k || b[6] != 0x40 || b[7] != 0 || low&^lows != 0x8000<<48 || high > 0x7fff {
-		return 0, true
+		return unknown, true
 	}
-	return int64(high)<<48 | int64(low&lows), true
+	if id = int64(high)<<48 | int64(low&lows); id == 0 { //nolint:gosec // there are so many bits
+		return unknown, true
+	}
+	return id, true
 }

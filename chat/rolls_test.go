@@ -1,0 +1,300 @@
+package chat_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/store"
+)
+
+func TestCreateRoll(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice, bob, cora, dan := r.user(t, "alice"), r.user(t, "bob"), r.user(t, "cora"), r.user(t, "dan")
+		_, err := r.Block(t.Context(), cora, "bob")
+		require.NoError(t, err)
+		gone := r.user(t, "gone")
+		require.NoError(t, r.DeleteMe(t.Context(), gone))
+		ids := func(users ...chat.Caller) []int64 {
+			found := []int64{}
+			for _, u := range users {
+				found = append(found, u.UserID)
+			}
+			return found
+		}
+		for _, c := range []struct {
+			says   string
+			caller chat.Caller
+			wanted chat.NewRoll
+			want   refusal
+		}{
+			{"a group", bob, chat.NewRoll{Title: " Work ", UserIDs: ids(dan, bob, alice)}, refusal{}},
+			{"alone", bob, chat.NewRoll{UserIDs: ids(bob)}, refusal{}},
+			{"two, as a group", alice, chat.NewRoll{UserIDs: ids(alice, bob)}, refusal{}},
+			{"three, direct", alice, chat.NewRoll{UserIDs: ids(alice, bob, dan), Direct: true}, refusal{}},
+			{"not among them", dan, chat.NewRoll{UserIDs: ids(alice, bob)}, refusal{chat.Forbidden, "not_among_participants", ""}},
+			{"nobody", dan, chat.NewRoll{}, refusal{chat.Forbidden, "not_among_participants", ""}},
+			{"twice", bob, chat.NewRoll{UserIDs: ids(bob, alice, bob)}, refusal{chat.Conflict, "participant_twice", "participants"}},
+			{"unknown", bob, chat.NewRoll{UserIDs: []int64{bob.UserID, 9999}}, refusal{chat.NotFound, "user_not_found", "participants"}},
+			{"deleted", bob, chat.NewRoll{UserIDs: ids(bob, gone)}, refusal{chat.NotFound, "user_not_found", "participants"}},
+			{"who has blocked them", bob, chat.NewRoll{UserIDs: ids(bob, cora)}, isBlocked},
+			{"who has blocked them, direct", bob, chat.NewRoll{UserIDs: ids(cora, bob), Direct: true}, isBlocked},
+			{"of whom they have not blocked", alice, chat.NewRoll{UserIDs: ids(alice, bob, cora)}, refusal{}},
+			{"a long title", bob, chat.NewRoll{Title: strings.Repeat("x", 129), UserIDs: ids(bob)}, refusal{chat.Invalid, "title_too_long", "title"}},
+		} {
+			t.Run(c.says, func(t *testing.T) {
+				r.committed()
+				made, err := r.CreateRoll(t.Context(), c.caller, c.wanted)
+				if c.want != (refusal{}) {
+					requireRefusal(t, c.want, err)
+					require.Empty(t, r.committed(), "nothing was made")
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, c.wanted.UserIDs, made.UserIDs)
+				require.Equal(t, store.GroupChat, made.Kind)
+				require.Equal(t, strings.TrimSpace(c.wanted.Title), made.Title)
+				require.Equal(t, []string{store.ChatCreated}, types(r.committed()))
+				people, err := r.Participants(t.Context(), c.caller, made.ID, 10, 0)
+				require.NoError(t, err)
+				for i, p := range people {
+					require.Equal(t, c.wanted.UserIDs[i], p.UserID, "in this order")
+					require.Equal(t, map[bool]string{true: store.Owner, false: store.Member}[i == 0], p.Role)
+					require.False(t, p.JoinedAt.After(made.CreatedAt), "before anything is said")
+				}
+				longest, err := r.LongestIn(t.Context(), made.ID)
+				require.NoError(t, err)
+				require.Equal(t, c.wanted.UserIDs[0], longest)
+			})
+		}
+		t.Run("two, direct", func(t *testing.T) {
+			made, err := r.CreateRoll(t.Context(), alice, chat.NewRoll{Title: "x", UserIDs: ids(dan, alice), Direct: true})
+			require.NoError(t, err)
+			require.Equal(t, store.DirectChat, made.Kind)
+			require.Empty(t, made.Title)
+			again, err := r.CreateRoll(t.Context(), dan, chat.NewRoll{UserIDs: ids(dan, alice), Direct: true})
+			require.NoError(t, err)
+			require.Equal(t, made, again, "they have one")
+			require.Equal(t, made.ID, r.open(t, alice, dan).ID)
+		})
+		t.Run("two, direct, at once", func(t *testing.T) {
+			eve, fay := r.user(t, "eve"), r.user(t, "fay")
+			made := make([]int64, 8)
+			for _, err := range atOnce(len(made), func(i int) error {
+				roll, err := r.CreateRoll(t.Context(), eve, chat.NewRoll{UserIDs: ids(eve, fay), Direct: true})
+				made[i] = roll.ID
+				return err
+			}) {
+				require.NoError(t, err)
+			}
+			for _, id := range made {
+				require.Equal(t, made[0], id)
+			}
+		})
+	})
+}
+
+func TestEmptyGroups(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice, bob := r.user(t, "alice"), r.user(t, "bob")
+		_, err := r.CreateEmptyGroup(t.Context(), strings.Repeat("x", 129))
+		requireRefusal(t, refusal{chat.Invalid, "title_too_long", "title"}, err)
+		made, err := r.CreateEmptyGroup(t.Context(), "Later")
+		require.NoError(t, err)
+		_, err = r.LongestIn(t.Context(), made.ID)
+		requireRefusal(t, noSuchChat, err)
+		_, err = r.JoinEmptyGroup(t.Context(), alice, 9999)
+		requireRefusal(t, notAParticipant, err)
+
+		joined := 0
+		for _, err := range atOnce(4, func(i int) error {
+			_, err := r.JoinEmptyGroup(t.Context(), []chat.Caller{alice, bob}[i%2], made.ID)
+			return err
+		}) {
+			if err == nil {
+				joined++
+				continue
+			}
+			requireRefusal(t, notAParticipant, err)
+		}
+		require.Equal(t, 1, joined, "one is the first")
+		owner, err := r.LongestIn(t.Context(), made.ID)
+		require.NoError(t, err)
+		mine := r.entry(t, chat.Caller{UserID: owner}, made.ID)
+		require.Equal(t, store.Owner, mine.Participant.Role)
+
+		// Whoever has left something behind has it for themselves.
+		left := r.group(t, alice)
+		r.send(t, alice, chat.Draft{ChatID: left.ID, Text: "for us"})
+		require.NoError(t, r.RemoveParticipant(t.Context(), alice, left.ID, "alice"))
+		direct := r.open(t, alice, bob)
+		full := r.group(t, alice)
+		for _, id := range []int64{left.ID, direct.ID, full.ID} {
+			_, err = r.JoinEmptyGroup(t.Context(), bob, id)
+			requireRefusal(t, notAParticipant, err)
+		}
+	})
+}
+
+func TestAddUser(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice, bob, cora, dan := r.user(t, "alice"), r.user(t, "bob"), r.user(t, "cora"), r.user(t, "dan")
+		_, err := r.Block(t.Context(), dan, "alice")
+		require.NoError(t, err)
+		group, direct := r.group(t, alice), r.open(t, alice, bob)
+		for _, c := range []struct {
+			says   string
+			caller chat.Caller
+			chatID int64
+			userID int64
+			want   refusal
+		}{
+			{"somebody", alice, group.ID, bob.UserID, refusal{}},
+			{"by a member", bob, group.ID, cora.UserID, refusal{}},
+			{"again", alice, group.ID, bob.UserID, refusal{chat.Conflict, "already_a_participant", "username"}},
+			{"from outside", dan, group.ID, dan.UserID, notAParticipant},
+			{"no such chat", alice, 9999, bob.UserID, notAParticipant},
+			{"no such user", alice, group.ID, 9999, noSuchUser},
+			{"to two", alice, direct.ID, cora.UserID, notAGroup},
+			{"who has blocked them", alice, group.ID, dan.UserID, isBlocked},
+		} {
+			t.Run(c.says, func(t *testing.T) {
+				roll, err := r.AddUser(t.Context(), c.caller, c.chatID, c.userID)
+				if c.want != (refusal{}) {
+					requireRefusal(t, c.want, err)
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, c.userID, roll.UserIDs[len(roll.UserIDs)-1])
+			})
+		}
+		rolls, err := r.Rolls(t.Context(), bob, 0, 10)
+		require.NoError(t, err)
+		require.Len(t, rolls, 2)
+		require.Equal(t, []int64{alice.UserID, bob.UserID, cora.UserID}, rolls[0].UserIDs)
+		require.Equal(t, direct.ID, rolls[1].ID)
+	})
+}
+
+func TestReadMessage(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice, bob, cora := r.user(t, "alice"), r.user(t, "bob"), r.user(t, "cora")
+		group, other := r.group(t, alice, bob), r.group(t, bob)
+		var sent []chat.Message
+		for range 4 {
+			sent = append(sent, r.send(t, alice, chat.Draft{ChatID: group.ID, Text: "x"}))
+		}
+		require.NoError(t, r.DeleteMessage(t.Context(), alice, sent[3].ID))
+		r.committed()
+		read := func(caller chat.Caller, id int64) (int, bool) {
+			t.Helper()
+			m, news, err := r.ReadMessage(t.Context(), caller, group.ID, id)
+			require.NoError(t, err)
+			require.Equal(t, id, m.ID)
+			return *m.ReadCount, news
+		}
+		_, news := read(bob, sent[1].ID)
+		require.True(t, news)
+		events := r.committed()
+		require.Len(t, events, 1)
+		require.Equal(t, store.ChatRead, events[0].Type)
+		require.Equal(t, sent[1].ID, events[0].Message.ID, "the message is named")
+		require.JSONEq(t, `{"seq":2}`, events[0].Data)
+
+		count, news := read(bob, sent[1].ID)
+		require.False(t, news, "that was known")
+		require.Equal(t, 1, count)
+		_, news = read(bob, sent[0].ID)
+		require.False(t, news, "and so was that")
+		count, news = read(alice, sent[2].ID)
+		require.False(t, news, "one's own")
+		require.Zero(t, count)
+		require.Empty(t, r.committed())
+
+		for says, c := range map[string]struct {
+			caller chat.Caller
+			chatID int64
+			id     int64
+			want   refusal
+		}{
+			"of another chat":       {bob, other.ID, sent[2].ID, noSuchMessage},
+			"of no chat":            {bob, group.ID, 9999, noSuchMessage},
+			"deleted":               {bob, group.ID, sent[3].ID, noSuchMessage},
+			"from outside":          {cora, group.ID, sent[2].ID, notAParticipant},
+			"of a chat of nobody's": {bob, 9999, sent[2].ID, notAParticipant},
+		} {
+			_, _, err := r.ReadMessage(t.Context(), c.caller, c.chatID, c.id)
+			require.Error(t, err, says)
+			requireRefusal(t, c.want, err)
+		}
+		require.Empty(t, r.committed())
+	})
+}
+
+// Who reads by numbers is told of by the message, too, however far back it is.
+func TestReadingNamesTheMessage(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice, bob := r.user(t, "alice"), r.user(t, "bob")
+		group := r.group(t, alice, bob)
+		sent := r.flood(t, alice, group.ID, 100)
+		for _, seq := range []int64{1, 50, 100} {
+			r.committed()
+			_, err := r.Read(t.Context(), bob, group.ID, &seq)
+			require.NoError(t, err)
+			events, err := r.EventsByID(t.Context(), []int64{r.committed()[0].ID})
+			require.NoError(t, err)
+			require.Equal(t, sent[seq-1].ID, events[0].Message.ID)
+			require.Equal(t, "flood", events[0].Message.Text)
+		}
+	})
+}
+
+// What is told of a message that was edited says how many have read it.
+func TestEditedMessagesTellTheirReaders(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice, bob := r.user(t, "alice"), r.user(t, "bob")
+		group := r.group(t, alice, bob)
+		last := func() chat.Event {
+			told := r.committed()
+			events, err := r.EventsByID(t.Context(), []int64{told[len(told)-1].ID})
+			require.NoError(t, err)
+			return events[0]
+		}
+		m := r.send(t, alice, chat.Draft{ChatID: group.ID, Text: "x"})
+		require.Nil(t, last().Message.ReadCount)
+		_, err := r.EditMessage(t.Context(), alice, m.ID, "y")
+		require.NoError(t, err)
+		require.Zero(t, *last().Message.ReadCount)
+		_, _, err = r.ReadMessage(t.Context(), bob, group.ID, m.ID)
+		require.NoError(t, err)
+		_, err = r.EditMessage(t.Context(), alice, m.ID, "z")
+		require.NoError(t, err)
+		require.Equal(t, 1, *last().Message.ReadCount)
+	})
+}
+
+// What is to be sent once is refused, and not answered, when it is sent again.
+func TestSendOnce(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice, bob := r.user(t, "alice"), r.user(t, "bob")
+		group := r.group(t, alice, bob)
+		once := chat.Draft{ChatID: group.ID, Text: "x", ClientID: "key", Once: true}
+		sent := 0
+		for _, err := range atOnce(8, func(int) error {
+			_, err := r.Send(t.Context(), alice, once)
+			return err
+		}) {
+			if err == nil {
+				sent++
+				continue
+			}
+			requireRefusal(t, refusal{chat.Conflict, "message_repeated", ""}, err)
+		}
+		require.Equal(t, 1, sent)
+		r.send(t, bob, once) // the key is the sender's
+		once.Once = false
+		require.EqualValues(t, 1, r.send(t, alice, once).Seq)
+	})
+}

@@ -43,6 +43,12 @@ type Options struct {
 	SiteName string
 	// SignInByEmail takes the e-mail address of an account in place of its username.
 	SignInByEmail bool
+	// NoPages says that the site has none of v1's pages: a mail leads to none, and whoever
+	// registers does not show that they read what is sent to their address.
+	NoPages bool
+	// ResetAt is the path to which a program sends the token of a mail that resets a
+	// password, where there are no pages.
+	ResetAt string
 	// PlainTokens are what [Service.SignInPlain] makes.
 	PlainTokens PlainTokens
 	// TrustUserIDs has [Service.Trust] believe whoever names a user.

@@ -126,7 +126,7 @@ func TestTokenMadeWhileThePasswordChanges(t *testing.T) {
 			require.NoError(t, <-sent)
 			require.NoError(t, <-changed)
 			require.Equal(t, 1, claims)
-			requireRefusal(t, badToken, p.ResetPassword(t.Context(), ticket.Token, "a third password"))
+			requireRefusal(t, badToken, p.reset(t.Context(), ticket.Token, "a third password"))
 		})
 	}
 }

@@ -258,7 +258,7 @@ func TestVerifyRegistration(t *testing.T) {
 		requireRefusal(t, badToken, err)
 		_, err = p.VerifyEmail(t.Context(), letters[1].token(t), "open sesame")
 		requireRefusal(t, refusal{chat.Conflict, "username_taken", ""}, err)
-		requireRefusal(t, badToken, p.ResetPassword(t.Context(), letters[1].token(t), "another password"))
+		requireRefusal(t, badToken, p.reset(t.Context(), letters[1].token(t), "another password"))
 
 		wanted.Username = "zara"
 		_, _, err = p.Register(t.Context(), wanted)
@@ -275,7 +275,7 @@ func TestVerifyRegistration(t *testing.T) {
 func TestPendingEmailEndsWithThePassword(t *testing.T) {
 	for name, change := range map[string]func(t *testing.T, p *postOffice, alice chat.User, mine chat.Caller, reset string){
 		"reset": func(t *testing.T, p *postOffice, _ chat.User, _ chat.Caller, reset string) {
-			require.NoError(t, p.ResetPassword(t.Context(), reset, "another password"))
+			require.NoError(t, p.reset(t.Context(), reset, "another password"))
 		},
 		"changed": func(t *testing.T, p *postOffice, _ chat.User, mine chat.Caller, _ string) {
 			require.NoError(t, p.ChangePassword(t.Context(), mine, "open sesame", "another password"))
@@ -316,7 +316,7 @@ func TestInventedMailTokens(t *testing.T) {
 		for range 10 {
 			_, err := p.VerifyEmail(t.Context(), newToken(verifyPrefix), "open sesame")
 			requireRefusal(t, badToken, err)
-			requireRefusal(t, badToken, p.ResetPassword(t.Context(), newToken(resetPrefix), "another password"))
+			requireRefusal(t, badToken, p.reset(t.Context(), newToken(resetPrefix), "another password"))
 		}
 		require.Equal(t, before, p.updates.Load())
 	})

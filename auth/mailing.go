@@ -415,6 +415,7 @@ func (s *Service) queueMail(tx *store.Tx, kind mail.Kind, facts mail.Facts, m st
 	if !s.SendsMail() {
 		return nil
 	}
+	facts.NoPages, facts.ResetAt = s.opts.NoPages, s.opts.ResetAt
 	return queueMail(tx, kind, facts, m, s.now())
 }
 

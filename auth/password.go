@@ -2,7 +2,9 @@ package auth
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -163,8 +165,13 @@ func queueResets(tx *store.Tx, q store.Mail, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	var facts mail.Facts // of the site that was asked
+	if err := json.Unmarshal([]byte(q.Data), &facts); err != nil {
+		return fmt.Errorf("read what is queued for who has forgotten a password: %w", err)
+	}
 	for _, user := range users {
-		err := queueMail(tx, mail.ResetPassword, mail.Facts{Username: user.Username},
+		facts.Username = user.Username
+		err := queueMail(tx, mail.ResetPassword, facts,
 			store.Mail{UserID: user.ID, Address: user.Email, Locale: user.Locale}, now)
 		if err != nil {
 			return err
@@ -174,24 +181,24 @@ func queueResets(tx *store.Tx, q store.Mail, now time.Time) error {
 }
 
 // ResetPassword gives an account another password, on the strength of a token that was
-// sent by mail, and ends all its sessions. The token is good once; a password that
+// sent by mail, ends all its sessions, and returns whose it is. The token is good once; a password that
 // won't do does not use it up. It returns Invalid for the token and for the password,
 // Forbidden for an account that was deactivated, and Unsupported if the site sends no
 // mails.
-func (s *Service) ResetPassword(ctx context.Context, token, password string) error {
+func (s *Service) ResetPassword(ctx context.Context, token, password string) (chat.User, error) {
 	if !s.SendsMail() {
-		return errNoMail()
+		return chat.User{}, errNoMail()
 	}
 	user, err := s.ownerOf(ctx, token, resetPrefix, store.ForPasswordReset)
 	if err != nil {
-		return err
+		return chat.User{}, err
 	}
 	if err := s.checkNewPassword(password, user.Username); err != nil {
-		return err
+		return chat.User{}, err
 	}
 	hash, err := s.hasher.Hash(ctx, password)
 	if err != nil {
-		return err
+		return chat.User{}, err
 	}
 	err = s.updateAndMail(ctx, func(tx *store.Tx) error {
 		before, used, err := s.useToken(tx, user, token, store.ForPasswordReset)
@@ -208,10 +215,10 @@ func (s *Service) ResetPassword(ctx context.Context, token, password string) err
 		return s.setPassword(ctx, tx, before, c, 0, chat.UserPasswordReset)
 	})
 	if err != nil {
-		return err
+		return chat.User{}, err
 	}
 	s.log.InfoContext(ctx, "password reset", "user_id", user.ID, "client_ip", RequestOf(ctx).ClientIP)
-	return nil
+	return user, nil
 }
 
 // ownerOf finds whose token came by mail, and leaves it unused. It returns Invalid for

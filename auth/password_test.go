@@ -100,6 +100,12 @@ func (p *postOffice) give(tb testing.TB, user chat.User, email string) {
 	}))
 }
 
+// reset is ResetPassword, without whose it is.
+func (s *site) reset(ctx context.Context, token, password string) error {
+	_, err := s.ResetPassword(ctx, token, password)
+	return err
+}
+
 func (p *postOffice) user(tb testing.TB, id int64) (user chat.User) {
 	tb.Helper()
 	require.NoError(tb, p.store.View(context.Background(), func(tx *store.Tx) (err error) {
@@ -152,7 +158,7 @@ func TestChangePassword(t *testing.T) {
 		require.Equal(t, "alice@example.com", told.to)
 		require.Contains(t, told.subject, "password")
 		require.NotRegexp(t, tokenInMail, told.text)
-		requireRefusal(t, badToken, p.ResetPassword(t.Context(), forgotten, "a third password"))
+		requireRefusal(t, badToken, p.reset(t.Context(), forgotten, "a third password"))
 	})
 }
 
@@ -287,6 +293,30 @@ func TestForgotPassword(t *testing.T) {
 	})
 }
 
+// A site without pages has its mails say where a program sends their tokens; what another
+// site of the same database has queued keeps what that has said.
+func TestResetWithoutPages(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		p := newPostOffice(s)
+		alice := p.register(t, "alice", "open sesame")
+		p.give(t, alice, "alice@example.com")
+		p.opts.NoPages, p.opts.ResetAt = true, "/api/reset-password"
+		require.NoError(t, p.ForgotPassword(t.Context(), "alice@example.com"))
+		p.opts.NoPages, p.opts.ResetAt = false, ""
+		mailed := p.one(t)
+		require.Contains(t, mailed.text, "/api/reset-password:\n"+mailed.token(t))
+		require.Contains(t, mailed.text, "“alice”")
+		user, err := p.ResetPassword(t.Context(), mailed.token(t), "another password")
+		require.NoError(t, err)
+		require.Equal(t, alice.ID, user.ID)
+		require.Equal(t, "alice@example.com", user.Email)
+		p.deliver(t)
+
+		require.NoError(t, p.ForgotPassword(t.Context(), "alice@example.com"))
+		require.NotContains(t, p.one(t).text, "/api/")
+	})
+}
+
 func TestResetPassword(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
 		p := newPostOffice(s)
@@ -299,16 +329,16 @@ func TestResetPassword(t *testing.T) {
 		token := p.forget(t, "alice@example.com")
 		ctx := WithRequest(t.Context(), Request{ClientIP: netip.MustParseAddr("192.0.2.7")})
 
-		requireRefusal(t, badToken, p.ResetPassword(ctx, first, "another password")) // there is a newer one
+		requireRefusal(t, badToken, p.reset(ctx, first, "another password")) // there is a newer one
 		for password, code := range map[string]string{
 			"": "password_missing", "7 chars": "password_too_short", "12345678": "password_too_common", "alice": "password_too_short",
 		} {
-			requireRefusal(t, refusal{chat.Invalid, code, "password"}, p.ResetPassword(ctx, token, password))
+			requireRefusal(t, refusal{chat.Invalid, code, "password"}, p.reset(ctx, token, password))
 		}
 		p.requireSignedIn(t, mine, alice)
 		require.False(t, p.user(t, alice.ID).EmailVerifiedAt.Equal(p.clock))
 
-		require.NoError(t, p.ResetPassword(ctx, token, "another password"))
+		require.NoError(t, p.reset(ctx, token, "another password"))
 		told := p.one(t) // before one tells of the sign-in below
 		require.Equal(t, "alice@example.com", told.to)
 		require.NotRegexp(t, tokenInMail, told.text)
@@ -323,7 +353,7 @@ func TestResetPassword(t *testing.T) {
 			Action: chat.UserPasswordReset, ActorID: alice.ID, UserID: alice.ID, Address: "192.0.2.7",
 		})
 
-		requireRefusal(t, badToken, p.ResetPassword(ctx, token, "a third password"))
+		requireRefusal(t, badToken, p.reset(ctx, token, "a third password"))
 		p.login(t, "alice", "another password", nil)
 		require.NotContains(t, p.log.String(), "cmsg_")
 	})
@@ -376,7 +406,7 @@ func TestResetPasswordRefused(t *testing.T) {
 				p.give(t, alice, "alice@example.com")
 				token := c.meanwhile(t, p, alice, p.forget(t, "alice@example.com"))
 				hash := p.user(t, alice.ID).PasswordHash
-				requireRefusal(t, c.want, p.ResetPassword(t.Context(), token, "a third password"))
+				requireRefusal(t, c.want, p.reset(t.Context(), token, "a third password"))
 				require.Equal(t, hash, p.user(t, alice.ID).PasswordHash)
 			})
 		})
@@ -391,7 +421,7 @@ func TestResetPasswordAtOnce(t *testing.T) {
 		token := p.forget(t, "alice@example.com")
 		answers := make(chan error, 2)
 		for _, password := range []string{"another password", "a third password"} {
-			go func() { answers <- p.ResetPassword(context.Background(), token, password) }()
+			go func() { answers <- p.reset(context.Background(), token, password) }()
 		}
 		first, second := <-answers, <-answers
 		require.NotEqual(t, first == nil, second == nil, "%v, %v", first, second)
@@ -405,7 +435,7 @@ func TestWithoutMail(t *testing.T) {
 		s.register(t, "alice", "open sesame")
 		caller := s.caller(t, s.login(t, "alice", "open sesame", nil).Token)
 		requireRefusal(t, noMail, s.ForgotPassword(t.Context(), "alice@example.com"))
-		requireRefusal(t, noMail, s.ResetPassword(t.Context(), newToken(resetPrefix), "another password"))
+		requireRefusal(t, noMail, s.reset(t.Context(), newToken(resetPrefix), "another password"))
 		requireRefusal(t, noMail, s.SendVerification(t.Context(), caller))
 		_, err := s.ChangeEmail(t.Context(), caller, "alice@example.com", "open sesame")
 		requireRefusal(t, noMail, err)

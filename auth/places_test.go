@@ -214,7 +214,7 @@ func TestPlacesAreForgottenWithThePassword(t *testing.T) {
 			func(ctx context.Context) error {
 				return s.ChangePassword(ctx, chat.Caller{UserID: alice.ID, Username: "alice"}, passwords[0], passwords[1])
 			},
-			func(ctx context.Context) error { return s.ResetPassword(ctx, p.forget(t, email), passwords[2]) },
+			func(ctx context.Context) error { return s.reset(ctx, p.forget(t, email), passwords[2]) },
 		} {
 			_, err := s.Login(intruder, "alice", passwords[i], nil)
 			require.NoError(t, err)

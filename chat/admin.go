@@ -407,7 +407,7 @@ func (s *Service) DeleteAnyGroup(ctx context.Context, caller Caller, chatID int6
 		return err
 	}
 	return s.store.Update(ctx, func(tx *store.Tx) error {
-		noGroup := &Error{Kind: NotFound, Code: "group_not_found", Message: "There is no such group."}
+		noGroup := errNoSuchGroup()
 		if err := tx.LockGroup(chatID); err != nil {
 			return refuse(err, store.ErrNotFound, noGroup)
 		}

@@ -96,7 +96,7 @@ func (s *Service) AuditLog(ctx context.Context, caller Caller, f AuditFilter, li
 // says. Nothing of the attempt is left, so that it takes an Update of its own; if
 // that fails, the answer is still the refusal.
 func (s *Service) auditBlocked(ctx context.Context, caller Caller, d Draft, err error) {
-	if refusal := AsError(err); refusal == nil || refusal.Code != codeBlocked {
+	if refusal := AsError(err); refusal == nil || refusal.Code != CodeBlocked {
 		return
 	}
 	err = s.store.Update(ctx, func(tx *store.Tx) error {

@@ -16,8 +16,23 @@ type Block = store.Block
 // (contract 4). What has been sent stays. To block again changes nothing. It
 // returns NotFound for the user, and Invalid for oneself.
 func (s *Service) Block(ctx context.Context, caller Caller, username string) (Block, error) {
-	var block Block
-	err := s.store.Update(ctx, func(tx *store.Tx) error {
+	block, _, err := s.block(ctx, caller, username)
+	return block, err
+}
+
+// BlockOnce is Block that returns Conflict if the user is blocked already.
+func (s *Service) BlockOnce(ctx context.Context, caller Caller, username string) (Block, error) {
+	block, already, err := s.block(ctx, caller, username)
+	if err == nil && already {
+		err = &Error{Kind: Conflict, Code: "already_blocked", Message: "This user is blocked already."}
+	}
+	return block, err
+}
+
+// block does what Block says, and tells whether the user was blocked already.
+func (s *Service) block(ctx context.Context, caller Caller, username string) (block Block, already bool, err error) {
+	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		already = false // it may be tried again
 		user, err := findUser(tx, username, "")
 		if err != nil {
 			return err
@@ -35,6 +50,7 @@ func (s *Service) Block(ctx context.Context, caller Caller, username string) (Bl
 		}
 		block, err = tx.FindBlock(caller.UserID, user.ID)
 		if !errors.Is(err, store.ErrNotFound) {
+			already = err == nil
 			return err
 		}
 		block = Block{BlockerID: caller.UserID, BlockedID: user.ID, Username: user.Username, CreatedAt: s.now()}
@@ -46,7 +62,7 @@ func (s *Service) Block(ctx context.Context, caller Caller, username string) (Bl
 		}
 		return s.Audit(tx, caller, AuditEntry{Action: UserBlocked, UserID: user.ID})
 	})
-	return block, err
+	return block, already, err
 }
 
 // Unblock takes a block back. It returns NotFound for the user, and if there is
@@ -90,6 +106,15 @@ func (s *Service) Blocks(ctx context.Context, caller Caller, limit, offset int) 
 	return blocks, err
 }
 
+// CountBlocks counts whom the caller has blocked.
+func (s *Service) CountBlocks(ctx context.Context, caller Caller) (n int, err error) {
+	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+		n, err = tx.CountBlocks(caller.UserID)
+		return err
+	})
+	return n, err
+}
+
 // notBlocked returns Forbidden if the user has blocked the caller.
 func notBlocked(tx *store.Tx, user User, caller Caller) error {
 	_, err := tx.FindBlock(user.ID, caller.UserID)
@@ -115,8 +140,9 @@ func notBlockedAt(tx *store.Tx, caller Caller, m Message) error {
 	return notBlocked(tx, User{ID: c.OtherThan(caller.UserID)}, caller)
 }
 
-const codeBlocked = "blocked"
+// CodeBlocked is that of the refusal to send to who has blocked the sender.
+const CodeBlocked = "blocked"
 
 func errBlocked() *Error {
-	return &Error{Kind: Forbidden, Code: codeBlocked, Message: "This user does not take messages from you."}
+	return &Error{Kind: Forbidden, Code: CodeBlocked, Message: "This user does not take messages from you."}
 }

@@ -15,6 +15,12 @@ func (s *Service) SetMaxParticipants(n int) { s.maxParticipants = n }
 // Snippet is tested by itself.
 var Snippet = snippet
 
+// ReadAtOnce is how much of a history is read at once, and TitlesAtOnce of groups.
+const (
+	ReadAtOnce   = readAtOnce
+	TitlesAtOnce = titlesAtOnce
+)
+
 // How much of an export is read at once.
 const (
 	ExportedRows     = exportedRows

@@ -24,6 +24,7 @@ const (
 	UserID          = store.UserID
 	UserUsername    = store.UserUsername
 	UserDisplayName = store.UserDisplayName
+	UserShownName   = store.UserShownName
 	UserAbout       = store.UserAbout
 	UserCreatedAt   = store.UserCreatedAt
 	UserEmail       = store.UserEmail // these are for admins alone
@@ -37,6 +38,7 @@ const (
 	MessageSenderUsername = store.MessageSenderUsername
 	MessageText           = store.MessageText
 	MessageCreatedAt      = store.MessageCreatedAt
+	MessageReceiverID     = store.MessageReceiverID
 )
 
 // FieldType is what a field holds.
@@ -48,7 +50,13 @@ const (
 	NumberField
 	TimeField // RFC 3339
 	BoolField // true or false
+	// SecondField is a time of which the whole second counts: RFC 3339, or RFC 822 with
+	// the year in full, as [SecondFormat] has it (contract 1).
+	SecondField
 )
+
+// SecondFormat is how APIs show a time that is compared by its whole second. It is in UTC.
+const SecondFormat = "Mon, 02 Jan 2006 15:04:05 -0000"
 
 // ParseFilter reads a filter from a query string, whose parameters it takes in
 // their order, and of each the first (contract 1, "Query filters"):
@@ -86,47 +94,59 @@ func ParseFilter(params []Param, fields map[string]Field) Filter {
 				f.Offset = n
 			}
 		default:
-			condition, ok := parseCondition(p, fields)
+			conditions, ok := parseConditions(p, fields)
 			if !ok {
 				continue
 			}
-			f.Where = append(f.Where, condition)
+			f.Where = append(f.Where, conditions...)
 		}
 		seen[p.Name] = true
 	}
 	return f
 }
 
-func parseCondition(p Param, fields map[string]Field) (store.Condition, bool) {
+func parseConditions(p Param, fields map[string]Field) ([]store.Condition, bool) {
 	const like = "-like"
 	if n := len(p.Name) - len(like); n > 0 && p.Name[n:] == like {
 		field, ok := fields[p.Name[:n]]
-		return store.Condition{Field: field.Column, Match: store.Contains, Value: p.Value},
+		return []store.Condition{{Field: field.Column, Match: store.Contains, Value: p.Value}},
 			ok && field.Type == TextField && storable(p.Value)
 	}
 	field, ok := fields[p.Name]
 	if !ok {
-		return store.Condition{}, false
+		return nil, false
 	}
-	c := store.Condition{Field: field.Column}
+	is := func(value any) []store.Condition { return []store.Condition{{Field: field.Column, Value: value}} }
 	switch field.Type {
 	case TextField:
-		c.Value = p.Value
-		return c, storable(p.Value)
+		return is(p.Value), storable(p.Value)
 	case NumberField:
 		n, err := strconv.ParseInt(p.Value, 10, 64)
-		c.Value = n
-		return c, err == nil
+		return is(n), err == nil
 	case TimeField:
 		at, err := time.Parse(time.RFC3339, p.Value)
-		c.Value = at.UnixMicro()
-		return c, err == nil
+		return is(at.UnixMicro()), err == nil
+	case SecondField:
+		second, ok := parseSecond(p.Value)
+		return []store.Condition{
+			{Field: field.Column, Match: store.Above, Value: second.UnixMicro() - 1},
+			{Field: field.Column, Match: store.Below, Value: second.Add(time.Second).UnixMicro()},
+		}, ok
 	case BoolField:
-		c.Value = int64(0)
 		if p.Value == "true" {
-			c.Value = int64(1)
+			return is(int64(1)), true
 		}
-		return c, p.Value == "true" || p.Value == "false"
+		return is(int64(0)), p.Value == "false"
 	}
-	return store.Condition{}, false
+	return nil, false
+}
+
+// parseSecond reads a time, and leaves out what is beyond its second.
+func parseSecond(s string) (time.Time, bool) {
+	for _, layout := range []string{"Mon, 2 Jan 2006 15:04:05 -0700", time.RFC3339} {
+		if at, err := time.Parse(layout, s); err == nil {
+			return at.Truncate(time.Second), true
+		}
+	}
+	return time.Time{}, false
 }

@@ -26,16 +26,21 @@ type NewGroup struct {
 	Description string
 	Visibility  string // public, or private: the default
 	ManagedBy   string // admins, or members: the default
+	// UniqueTitle is for a group of whose title there is to be no other public one.
+	UniqueTitle bool
 	Key         string // the idempotency key
 }
 
 // GroupChange is what is to be changed of a group. What is nil stays as it is.
 type GroupChange struct {
 	Title, Description, Visibility, ManagedBy *string
+	// UniqueTitle is that of a [NewGroup].
+	UniqueTitle bool
 }
 
 // CreateGroup makes a group with the caller as its owner. Anybody may. It returns
-// Invalid for what won't do, and for the idempotency key.
+// Invalid for what won't do, and for the idempotency key, and Conflict for a title that
+// is taken, where that matters.
 func (s *Service) CreateGroup(ctx context.Context, caller Caller, n NewGroup) (Group, error) {
 	wanted := GroupChange{Title: &n.Title, Description: &n.Description}
 	if n.Visibility != "" {
@@ -53,6 +58,11 @@ func (s *Service) CreateGroup(ctx context.Context, caller Caller, n NewGroup) (G
 		now := s.now()
 		return Once(tx, caller, n.Key, "create-group", now, &group, func() error {
 			c := changed(store.NewGroup("", now), change)
+			if n.UniqueTitle {
+				if err := titleFree(tx, c.Title, 0); err != nil {
+					return err
+				}
+			}
 			if err := createChat(tx, &c, caller.UserID, caller.UserID); err != nil {
 				return err
 			}
@@ -103,7 +113,7 @@ func groupFor(tx *store.Tx, caller Caller, chatID int64) (Group, error) {
 
 // UpdateGroup changes a group, all that is given or nothing. Its owner and its
 // admins may; who manages it is for the owner alone. It returns Invalid for what won't do and for a chat that is no group,
-// and Forbidden to others.
+// Forbidden to others, and Conflict for a title that is taken, where that matters.
 func (s *Service) UpdateGroup(ctx context.Context, caller Caller, chatID int64, g GroupChange) (Group, error) {
 	change, err := g.prepare()
 	if err != nil {
@@ -121,7 +131,13 @@ func (s *Service) UpdateGroup(ctx context.Context, caller Caller, chatID int64, 
 		if change.ManagedBy != nil && *change.ManagedBy != c.ManagedBy && mine.Role != store.Owner {
 			return errOwnerRequired() // else an admin could remove the owner
 		}
-		if after := changed(c, change); after != c {
+		after := changed(c, change)
+		if g.UniqueTitle && change.Title != nil {
+			if err := titleFree(tx, after.Title, chatID); err != nil {
+				return err
+			}
+		}
+		if after != c {
 			if err := tx.UpdateChat(chatID, change); err != nil {
 				return err
 			}

@@ -108,78 +108,17 @@ type MessageQuery struct {
 
 // FindMessages lists messages of chats that the caller takes part in, by their
 // ids if the filter gives no order. It returns Forbidden for a chat that the caller
-// is not in, Invalid for the date, and NotFound for a sender or receiver that does
-// not exist.
+// is not in, NotFound for a sender or receiver that does not exist, and Invalid for the
+// date.
 func (s *Service) FindMessages(ctx context.Context, caller Caller, q MessageQuery) ([]Message, error) {
-	f := q.Filter
-	f.Where = slices.Clone(f.Where)
-	where := func(field store.Field, match store.Match, value any) {
-		f.Where = append(f.Where, store.Condition{Field: field, Match: match, Value: value})
-	}
-	if q.Date != "" {
-		day, err := time.Parse(time.DateOnly, q.Date)
-		if err != nil {
-			return nil, invalid("date", "date_invalid", "A date is a day in UTC, such as 2006-01-02.")
-		}
-		where(MessageCreatedAt, store.Above, day.UnixMicro()-1)
-		where(MessageCreatedAt, store.Below, day.AddDate(0, 0, 1).UnixMicro())
-	}
-	switch {
-	case q.Direction == Sent:
-		where(MessageSenderID, store.Equal, caller.UserID)
-	case q.Direction == Received && q.Alone:
-		where(store.MessageReceiverID, store.Equal, caller.UserID)
-	case q.Direction == Received:
-		where(MessageSenderID, store.NotEqual, caller.UserID)
-	}
-	if q.Present {
-		where(store.MessageIsDeleted, store.Equal, int64(0))
-	}
-	if q.Alone {
-		where(store.MessageInGroup, store.Equal, int64(0))
-	}
-	if q.After > 0 {
-		where(MessageID, store.Above, q.After)
-	}
-	if q.Before > 0 {
-		where(MessageID, store.Below, q.Before)
-	}
-	backwards := q.FromEnd && len(f.Order) == 0
-	if backwards {
-		f.Order = []store.Order{{Field: MessageID, Descending: true}}
-	}
-	conditions := len(f.Where)
 	return s.list(ctx, caller, func(tx *store.Tx) ([]Message, error) {
-		f.Where = f.Where[:conditions]
-		chatID := q.ChatID
-		if chatID != 0 {
-			if _, err := chatOf(tx, caller, chatID); err != nil {
-				return nil, err
-			}
+		chatID, f, err := q.resolve(tx, caller)
+		if err != nil || chatID == noChat {
+			return nil, err
 		}
-		if q.Sender != "" {
-			sender, err := findUser(tx, q.Sender, "sender")
-			if err != nil {
-				return nil, err
-			}
-			where(MessageSenderID, store.Equal, sender.ID)
-		}
-		if q.Receiver != "" {
-			receiver, err := findUser(tx, q.Receiver, "receiver")
-			if err != nil {
-				return nil, err
-			}
-			where(store.MessageReceiverID, store.Equal, receiver.ID)
-			if chatID == 0 && receiver.ID != caller.UserID {
-				c, err := tx.FindDirectChat(caller.UserID, receiver.ID)
-				if errors.Is(err, store.ErrNotFound) {
-					return nil, nil
-				}
-				if err != nil {
-					return nil, err
-				}
-				chatID = c.ID // there is no need to look at the others
-			}
+		backwards := q.FromEnd && len(f.Order) == 0
+		if backwards {
+			f.Order = []store.Order{{Field: MessageID, Descending: true}}
 		}
 		if chatID == 0 && len(q.Filter.Order) == 0 && f.Limited && f.Offset <= MaxListLimit {
 			return walk(tx, caller, q, f)
@@ -193,6 +132,93 @@ func (s *Service) FindMessages(ctx context.Context, caller Caller, q MessageQuer
 		}
 		return found, err
 	})
+}
+
+// CountMessages counts what FindMessages lists, whatever limit and offset the filter
+// has. It returns the same errors. It looks at each of these messages.
+func (s *Service) CountMessages(ctx context.Context, caller Caller, q MessageQuery) (n int, err error) {
+	err = s.store.View(ctx, func(tx *store.Tx) error {
+		n = 0
+		chatID, f, err := q.resolve(tx, caller)
+		if err == nil && chatID != noChat {
+			n, err = tx.CountMessages(caller.UserID, chatID, f)
+		}
+		return err
+	})
+	return n, err
+}
+
+// noChat is in place of the chat of two who have none.
+const noChat int64 = -1
+
+// resolve finds whom a query names, and makes a filter of what it asks for, of one chat
+// or, if that is 0, of all that the caller takes part in.
+func (q MessageQuery) resolve(tx *store.Tx, caller Caller) (chatID int64, f Filter, err error) {
+	f = q.Filter
+	f.Where = slices.Clone(f.Where)
+	where := func(field store.Field, match store.Match, value any) {
+		f.Where = append(f.Where, store.Condition{Field: field, Match: match, Value: value})
+	}
+	chatID = q.ChatID
+	if chatID != 0 {
+		if _, err := chatOf(tx, caller, chatID); err != nil {
+			return 0, f, err
+		}
+	}
+	if q.Sender != "" {
+		sender, err := findUser(tx, q.Sender, "sender")
+		if err != nil {
+			return 0, f, err
+		}
+		where(MessageSenderID, store.Equal, sender.ID)
+	}
+	if q.Receiver != "" {
+		receiver, err := findUser(tx, q.Receiver, "receiver")
+		if err != nil {
+			return 0, f, err
+		}
+		where(store.MessageReceiverID, store.Equal, receiver.ID)
+		if chatID == 0 && receiver.ID != caller.UserID {
+			c, err := tx.FindDirectChat(caller.UserID, receiver.ID)
+			switch {
+			case errors.Is(err, store.ErrNotFound):
+				chatID = noChat
+			case err != nil:
+				return 0, f, err
+			default:
+				chatID = c.ID // there is no need to look at the others
+			}
+		}
+	}
+	if q.Date != "" {
+		day, err := time.Parse(time.DateOnly, q.Date)
+		if err != nil {
+			return 0, f, invalid("date", "date_invalid", "A date is a day in UTC, such as 2006-01-02.")
+		}
+		where(MessageCreatedAt, store.Above, day.UnixMicro()-1)
+		where(MessageCreatedAt, store.Below, day.AddDate(0, 0, 1).UnixMicro())
+	}
+	switch {
+	case q.Direction == Sent:
+		where(MessageSenderID, store.Equal, caller.UserID)
+	case q.Direction == Received && q.Alone:
+		where(store.MessageReceiverID, store.Equal, caller.UserID)
+	case q.Direction == Received:
+		where(MessageSenderID, store.NotEqual, caller.UserID)
+	}
+	if q.Present {
+		where(store.MessageDeletedAt, store.Missing, nil)
+	}
+	if q.Alone {
+		where(store.MessageInGroup, store.Equal, int64(0))
+	}
+	if q.After > 0 {
+		where(MessageID, store.Above, q.After)
+	}
+	if q.Before > 0 {
+		where(MessageID, store.Below, q.Before)
+	}
+	return chatID, f, nil
 }
 
 // walk finds messages of all chats of the caller in the order of their ids. To

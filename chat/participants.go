@@ -92,9 +92,7 @@ func (s *Service) addParticipant(tx *store.Tx, caller Caller, chatID int64, find
 	}
 	// The chat is locked: nobody adds them meanwhile.
 	if _, err := tx.FindParticipant(chatID, user.ID); err == nil {
-		return Participant{}, &Error{
-			Kind: Conflict, Code: "already_a_participant", Field: "username", Message: "This user is in the chat already.",
-		}
+		return Participant{}, errAlreadyIn()
 	} else if !errors.Is(err, store.ErrNotFound) {
 		return Participant{}, err
 	}
@@ -307,6 +305,12 @@ func groupAndUser(tx *store.Tx, caller Caller, chatID int64, find finder, userna
 		err = errNotAGroup()
 	}
 	return c, mine, user, err
+}
+
+func errAlreadyIn() *Error {
+	return &Error{
+		Kind: Conflict, Code: "already_a_participant", Field: "username", Message: "This user is in the chat already.",
+	}
 }
 
 func errGroupFull() *Error {

@@ -39,29 +39,36 @@ func (s *Service) React(ctx context.Context, caller Caller, messageID int64, emo
 		if err != nil {
 			return err
 		}
-		if err := mayAnswer(tx, caller, m); err != nil {
-			return err
-		}
-		reaction, err = tx.FindReaction(messageID, caller.UserID, emoji)
-		if !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		if err := roomFor(tx, caller, messageID, emoji); err != nil {
-			return err
-		}
-		reaction = Reaction{
-			MessageID: messageID, UserID: caller.UserID, Username: caller.Username, Emoji: emoji, CreatedAt: s.now(),
-		}
-		if err := tx.CreateReaction(reaction); err != nil {
-			return err
-		}
-		m.HasReactions = true
-		return tx.AppendEvent(store.Event{
-			Type: store.ReactionAdded, ChatID: m.ChatID, ActorID: caller.UserID, Message: &m,
-			Data: eventData(map[string]string{"emoji": emoji}), At: reaction.CreatedAt,
-		})
+		reaction, _, err = s.react(tx, caller, m, emoji)
+		return err
 	})
 	return reaction, err
+}
+
+// react is what [Service.React] says, to a message that is locked; added is false if the
+// reaction was there.
+func (s *Service) react(tx *store.Tx, caller Caller, m Message, emoji string) (reaction Reaction, added bool, err error) {
+	if err := mayAnswer(tx, caller, m); err != nil {
+		return Reaction{}, false, err
+	}
+	reaction, err = tx.FindReaction(m.ID, caller.UserID, emoji)
+	if !errors.Is(err, store.ErrNotFound) {
+		return reaction, false, err
+	}
+	if err := roomFor(tx, caller, m.ID, emoji); err != nil {
+		return Reaction{}, false, err
+	}
+	reaction = Reaction{
+		MessageID: m.ID, UserID: caller.UserID, Username: caller.Username, Emoji: emoji, CreatedAt: s.now(),
+	}
+	if err := tx.CreateReaction(reaction); err != nil {
+		return Reaction{}, false, err
+	}
+	m.HasReactions = true
+	return reaction, true, tx.AppendEvent(store.Event{
+		Type: store.ReactionAdded, ChatID: m.ChatID, ActorID: caller.UserID, Message: &m,
+		Data: eventData(map[string]string{"emoji": emoji}), At: reaction.CreatedAt,
+	})
 }
 
 // Unreact takes the caller's own emoji from a message; the blocked may, too. If
@@ -81,13 +88,19 @@ func (s *Service) Unreact(ctx context.Context, caller Caller, messageID int64, e
 		if !m.DeletedAt.IsZero() {
 			return errMessageDeleted()
 		}
-		if err := tx.DeleteReaction(messageID, caller.UserID, emoji); err != nil {
-			return refuseNothing(err)
-		}
-		return tx.AppendEvent(store.Event{
-			Type: store.ReactionRemoved, ChatID: m.ChatID, ActorID: caller.UserID, Message: &m,
-			Data: eventData(map[string]string{"emoji": emoji}), At: s.now(),
-		})
+		return refuseNothing(s.unreact(tx, caller, m, emoji))
+	})
+}
+
+// unreact takes the caller's emoji from a message that is locked; [store.ErrNotFound] if
+// it is not there.
+func (s *Service) unreact(tx *store.Tx, caller Caller, m Message, emoji string) error {
+	if err := tx.DeleteReaction(m.ID, caller.UserID, emoji); err != nil {
+		return err
+	}
+	return tx.AppendEvent(store.Event{
+		Type: store.ReactionRemoved, ChatID: m.ChatID, ActorID: caller.UserID, Message: &m,
+		Data: eventData(map[string]string{"emoji": emoji}), At: s.now(),
 	})
 }
 

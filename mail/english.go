@@ -89,6 +89,7 @@ func english() language {
 		},
 		paste:        "Enter this where you are asked for it:",
 		pasteInstead: "If the link does not open, enter this where you are asked for it:",
+		send:         "Send this with a new password to {reset_at}:",
 		unknown:      "unknown",
 		footer:       "{site} has sent this mail by itself; nobody reads answers to it.",
 	}

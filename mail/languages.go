@@ -12,6 +12,8 @@ type language struct {
 	// paste tells what to do with the token that follows, where there is no link, and
 	// pasteInstead where there is one.
 	paste, pasteInstead string
+	// send tells where a program sends it: {reset_at}.
+	send string
 	// unknown is said of a device or an address that is not known.
 	unknown string
 	// footer ends each mail.

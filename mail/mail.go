@@ -64,6 +64,11 @@ type Facts struct {
 	Device  string    `json:"device,omitempty"`
 	Address string    `json:"address,omitempty"`
 	At      time.Time `json:"at,omitzero"`
+	// NoPages says that the site has no pages for people: the mail has no link. ResetAt is
+	// the path of the site to which a program sends the token of a [ResetPassword] then;
+	// empty if it has none.
+	NoPages bool   `json:"no_pages,omitempty"`
+	ResetAt string `json:"reset_at,omitempty"`
 }
 
 // Ticket is the secret that a mail brings, and when it ends.
@@ -103,6 +108,7 @@ func write(in language, kind Kind, site Site, facts Facts, ticket Ticket) Letter
 		"{address}", orUnknown(in, shown(facts.Address, 64)),
 		"{time}", at(facts.At),
 		"{until}", at(ticket.Expires),
+		"{reset_at}", resetAt(site, facts),
 	).Replace
 	l := layout{Language: in.tag.String(), Subject: fill(words.subject), Footer: fill(in.footer)}
 	for _, paragraph := range words.before {
@@ -110,18 +116,29 @@ func write(in language, kind Kind, site Site, facts Facts, ticket Ticket) Letter
 	}
 	if kind.BringsToken() {
 		l.Token, l.Paste = ticket.Token, in.paste
-		if site.URL != nil {
+		switch {
+		case kind == ResetPassword && facts.ResetAt != "":
+			l.Paste = fill(in.send)
+		case site.URL != nil && !facts.NoPages:
 			l.Action, l.Paste = words.action, in.pasteInstead
 			l.Link = site.URL.JoinPath(kind.page()).String() + "#" + ticket.Token
 		}
 	}
-	if site.URL != nil && (kind == PasswordChanged || kind == NewSignIn || kind == KeyCreated) {
+	if site.URL != nil && !facts.NoPages && (kind == PasswordChanged || kind == NewSignIn || kind == KeyCreated) {
 		l.Reset = site.URL.JoinPath("v1/auth/forgot-password").String()
 	}
 	for _, paragraph := range words.after {
 		l.After = append(l.After, fill(paragraph))
 	}
 	return Letter{Subject: l.Subject, Text: l.text(), HTML: l.html()}
+}
+
+// resetAt is where a program sends the token of a mail.
+func resetAt(site Site, facts Facts) string {
+	if site.URL == nil {
+		return facts.ResetAt
+	}
+	return site.URL.JoinPath(facts.ResetAt).String()
 }
 
 // at is a time as people of all languages read it.

@@ -59,6 +59,14 @@ func (tx *Tx) ListBlocks(blockerID int64, limit, offset int) ([]Block, error) {
 	return found, nil
 }
 
+// CountBlocks counts what ListBlocks lists.
+func (tx *Tx) CountBlocks(blockerID int64) (n int, err error) {
+	if err := tx.one(`SELECT count(*) FROM blocks WHERE blocker_id = ?1`, []any{blockerID}, &n); err != nil {
+		return 0, fmt.Errorf("count blocks: %w", err)
+	}
+	return n, nil
+}
+
 const selectBlocks = `
 	SELECT b.blocker_id, b.blocked_id, u.username, b.created_at
 	FROM blocks b JOIN users u ON u.id = b.blocked_id

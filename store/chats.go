@@ -63,6 +63,10 @@ func (c Chat) OtherThan(userID int64) int64 {
 	return c.low
 }
 
+// People are the two of a direct chat, the lower id first; in a chat with oneself,
+// oneself twice; 0 in a group.
+func (c Chat) People() (low, high int64) { return c.low, c.high }
+
 // NewGroup describes a private group, that all who are in it may manage.
 func NewGroup(title string, at time.Time) Chat {
 	return Chat{

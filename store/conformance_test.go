@@ -32,6 +32,8 @@ func conformance(t *testing.T, open opener) {
 		{"changes of users", userChanges},
 		{"what is left of deleted users", erasedTrails},
 		{"filters", filters},
+		{"users by address", usersByEmail},
+		{"LockName", nameLocks},
 		{"blocks", blocks},
 		{"sessions", sessions},
 		{"expired sessions", expiredSessions},
@@ -42,6 +44,7 @@ func conformance(t *testing.T, open opener) {
 		{"chats", chats},
 		{"participants", participants},
 		{"lists of chats", chatLists},
+		{"lists of direct chats", directChatLists},
 		{"watermarks", watermarks},
 		{"deleted chats", deletedChats},
 		{"messages", messages},
@@ -56,6 +59,8 @@ func conformance(t *testing.T, open opener) {
 		{"messages with details", detailedMessages},
 		{"rolls", rolls},
 		{"numbers of messages", messageNumbers},
+		{"counts of messages", messageCounts},
+		{"correspondents", correspondents},
 		{"messages by seq", seqLookups},
 		{"participants by key", participantsByKey},
 		{"seq", seq},
@@ -229,8 +234,14 @@ func filters(t *testing.T, open opener) {
 		store.UserUsername:    func(u store.User) any { return u.Username },
 		store.UserDisplayName: func(u store.User) any { return u.DisplayName },
 		store.UserCreatedAt:   func(u store.User) any { return u.CreatedAt.UnixMicro() },
+		store.UserShownName: func(u store.User) any {
+			if u.DisplayName == "" {
+				return u.Username
+			}
+			return u.DisplayName
+		},
 	}
-	names := []store.Field{store.UserID, store.UserUsername, store.UserDisplayName, store.UserCreatedAt}
+	names := []store.Field{store.UserID, store.UserUsername, store.UserDisplayName, store.UserCreatedAt, store.UserShownName}
 	lower := func(s string) string { // of ASCII
 		return strings.Map(func(r rune) rune {
 			if r < 128 {
@@ -333,6 +344,11 @@ func blocks(t *testing.T, open opener) {
 			page, err := tx.ListBlocks(ada.ID, 1, offset)
 			require.NoError(t, err)
 			require.Equal(t, want, page)
+		}
+		for of, want := range map[int64]int{ada.ID: 2, eve.ID: 1, bob.ID: 0} {
+			n, err := tx.CountBlocks(of)
+			require.NoError(t, err)
+			require.Equal(t, want, n)
 		}
 		found, err := tx.FindBlock(ada.ID, bob.ID)
 		require.NoError(t, err)

@@ -38,6 +38,7 @@ const (
 	NotEqual
 	Above
 	Below
+	Missing // it is NULL; there is no value
 )
 
 // Order is a field to sort by. Texts are sorted by their bytes.
@@ -54,18 +55,7 @@ var operators = map[Match]string{Equal: "=", NotEqual: "<>", Above: ">", Below: 
 func (f Filter) sql(d dialect, must string, id Field, given ...any) (string, []any) {
 	var b strings.Builder
 	args := arguments(given)
-	b.WriteString(" WHERE " + must)
-	if len(f.Terms) > 0 {
-		fmt.Fprintf(&b, " AND %s IN (%s)", id, idsOf(&args, "search_terms s WHERE s.space = 0", f.Terms))
-	}
-	for _, c := range f.Where {
-		switch c.Match {
-		case Equal, NotEqual, Above, Below:
-			fmt.Fprintf(&b, " AND %s %s %s", c.Field, operators[c.Match], args.add(c.Value))
-		case Contains:
-			fmt.Fprintf(&b, " AND %s(lower(%s), %s) > 0", d.position, c.Field, args.add(lowerASCII(fmt.Sprint(c.Value))))
-		}
-	}
+	b.WriteString(f.where(d, must, id, &args))
 	b.WriteString(" ORDER BY ")
 	for _, o := range f.Order {
 		fmt.Fprintf(&b, "%s%s, ", o.Field, descending(o.Descending))
@@ -79,6 +69,26 @@ func (f Filter) sql(d dialect, must string, id Field, given ...any) (string, []a
 	}
 	b.WriteString(" LIMIT " + args.add(limit) + " OFFSET " + args.add(f.Offset))
 	return b.String(), args
+}
+
+// where is the part of sql that says which rows.
+func (f Filter) where(d dialect, must string, id Field, args *arguments) string {
+	var b strings.Builder
+	b.WriteString(" WHERE " + must)
+	if len(f.Terms) > 0 {
+		fmt.Fprintf(&b, " AND %s IN (%s)", id, idsOf(args, "search_terms s WHERE s.space = 0", f.Terms))
+	}
+	for _, c := range f.Where {
+		switch c.Match {
+		case Equal, NotEqual, Above, Below:
+			fmt.Fprintf(&b, " AND %s %s %s", c.Field, operators[c.Match], args.add(c.Value))
+		case Missing:
+			fmt.Fprintf(&b, " AND %s IS NULL", c.Field)
+		case Contains:
+			fmt.Fprintf(&b, " AND %s(lower(%s), %s) > 0", d.position, c.Field, args.add(lowerASCII(fmt.Sprint(c.Value))))
+		}
+	}
+	return b.String()
 }
 
 func descending(yes bool) string {

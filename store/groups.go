@@ -1,6 +1,9 @@
 package store
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Group is a group as one user meets it.
 type Group struct {
@@ -64,6 +67,51 @@ func (tx *Tx) ListGroups(userID int64, limit, offset int) ([]Group, error) {
 		return nil, fmt.Errorf("list groups: %w", err)
 	}
 	return found, nil
+}
+
+// GroupTitle is how a group is called.
+type GroupTitle struct {
+	ID    int64
+	Title string
+}
+
+// ListGroupTitles lists up to limit of the groups that ListGroups does, behind an id.
+func (tx *Tx) ListGroupTitles(userID, after int64, limit int) ([]GroupTitle, error) {
+	scan := func(row scanner, g *GroupTitle) error { return row.Scan(&g.ID, &g.Title) }
+	found, err := list(tx, min(limit, 64), scan, `
+		SELECT c.id, c.title
+		FROM (
+			SELECT chat FROM (
+				SELECT id AS chat FROM chats
+				WHERE visibility = 'public' AND deleted_at IS NULL AND id > ?2
+				ORDER BY id LIMIT ?3
+			) AS public
+			UNION
+			SELECT own.id FROM participants mine CROSS JOIN chats own
+			WHERE mine.user_id = ?1 AND mine.chat_id > ?2 AND own.id = mine.chat_id AND own.kind = 'group'
+			ORDER BY 1 LIMIT ?3
+		) AS shown
+		JOIN chats c ON c.id = shown.chat
+		ORDER BY c.id`, userID, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list titles of groups: %w", err)
+	}
+	return found, nil
+}
+
+// HasPublicGroup tells whether a public group has a title, other than one of that id.
+func (tx *Tx) HasPublicGroup(title string, but int64) (bool, error) {
+	var there int
+	err := tx.one(`
+		SELECT 1 FROM chats WHERE visibility = 'public' AND title = ?1 AND deleted_at IS NULL AND id <> ?2 LIMIT 1`,
+		[]any{title, but}, &there)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for public group: %w", err)
+	}
+	return true, nil
 }
 
 // SearchGroups lists the groups that are found by all of the terms, by their ids:

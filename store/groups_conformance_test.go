@@ -97,7 +97,40 @@ func groups(t *testing.T, open opener) {
 			all := list(bob, 10, 0)
 			require.Equal(t, all[min(offset, 4):min(offset+2, 4)], list(bob, 2, offset))
 		}
+		titles := func(u store.User, after int64, limit int) (found []store.GroupTitle) {
+			view(t, s, func(tx *store.Tx) (err error) {
+				found, err = tx.ListGroupTitles(u.ID, after, limit)
+				return err
+			})
+			return found
+		}
+		for _, u := range []store.User{ada, bob, eve} { // the same by their ids
+			all := []int64{}
+			after := int64(0)
+			for part := titles(u, after, 2); len(part) > 0; part = titles(u, after, 2) {
+				for _, g := range part {
+					all = append(all, g.ID)
+				}
+				after = part[len(part)-1].ID
+			}
+			require.Equal(t, list(u, 10, 0), all)
+		}
+		change(mine.ID, store.ChatChange{Title: text("Mine")})
+		require.Equal(t, []store.GroupTitle{{ID: mine.ID, Title: "Mine"}}, titles(eve, public.ID, 10))
+
+		taken := func(title string, but int64) (there bool) {
+			view(t, s, func(tx *store.Tx) (err error) {
+				there, err = tx.HasPublicGroup(title, but)
+				return err
+			})
+			return there
+		}
+		require.True(t, taken("Mine", 0))
+		require.False(t, taken("Mine", mine.ID))
+		require.False(t, taken("mine", 0))
+
 		change(mine.ID, store.ChatChange{Visibility: text(store.Private)})
+		require.False(t, taken("Mine", 0))
 		require.Equal(t, []int64{public.ID}, list(eve, 10, 0))
 	})
 }
@@ -317,8 +350,8 @@ func groupLocks(t *testing.T, open opener) {
 	}), "it comes first")
 }
 
-// crowdGroups makes each twentieth group of a crowd public, and gives each three
-// invites.
+// crowdGroups makes each twentieth group of a crowd public, under a title of its own, and
+// gives each group three invites.
 func crowdGroups(tb testing.TB, db *sql.DB) {
 	tb.Helper()
 	for _, statement := range []string{
@@ -326,7 +359,7 @@ func crowdGroups(tb testing.TB, db *sql.DB) {
 			INSERT INTO invites (chat_id, token_hash, creator_id, created_at)
 			SELECT chat, sha256((chat + n * %[1]d)::text::bytea), chat, 0
 			FROM generate_series(0, 2) n, generate_series(1, %[1]d) chat`, crowdChats),
-		fmt.Sprintf(`UPDATE chats SET visibility = 'public' WHERE id %% 20 = 3 AND id <= %d`, crowdChats),
+		fmt.Sprintf(`UPDATE chats SET visibility = 'public', title = 'group ' || id WHERE id %% 20 = 3 AND id <= %d`, crowdChats),
 		"VACUUM (ANALYZE) invites, chats",
 	} {
 		_, err := db.ExecContext(tb.Context(), statement)

@@ -260,9 +260,10 @@ const (
 	// chat, oneself in one's notes, and 0 in a group.
 	MessageReceiverID Field = `(CASE WHEN c.kind = 'group' THEN 0 WHEN c.direct_low = m.sender_id THEN c.direct_high ELSE c.direct_low END)`
 
-	// MessageIsDeleted and MessageInGroup are 1 or 0.
-	MessageIsDeleted Field = `(CASE WHEN m.deleted_at IS NULL THEN 0 ELSE 1 END)`
-	MessageInGroup   Field = `(CASE WHEN c.kind = 'group' THEN 1 ELSE 0 END)`
+	// MessageDeletedAt is [Missing] of most.
+	MessageDeletedAt Field = "m.deleted_at"
+	// MessageInGroup is 1 or 0.
+	MessageInGroup Field = `(CASE WHEN c.kind = 'group' THEN 1 ELSE 0 END)`
 
 	// As in ListMessagesOf: an order that no index has.
 	messageIDAsIs Field = "(m.id + 0)"
@@ -293,6 +294,23 @@ func (tx *Tx) FilterMessages(userID, chatID int64, f Filter) ([]Message, error) 
 		return nil, fmt.Errorf("filter messages: %w", err)
 	}
 	return found, nil
+}
+
+// CountMessages counts what FilterMessages lists, whatever order and limit the filter
+// has.
+func (tx *Tx) CountMessages(userID, chatID int64, f Filter) (n int, err error) {
+	from := ` FROM participants p CROSS JOIN messages m`
+	must, args := `p.user_id = ?1 AND m.chat_id = p.chat_id AND `+notHidden, arguments{userID}
+	if chatID != 0 {
+		from, must, args = ` FROM messages m`, `m.chat_id = ?2 AND `+notHidden, arguments{userID, chatID}
+	}
+	query := `SELECT count(*)` + from + `
+		JOIN chats c ON c.id = m.chat_id
+		JOIN users u ON u.id = m.sender_id` + f.where(tx.dialect, must, MessageID, &args)
+	if err := tx.one(query, args, &n); err != nil {
+		return 0, fmt.Errorf("count messages: %w", err)
+	}
+	return n, nil
 }
 
 // FindMessageIDBySeq finds the message of a chat that has a number, or

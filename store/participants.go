@@ -91,6 +91,22 @@ func (tx *Tx) FindChatOf(userID, chatID int64) (Chat, error) {
 		WHERE p.chat_id = ?1 AND p.user_id = ?2`, chatID, userID)
 }
 
+// ListDirectChatsOf lists up to limit chats of a user's that are no groups, by their ids,
+// those behind the id after.
+func (tx *Tx) ListDirectChatsOf(userID, after int64, limit int) ([]Chat, error) {
+	// As in ListMessagesOf: left to themselves, the engines would walk through everybody's
+	// chats by id.
+	found, err := list(tx, min(limit, 64), scanChat, `
+		SELECT `+chatColumns+`
+		FROM participants p CROSS JOIN chats c
+		WHERE p.user_id = ?1 AND c.id = p.chat_id AND c.id > ?2 AND c.kind <> 'group'
+		ORDER BY c.id + 0 LIMIT ?3`, userID, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list direct chats of user: %w", err)
+	}
+	return found, nil
+}
+
 // FindParticipant finds a user's place in a chat, or ErrNotFound.
 func (tx *Tx) FindParticipant(chatID, userID int64) (Participant, error) {
 	p, err := first(tx, scanParticipant, `

@@ -260,6 +260,27 @@ func plans(t *testing.T, prepare string) {
 			"SEARCH p USING COVERING INDEX participants_user (user_id=?)",
 			"SEARCH m USING INDEX messages_chat (chat_id=?",
 		}, sort: true},
+		{name: "CountMessages of a chat", fn: func(tx *store.Tx) error {
+			_, err := tx.CountMessages(ada.ID, group.ID, store.Filter{Where: conditions})
+			return err
+		}, want: []string{"SEARCH m USING INDEX messages_chat (chat_id=?"}},
+		{name: "CountMessages", fn: func(tx *store.Tx) error {
+			_, err := tx.CountMessages(ada.ID, 0, store.Filter{Where: conditions})
+			return err
+		}, want: []string{
+			"SEARCH p USING COVERING INDEX participants_user (user_id=?)",
+			"SEARCH m USING INDEX messages_chat (chat_id=?",
+		}},
+		{name: "ListCorrespondents", fn: func(tx *store.Tx) error {
+			_, err := tx.ListCorrespondents(ada.ID, []int64{direct.ID, group.ID, 77})
+			return err
+		}, want: []string{"SEARCH c USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "FindUserByEmail", fn: func(tx *store.Tx) error {
+			if _, err := tx.FindUserByEmail("ada@example.com"); !errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("found: %w", err)
+			}
+			return nil
+		}, want: []string{"SEARCH users USING INDEX users_email (email_key=?)", "SEARCH users USING INDEX users_pending_email (<expr>=?)"}, sort: true},
 		{name: "EditMessage", fn: func(tx *store.Tx) error {
 			return tx.EditMessage(&store.Message{ID: 1, Text: "text", EditedAt: noon})
 		}, want: []string{"SEARCH message_edits USING PRIMARY KEY (message_id=?)", "SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)"}},
@@ -320,6 +341,10 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.ListChatsOf(ada.ID, store.ChatFilter{ID: group.ID, Kind: store.GroupChat, Archived: new(bool), Limit: 10})
 			return err
 		}, want: chatsOf, sort: true, may: []string{"SCAN page"}},
+		{name: "ListDirectChatsOf", fn: func(tx *store.Tx) error {
+			_, err := tx.ListDirectChatsOf(ada.ID, 0, 10)
+			return err
+		}, want: []string{"SEARCH p USING COVERING INDEX participants_user (user_id=?", "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)"}, sort: true},
 		{name: "CountUnread", fn: func(tx *store.Tx) error {
 			_, err := tx.CountUnread(ada.ID, noon)
 			return err
@@ -328,6 +353,10 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.ListBlocks(ada.ID, 10, 0)
 			return err
 		}, want: []string{"SEARCH b USING PRIMARY KEY (blocker_id=?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "CountBlocks", fn: func(tx *store.Tx) error {
+			_, err := tx.CountBlocks(ada.ID)
+			return err
+		}, want: []string{"SEARCH blocks USING PRIMARY KEY (blocker_id=?)"}},
 		{name: "ListReaders", fn: func(tx *store.Tx) error {
 			_, err := tx.ListReaders(store.Message{ChatID: group.ID, SenderID: ada.ID, Seq: 1, CreatedAt: noon}, 10, 0)
 			return err
@@ -370,6 +399,11 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.CountReactions(ada.ID, []int64{1, 2, 3})
 			return err
 		}, want: []string{"(message_id=?)"}, sort: true},
+		// As above, and they come message by message.
+		{name: "ListReactors", fn: func(tx *store.Tx) error {
+			_, err := tx.ListReactors("👍", []int64{1, 2, 3})
+			return err
+		}, want: []string{"(message_id=? AND emoji=?)"}, gather: true},
 		{name: "DeleteReaction", fn: func(tx *store.Tx) error {
 			return tx.DeleteReaction(1, ada.ID, "👍")
 		}, want: []string{"(message_id=? AND emoji=? AND user_id=?)"}},
@@ -455,6 +489,17 @@ func plans(t *testing.T, prepare string) {
 			"SEARCH chats USING INDEX chats_public (id>?)", "SEARCH mine USING COVERING INDEX participants_user (user_id=?)",
 			"SEARCH own USING INTEGER PRIMARY KEY (rowid=?)",
 		}, sort: true, may: []string{"SCAN public", "SCAN shown"}},
+		{name: "ListGroupTitles", fn: func(tx *store.Tx) error {
+			_, err := tx.ListGroupTitles(ada.ID, 1, 10)
+			return err
+		}, want: []string{
+			"SEARCH chats USING INDEX chats_public (id>?)", "SEARCH mine USING COVERING INDEX participants_user (user_id=? AND chat_id>?)",
+			"SEARCH own USING INTEGER PRIMARY KEY (rowid=?)",
+		}, sort: true, may: []string{"SCAN public", "SCAN shown"}},
+		{name: "HasPublicGroup", fn: func(tx *store.Tx) error {
+			_, err := tx.HasPublicGroup("a group", 1)
+			return err
+		}, want: []string{"SEARCH chats USING INDEX chats_title (title=?)"}},
 		{name: "UpdateChat", fn: func(tx *store.Tx) error {
 			return tx.UpdateChat(club.ID, store.ChatChange{})
 		}, want: []string{"SEARCH chats USING INTEGER PRIMARY KEY (rowid=?)"}},
@@ -697,6 +742,17 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.ListUsers(store.Filter{Where: active, Terms: word[:1], Limited: true, Limit: 10})
 			return err
 		}, want: []string{"SEARCH users USING INTEGER PRIMARY KEY (rowid=?)"}, gather: true},
+		{name: "ListUsers behind an id", fn: func(tx *store.Tx) error {
+			where := append([]store.Condition{{Field: store.UserID, Match: store.Above, Value: int64(1)}}, active...)
+			_, err := tx.ListUsers(store.Filter{Where: where, Limited: true, Limit: 10})
+			return err
+		}, want: []string{"SEARCH users USING INTEGER PRIMARY KEY (rowid>?)"}},
+		{name: "FilterMessages of a chat behind an id", fn: func(tx *store.Tx) error {
+			_, err := tx.FilterMessages(ada.ID, group.ID, store.Filter{Limited: true, Limit: 10, Where: []store.Condition{
+				{Field: store.MessageDeletedAt, Match: store.Missing}, {Field: store.MessageID, Match: store.Below, Value: int64(7)},
+			}, Order: []store.Order{{Field: store.MessageID, Descending: true}}})
+			return err
+		}, want: []string{"SEARCH m USING INDEX messages_chat (chat_id=? AND id<?)"}},
 		{name: "RemoveSearchTerms", fn: func(tx *store.Tx) error {
 			return tx.RemoveSearchTerms(group.ID, 1, []string{"a", "b"})
 		}, want: []string{"SEARCH search_terms USING PRIMARY KEY (space=? AND term=? AND id=?)"}},

@@ -136,8 +136,9 @@ const quiet = 500_000
 func crowd(tb testing.TB, db *sql.DB) {
 	tb.Helper()
 	fill := fmt.Sprintf(`
-		INSERT INTO users (username, username_key, password_hash, created_at)
-			SELECT 'user ' || n, 'user ' || n, 'hash', n FROM generate_series(1, %[4]d) n;
+		INSERT INTO users (username, username_key, password_hash, created_at, email, email_key, pending_email)
+			SELECT 'user ' || n, 'user ' || n, 'hash', n, n || '@Example.com', n || '@example.com',
+				CASE WHEN n %% 10 = 0 THEN 'new-' || n || '@Example.com' ELSE '' END FROM generate_series(1, %[4]d) n;
 		INSERT INTO sessions (token_hash, user_id, created_at, expires_at)
 			SELECT sha256(n::text::bytea), n, 0, n FROM generate_series(1, %[4]d) n;
 		INSERT INTO known_places (user_id, place_hash, created_at, used_at)
@@ -311,6 +312,37 @@ func TestPostgresPlans(t *testing.T) {
 			}, Limited: true, Limit: 20})
 			return err
 		}, 40, 100},
+		// Of a hundred messages; and of the eight that somebody has.
+		{"CountMessages of a chat", func(tx *store.Tx) error {
+			n, err := tx.CountMessages(0, another, store.Filter{Where: []store.Condition{{Field: store.MessageDeletedAt, Match: store.Missing}}})
+			return counted(crowdMessages-1, n, err) // one of them is of quiet
+		}, 310, 900},
+		{"CountMessages", func(tx *store.Tx) error {
+			n, err := tx.CountMessages(quiet, 0, store.Filter{Where: []store.Condition{
+				{Field: store.MessageInGroup, Value: int64(1)}, {Field: store.MessageDeletedAt, Match: store.Missing},
+				{Field: store.MessageSenderID, Value: int64(quiet)}, {Field: store.MessageCreatedAt, Match: store.Below, Value: int64(1)},
+			}})
+			return counted(8, n, err)
+		}, 40, 100},
+		{"ListCorrespondents", func(tx *store.Tx) error {
+			found, err := tx.ListCorrespondents(one, []int64{crowdChats + one, crowdChats + one - 1, one})
+			return counted(2, len(found), err)
+		}, 8, 40},
+		{"FindUserByEmail", func(tx *store.Tx) error {
+			u, err := tx.FindUserByEmail("1000@Example.com")
+			return counted(one, int(u.ID), err)
+		}, 5, 20},
+		{"FindUserByEmail, to be verified", func(tx *store.Tx) error {
+			u, err := tx.FindUserByEmail("new-1000@Example.com")
+			return counted(one, int(u.ID), err)
+		}, 5, 20},
+		{"FindUserByEmail, none", func(tx *store.Tx) error {
+			if _, err := tx.FindUserByEmail("nobody@example.com"); !errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("found: %w", err)
+			}
+			return nil
+		}, 5, 20},
+		{"LockName", func(tx *store.Tx) error { return tx.LockName("name") }, 0, 5},
 		{"FindParticipantsByKey", func(tx *store.Tx) error {
 			_, err := tx.FindParticipantsByKey(one, []string{"user 1", "user 2", "user 1000", "nobody"})
 			return err
@@ -344,6 +376,11 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.FindChatOf(one, one)
 			return err
 		}, 2, 10},
+		{"ListDirectChatsOf", func(tx *store.Tx) error {
+			// Ten groups are looked at, and no more.
+			found, err := tx.ListDirectChatsOf(one, 0, 20)
+			return counted(0, len(found), err)
+		}, 25, 60},
 		{"FindParticipant", func(tx *store.Tx) error {
 			_, err := tx.FindParticipant(one, one)
 			return err
@@ -378,6 +415,10 @@ func TestPostgresPlans(t *testing.T) {
 		}, 25, 80},
 		{"ListBlocks", func(tx *store.Tx) error {
 			_, err := tx.ListBlocks(one, 5, 2)
+			return err
+		}, 25, 60},
+		{"CountBlocks", func(tx *store.Tx) error {
+			_, err := tx.CountBlocks(one)
 			return err
 		}, 25, 60},
 		{"ListReaders", func(tx *store.Tx) error {
@@ -449,6 +490,21 @@ func TestPostgresPlans(t *testing.T) {
 			found, err := tx.ListGroups(crowdUsers, 5, 90)
 			return counted(5, len(found), err)
 		}, 250, 500},
+		{"ListGroupTitles", func(tx *store.Tx) error {
+			found, err := tx.ListGroupTitles(one, 0, 5)
+			return counted(5, len(found), err)
+		}, 60, 150},
+		{"ListGroupTitles, the last ones", func(tx *store.Tx) error {
+			found, err := tx.ListGroupTitles(crowdUsers, crowdChats-100, 20)
+			return counted(5, len(found), err)
+		}, 30, 60},
+		{"HasPublicGroup", func(tx *store.Tx) error {
+			there, err := tx.HasPublicGroup("another group", 0)
+			if there {
+				return errors.New("there is none")
+			}
+			return err
+		}, 1, 5},
 		{"UpdateChat", func(tx *store.Tx) error {
 			return tx.UpdateChat(one, store.ChatChange{})
 		}, 1, 30},
@@ -555,6 +611,10 @@ func TestPostgresPlans(t *testing.T) {
 		}, 30, 60},
 		{"CountReactions", func(tx *store.Tx) error {
 			found, err := tx.CountReactions(one, []int64{crowdReacted, crowdReacted + 1, crowdReacted + 2})
+			return counted(3, len(found), err)
+		}, 60, 90},
+		{"ListReactors", func(tx *store.Tx) error {
+			found, err := tx.ListReactors("👍", []int64{crowdReacted, crowdReacted + 1, crowdReacted + 2})
 			return counted(3, len(found), err)
 		}, 60, 90},
 		{"DeleteReaction", func(tx *store.Tx) error {
@@ -718,6 +778,17 @@ func TestPostgresPlans(t *testing.T) {
 			found, err := tx.ListUsers(store.Filter{Where: active, Terms: []store.Term{{Text: "777", Prefix: true}}, Limited: true, Limit: 20})
 			return counted(11, len(found), err)
 		}, 40, 100},
+		{"ListUsers behind an id", func(tx *store.Tx) error {
+			where := append([]store.Condition{{Field: store.UserID, Match: store.Above, Value: int64(another)}}, active...)
+			found, err := tx.ListUsers(store.Filter{Where: where, Limited: true, Limit: 20})
+			return counted(20, len(found), err)
+		}, 25, 30},
+		{"FilterMessages of a chat behind an id", func(tx *store.Tx) error {
+			found, err := tx.FilterMessages(one, another, store.Filter{Limited: true, Limit: 20, Where: []store.Condition{
+				{Field: store.MessageDeletedAt, Match: store.Missing}, {Field: store.MessageID, Match: store.Below, Value: newest},
+			}, Order: []store.Order{{Field: store.MessageID, Descending: true}}})
+			return counted(20, len(found), err)
+		}, 65, 250},
 		{"AddSearchEntries", func(tx *store.Tx) error {
 			return tx.AddSearchEntries([]store.SearchEntry{{Space: one, Term: "another", ID: 1}, {Space: one, Term: "text", ID: 1}})
 		}, 2, 60},

@@ -114,3 +114,24 @@ func (tx *Tx) CountReactions(userID int64, messageIDs []int64) (map[int64][]Reac
 	}
 	return counts, nil
 }
+
+// ListReactors lists the ids of those who have put an emoji on some messages: for each
+// message that has it, in the order in which they did.
+func (tx *Tx) ListReactors(emoji string, messageIDs []int64) (map[int64][]int64, error) {
+	type row struct{ messageID, userID int64 }
+	scan := func(s scanner, r *row) error { return s.Scan(&r.messageID, &r.userID) }
+	args := arguments{emoji}
+	in := among(&args, messageIDs)
+	found, err := list(tx, len(messageIDs), scan, `
+		SELECT message_id, user_id FROM reactions
+		WHERE message_id IN (`+in+`) AND emoji = ?1
+		ORDER BY message_id, id`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list reactors: %w", err)
+	}
+	reactors := map[int64][]int64{}
+	for _, r := range found {
+		reactors[r.messageID] = append(reactors[r.messageID], r.userID)
+	}
+	return reactors, nil
+}

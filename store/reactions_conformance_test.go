@@ -56,6 +56,10 @@ func reactions(t *testing.T, open opener) {
 			require.Len(t, counts, want, n)
 		}
 
+		reactors, err := tx.ListReactors("👍", all)
+		require.NoError(t, err)
+		require.Equal(t, map[int64][]int64{first: {bob.ID, ada.ID}}, reactors, "in the order in which they came")
+
 		found, err := tx.ListReactions(first, "👍", 10, 0)
 		require.NoError(t, err)
 		require.Equal(t, []store.Reaction{byBob, byAda}, found, "as they came")

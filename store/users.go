@@ -233,6 +233,8 @@ const (
 	UserCreatedAt   Field = "created_at"
 	UserEmail       Field = "email"
 	UserAdmin       Field = "admin" // 1 or 0, as what follows
+	// UserShownName is the display name or, of those who have none, the username.
+	UserShownName   Field = "(CASE WHEN display_name = '' THEN username ELSE display_name END)"
 	UserDeactivated Field = "(CASE WHEN deactivated_at IS NULL THEN 0 ELSE 1 END)"
 )
 

@@ -55,5 +55,6 @@ func (a *API) forgotPassword(ctx context.Context, in *forgotPasswordInput) (*emp
 }
 
 func (a *API) resetPassword(ctx context.Context, in *resetPasswordInput) (*empty, error) {
-	return &empty{}, a.auth.ResetPassword(ctx, in.Body.Token, in.Body.Password)
+	_, err := a.auth.ResetPassword(ctx, in.Body.Token, in.Body.Password)
+	return &empty{}, err
 }

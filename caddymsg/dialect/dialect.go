@@ -5,6 +5,7 @@ package dialect
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"path"
@@ -168,6 +169,11 @@ func (a *API) handle(route Route, w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = route.Handle(call)
 	}
+	if broken := (*brokenOffError)(nil); errors.As(err, &broken) {
+		refusal := explain(err)
+		a.failures.Note(r.Context(), refusal.Status, refusal.Code, err)
+		panic(http.ErrAbortHandler)
+	}
 	if err != nil {
 		a.fail(w, r, err)
 	}
@@ -209,6 +215,7 @@ func (d Dialect) Fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, 
 
 func fail(w http.ResponseWriter, r *http.Request, failures httpapi.Failures, tell func(Refusal) Answer, err error) {
 	refusal := explain(err)
+	refusal.Path = r.URL.Path
 	answer := tell(refusal)
 	answer.Status = failures.Note(r.Context(), answer.Status, refusal.Code, err)
 	for name, values := range answer.Header {

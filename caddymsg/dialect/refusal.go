@@ -18,6 +18,8 @@ type Refusal struct {
 	Code    string // stable, for programs: those of package chat
 	Field   string // the faulty input, if it is one, by the name that the rules have for it
 	Message string // for people
+	// Path is what was asked for, where a dialect answers differently below some paths.
+	Path string
 	// RetryAfter is when to ask again; 0 is not known.
 	RetryAfter time.Duration
 	// Body is what the dialect answers in its place, if it is not nil.

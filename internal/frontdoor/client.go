@@ -59,6 +59,13 @@ func NewClient(tb testing.TB, base string) *Client {
 	return &Client{HTTP: &http.Client{Jar: jar, Transport: transport}, base: base, tb: tb}
 }
 
+// For is the same client for a part of its test.
+func (c *Client) For(tb testing.TB) *Client {
+	part := *c
+	part.tb = tb
+	return &part
+}
+
 // Password is what everybody has, of whom a test does not say otherwise.
 const Password = "open sesame"
 

@@ -41,6 +41,7 @@ CREATE TABLE chats (
 ) STRICT;
 CREATE INDEX chats_deleted ON chats (id) WHERE deleted_at IS NOT NULL;
 CREATE INDEX chats_public ON chats (id) WHERE visibility = 'public';
+CREATE INDEX chats_title ON chats (title) WHERE visibility = 'public';
 CREATE TABLE events (
 	id         INTEGER PRIMARY KEY AUTOINCREMENT,
 	type       TEXT    NOT NULL,

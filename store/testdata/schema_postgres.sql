@@ -272,6 +272,7 @@ CREATE INDEX audit_log_user ON audit_log USING btree (user_id);
 CREATE INDEX blocks_blocked ON blocks USING btree (blocked_id);
 CREATE INDEX chats_deleted ON chats USING btree (id) WHERE (deleted_at IS NOT NULL);
 CREATE INDEX chats_public ON chats USING btree (id) WHERE (visibility = 'public'::text);
+CREATE INDEX chats_title ON chats USING btree (title) WHERE (visibility = 'public'::text);
 CREATE INDEX events_chat ON events USING btree (chat_id, id) WHERE ((audience <> 1) AND (type <> ALL (ARRAY['message.hidden'::text, 'chat.settings'::text, 'chat.deleted'::text])));
 CREATE INDEX events_profile ON events USING btree (user_id, id) WHERE (type = 'user.updated'::text);
 CREATE INDEX events_user ON events USING btree (user_id, id) WHERE ((audience > 0) AND (type <> 'session.ended'::text));

@@ -114,10 +114,12 @@ func frame(m message) []byte {
 // encode encodes what can always be encoded.
 func encode(v any) []byte {
 	var b bytes.Buffer
-	if err := appendJSON(&b, v); err != nil {
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
 		panic(err)
 	}
-	return b.Bytes()
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // socket is what is said over the WebSocket of a chat.

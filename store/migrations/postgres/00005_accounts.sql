@@ -115,7 +115,11 @@ INSERT INTO past_participants (user_id, chat_id)
 	JOIN users u ON u.id = m.sender_id AND u.deleted_at IS NULL
 	WHERE NOT EXISTS (SELECT 1 FROM participants p WHERE p.chat_id = m.chat_id AND p.user_id = m.sender_id);
 
+-- By what the names of public groups are told apart, where they have to be different.
+CREATE INDEX chats_title ON chats (title) WHERE visibility = 'public';
+
 -- +goose Down
+DROP INDEX chats_title;
 DROP TABLE past_participants;
 DROP INDEX events_profile;
 DROP INDEX users_erasing;
@@ -138,6 +142,7 @@ ALTER TABLE sessions DROP COLUMN user_agent;
 ALTER TABLE sessions DROP COLUMN scopes;
 ALTER TABLE sessions DROP COLUMN name;
 ALTER TABLE sessions DROP COLUMN kind;
+DROP INDEX users_pending_email;
 DROP INDEX users_email;
 ALTER TABLE users DROP COLUMN pending_email;
 ALTER TABLE users DROP COLUMN email_verified_at;

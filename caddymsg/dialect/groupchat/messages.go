@@ -1,0 +1,110 @@
+package groupchat
+
+import (
+	"iter"
+	"net/http"
+
+	"github.com/caddymsg/messaging/caddymsg/dialect"
+	"github.com/caddymsg/messaging/chat"
+)
+
+// message is a message as this API shows one.
+type message struct {
+	ID          int64   `json:"id"`
+	Text        string  `json:"text"`
+	UserID      int64   `json:"user_id"`
+	GroupID     int64   `json:"group_id"`
+	CreatedDate string  `json:"created_date"` // as dates are in HTTP
+	Likes       []int64 `json:"likes"`
+}
+
+func newMessage(m chat.LikedMessage) message {
+	shown := message{
+		ID: m.ID, Text: m.Text, UserID: m.SenderID, GroupID: m.ChatID,
+		CreatedDate: m.CreatedAt.UTC().Format(http.TimeFormat), Likes: m.Likes,
+	}
+	if shown.Likes == nil {
+		shown.Likes = []int64{}
+	}
+	return shown
+}
+
+func (a *api) sendMessage(c *dialect.Call) error {
+	id, err := c.PathID("group_id")
+	if err != nil {
+		return err
+	}
+	body, err := c.Object(dialect.JSON)
+	if err != nil {
+		return err
+	}
+	said, err := text(body, "text")
+	if err != nil {
+		return err
+	}
+	// Send would say the same of all that is no group of the caller's, and take a chat
+	// between two people.
+	group, err := a.Chat.MemberGroup(c.Context(), c.Caller, id)
+	if err != nil {
+		return err
+	}
+	sent, err := a.Chat.Send(c.Context(), c.Caller, chat.Draft{
+		ChatID: id, Text: said, ClientID: c.Header.Get("Idempotency-Key"),
+	})
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusCreated, succeeded{Success: "Your message is in the group " + group.Title + ".", ID: sent.ID})
+}
+
+func (a *api) listMessages(c *dialect.Call) error {
+	id, err := c.PathID("group_id")
+	if err != nil {
+		return err
+	}
+	found, err := a.Chat.GroupMessages(c.Context(), c.Caller, id)
+	if err != nil {
+		return err
+	}
+	return dialect.Stream(c, `{"messages":[`, shown(found), "]}\n")
+}
+
+// shown are messages as this API shows them.
+func shown(found iter.Seq2[chat.LikedMessage, error]) iter.Seq2[message, error] {
+	return func(yield func(message, error) bool) {
+		for m, err := range found {
+			if !yield(newMessage(m), err) {
+				return
+			}
+		}
+	}
+}
+
+func (a *api) like(c *dialect.Call) error {
+	groupID, messageID, err := messageIDs(c)
+	if err != nil {
+		return err
+	}
+	if err := a.Chat.Like(c.Context(), c.Caller, groupID, messageID); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, succeeded{Success: "You like this message."})
+}
+
+func (a *api) unlike(c *dialect.Call) error {
+	groupID, messageID, err := messageIDs(c)
+	if err != nil {
+		return err
+	}
+	if err := a.Chat.Unlike(c.Context(), c.Caller, groupID, messageID); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, succeeded{Success: "You do not like this message any more."})
+}
+
+func messageIDs(c *dialect.Call) (groupID, messageID int64, err error) {
+	if groupID, err = c.PathID("group_id"); err == nil {
+		messageID, err = c.PathID("message_id")
+	}
+	return groupID, messageID, err
+}

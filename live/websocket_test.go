@@ -652,15 +652,17 @@ func TestWebSocketOfAChat(t *testing.T) {
 	})
 }
 
-// A protocol may have nothing to answer.
-func TestWebSocketWithoutAnAnswer(t *testing.T) {
+// A protocol may have nothing to say first, and nothing to answer. Who is connected hears
+// of what happens from then on.
+func TestQuietWebSocket(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
 		opening := o.opening("")
-		opening.Protocol = silent{plain{&o.command}}
+		opening.Protocol, opening.Quiet = silent{plain{&o.command}}, true
 		server, end := net.Pipe()
 		require.NoError(t, o.hub.ServeWebSocket(&takeable{httptest.NewRecorder(), server, nil, nil}, upgradeRequest(), opening))
+		o.say("zero")
 		c := &socketClient{Conn: end, t: t, r: bufio.NewReader(end)}
-		c.want("hello epoch.0 ")
+		c.want("zero")
 		c.send(0x81, "1")
 		synctest.Wait()
 		o.say("one")

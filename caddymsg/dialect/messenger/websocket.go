@@ -37,7 +37,7 @@ func (a *api) openSocket(c *dialect.Call) error {
 	request := auth.RequestOf(c.Context())
 	request.Device = nil // it would keep the request for as long as the connection
 	opening := live.Opening{
-		Limits: a.Limits, Secure: request.Secure, AnyOrigin: a.TrustUserIDs,
+		Limits: a.Limits, Secure: request.Secure, AnyOrigin: a.TrustUserIDs, Quiet: true,
 		Protocol: socket{chat: a.Chat, failures: a.failures, chatID: chatID},
 		// Not that of the request, which ends.
 		Context: auth.WithRequest(context.Background(), request), RequestID: request.ID,
@@ -130,7 +130,7 @@ type socket struct {
 	chatID   int64
 }
 
-// Hello implements [live.Protocol]: nothing is said.
+// Hello implements [live.Protocol]. It is quiet.
 func (socket) Hello(*live.Connection, live.Hello) [][]byte { return nil }
 
 // NotText implements [live.Protocol].

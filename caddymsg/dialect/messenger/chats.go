@@ -5,7 +5,6 @@ import (
 
 	"github.com/caddymsg/messaging/caddymsg/dialect"
 	"github.com/caddymsg/messaging/chat"
-	"github.com/caddymsg/messaging/store"
 )
 
 // The types of chat.
@@ -24,7 +23,7 @@ type roll struct {
 
 func newRoll(r chat.Roll) roll {
 	shown := roll{ID: uuid(chatKind, r.ID), Type: personal, ParticipantIDs: make([]string, len(r.UserIDs))}
-	if r.Kind == store.GroupChat {
+	if r.Kind == group { // as the rules say, too
 		shown.Type = group
 	}
 	if r.Title != "" {

@@ -17,7 +17,6 @@ import (
 	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/httpapi"
 	"github.com/caddymsg/messaging/live"
-	"github.com/caddymsg/messaging/store"
 )
 
 const (
@@ -80,9 +79,9 @@ func (wire) Encode(e *live.Event) []byte {
 		return nil
 	}
 	switch e.Type {
-	case store.MessageCreated, store.MessageEdited:
+	case "message.created", "message.edited":
 		return frame(newMessage(*m))
-	case store.ChatRead:
+	case "chat.read":
 		if e.UserID == m.SenderID {
 			return nil
 		}

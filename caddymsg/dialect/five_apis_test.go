@@ -108,7 +108,7 @@ func (s *story) samAndKenWrite() {
 	atV1 := s.kenAtV1.get("/v1/messages").list("")
 	require.Equal(t, "are you there?", atV1[1]["text"])
 	require.Contains(t, atV1[1], "edited_at")
-	require.Equal(t, "", atV1[2]["text"])
+	require.Empty(t, atV1[2]["text"])
 	require.Contains(t, atV1[2], "deleted_at")
 
 	t.Log("Ken mends his at v1, since knox can't")

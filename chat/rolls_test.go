@@ -10,7 +10,6 @@ import (
 	"github.com/caddymsg/messaging/store"
 )
 
-
 func TestCreateRoll(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, r *rules) {
 		alice, bob, cora, dan := r.user(t, "alice"), r.user(t, "bob"), r.user(t, "cora"), r.user(t, "dan")

@@ -293,6 +293,30 @@ func TestForgotPassword(t *testing.T) {
 	})
 }
 
+// A site without pages has its mails say where a program sends their tokens; what another
+// site of the same database has queued keeps what that has said.
+func TestResetWithoutPages(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		p := newPostOffice(s)
+		alice := p.register(t, "alice", "open sesame")
+		p.give(t, alice, "alice@example.com")
+		p.opts.NoPages, p.opts.ResetAt = true, "/api/reset-password"
+		require.NoError(t, p.ForgotPassword(t.Context(), "alice@example.com"))
+		p.opts.NoPages, p.opts.ResetAt = false, ""
+		mailed := p.one(t)
+		require.Contains(t, mailed.text, "/api/reset-password:\n"+mailed.token(t))
+		require.Contains(t, mailed.text, "“alice”")
+		user, err := p.ResetPassword(t.Context(), mailed.token(t), "another password")
+		require.NoError(t, err)
+		require.Equal(t, alice.ID, user.ID)
+		require.Equal(t, "alice@example.com", user.Email)
+		p.deliver(t)
+
+		require.NoError(t, p.ForgotPassword(t.Context(), "alice@example.com"))
+		require.NotContains(t, p.one(t).text, "/api/")
+	})
+}
+
 func TestResetPassword(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {
 		p := newPostOffice(s)

@@ -351,6 +351,16 @@ func TestRegisterWithAnAddress(t *testing.T) {
 		_, _, err = s.apply(Registration{Username: "carl"})
 		require.NoError(t, err)
 		require.Empty(t, s.queued(t))
+
+		s.opts.NoPages = true // there is none on which to verify it
+		dora, _, err := s.apply(Registration{Username: "dora", Email: "dora@example.com"})
+		require.NoError(t, err)
+		require.Equal(t, "dora@example.com", dora.Email)
+		require.Empty(t, dora.PendingEmail)
+		require.True(t, dora.EmailVerifiedAt.IsZero())
+		require.Empty(t, s.queued(t))
+		_, _, err = s.apply(Registration{Username: "eric", Email: "eric@localhost"})
+		requireRefusal(t, refusal{chat.Invalid, "email_invalid", "email"}, err)
 	})
 }
 

@@ -67,12 +67,17 @@ func (s *Service) directChat(tx *store.Tx, from, to int64) (Chat, error) {
 	if !errors.Is(err, store.ErrNotFound) {
 		return c, err
 	}
-	c = store.NewDirectChat(from, to, s.now())
+	return s.newDirectChat(tx, from, to)
+}
+
+// newDirectChat makes the chat between two people, who have none.
+func (s *Service) newDirectChat(tx *store.Tx, from, to int64) (Chat, error) {
+	c := store.NewDirectChat(from, to, s.now())
 	participants := []int64{from, to}
 	if from == to {
 		participants = participants[:1]
 	}
-	err = createChat(tx, &c, from, participants...)
+	err := createChat(tx, &c, from, participants...)
 	return c, err
 }
 

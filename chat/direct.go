@@ -20,7 +20,7 @@ func (s *Service) DirectChats(ctx context.Context, caller Caller) iter.Seq2[Chat
 		for after := int64(0); ; {
 			var piece []Chat
 			err := s.store.ViewOne(ctx, func(tx *store.Tx) (err error) {
-				piece, err = tx.ListDirectChatsOf(caller.UserID, after, readAtOnce)
+				piece, err = tx.ListDirectChatsOf(caller.UserID, after, MaxListLimit)
 				return err
 			})
 			if err != nil {
@@ -32,7 +32,7 @@ func (s *Service) DirectChats(ctx context.Context, caller Caller) iter.Seq2[Chat
 					return
 				}
 			}
-			if len(piece) < readAtOnce {
+			if len(piece) < MaxListLimit {
 				return
 			}
 			after = piece[len(piece)-1].ID
@@ -83,7 +83,8 @@ func (s *Service) CreateDirectChat(ctx context.Context, caller Caller, userID in
 		if err := notBlocked(tx, user, caller); err != nil {
 			return err
 		}
-		c, err = s.directChat(tx, caller.UserID, user.ID)
+		// Not directChat, which would find what another has made in this moment.
+		c, err = s.newDirectChat(tx, caller.UserID, user.ID)
 		return err
 	})
 	return c, err

@@ -207,7 +207,7 @@ func (q MessageQuery) resolve(tx *store.Tx, caller Caller) (chatID int64, f Filt
 		where(MessageSenderID, store.NotEqual, caller.UserID)
 	}
 	if q.Present {
-		where(store.MessageIsDeleted, store.Equal, int64(0))
+		where(store.MessageDeletedAt, store.Missing, nil)
 	}
 	if q.Alone {
 		where(store.MessageInGroup, store.Equal, int64(0))

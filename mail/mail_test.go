@@ -86,6 +86,26 @@ func TestLink(t *testing.T) {
 	require.Contains(t, l.Text, "\nEnter this where you are asked for it:\ncmsg_reset_ABC\n")
 }
 
+// Where there are no pages, a mail leads to none, and says where a program sends the token.
+func TestNoPages(t *testing.T) {
+	t.Parallel()
+	programs := facts
+	programs.NoPages, programs.ResetAt = true, "/api/reset-password"
+	for _, kind := range Kinds() {
+		l := Write(kind, "en", site(t, "https://example.com/chat/"), programs, ticket)
+		require.NotContains(t, l.Text, "/v1/", kind)
+		require.NotContains(t, l.HTML, "href", kind)
+		require.Equal(t, kind.BringsToken(), strings.Contains(l.Text, "\ncmsg_reset_ABC\n"), kind)
+	}
+	const send = "Send this with a new password to "
+	l := Write(ResetPassword, "en", site(t, "https://example.com/chat/"), programs, ticket)
+	require.Contains(t, l.Text, "\n"+send+"https://example.com/chat/api/reset-password:\ncmsg_reset_ABC\n")
+	require.Contains(t, textOf(t, l.HTML), send+"https://example.com/chat/api/reset-password:")
+	l = Write(ResetPassword, "en", Site{Name: "example.com"}, programs, ticket)
+	require.Contains(t, l.Text, "\n"+send+"/api/reset-password:\ncmsg_reset_ABC\n")
+	require.NotContains(t, Write(VerifyEmail, "en", Site{Name: "example.com"}, programs, ticket).Text, send)
+}
+
 func TestUnknownPlace(t *testing.T) {
 	t.Parallel()
 	l := Write(NewSignIn, "en", site(t, "https://chat.example.com"), Facts{Username: "ada", At: noon}, Ticket{})

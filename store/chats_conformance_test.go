@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -99,6 +100,57 @@ func chatLists(t *testing.T, open opener) {
 }
 
 // watermarks never go back, and count who has read.
+// The chats of a user that are no groups come by their ids, in pieces.
+func directChatLists(t *testing.T, open opener) {
+	s := open(t, store.Options{})
+	ada, bob, eve := newUser(t, s, "ada"), newUser(t, s, "bob"), newUser(t, s, "eve")
+	newGroup(t, s, ada, bob)
+	made := []store.Chat{store.NewDirectChat(bob.ID, ada.ID, noon), store.NewDirectChat(ada.ID, ada.ID, noon), store.NewDirectChat(bob.ID, eve.ID, noon), store.NewDirectChat(eve.ID, ada.ID, noon)}
+	for i := range made {
+		update(t, s, func(tx *store.Tx) error {
+			if err := tx.CreateChat(&made[i]); err != nil {
+				return err
+			}
+			low, high := made[i].People()
+			for _, id := range slices.Compact([]int64{low, high}) {
+				if err := tx.AddParticipant(made[i].ID, id, store.Member, noon); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	low, high := made[0].People()
+	require.Equal(t, [2]int64{ada.ID, bob.ID}, [2]int64{low, high})
+	for _, c := range []struct {
+		of    store.User
+		after int64
+		limit int
+		want  []store.Chat
+	}{
+		{ada, 0, 10, []store.Chat{made[0], made[1], made[3]}},
+		{ada, 0, 2, made[:2]},
+		{ada, made[0].ID, 10, []store.Chat{made[1], made[3]}},
+		{ada, made[3].ID, 10, nil},
+		{bob, 0, 10, []store.Chat{made[0], made[2]}},
+	} {
+		view(t, s, func(tx *store.Tx) error {
+			found, err := tx.ListDirectChatsOf(c.of.ID, c.after, c.limit)
+			require.Equal(t, c.want, found)
+			return err
+		})
+	}
+	update(t, s, func(tx *store.Tx) error {
+		_, err := tx.DeleteChat(made[1].ID, noon)
+		return err
+	})
+	view(t, s, func(tx *store.Tx) error {
+		found, err := tx.ListDirectChatsOf(ada.ID, 0, 10)
+		require.Equal(t, []store.Chat{made[0], made[3]}, found)
+		return err
+	})
+}
+
 func watermarks(t *testing.T, open opener) {
 	s := open(t, store.Options{})
 	ada, bob, eve := newUser(t, s, "ada"), newUser(t, s, "bob"), newUser(t, s, "eve")

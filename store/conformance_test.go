@@ -44,6 +44,7 @@ func conformance(t *testing.T, open opener) {
 		{"chats", chats},
 		{"participants", participants},
 		{"lists of chats", chatLists},
+		{"lists of direct chats", directChatLists},
 		{"watermarks", watermarks},
 		{"deleted chats", deletedChats},
 		{"messages", messages},
@@ -231,8 +232,14 @@ func filters(t *testing.T, open opener) {
 		store.UserUsername:    func(u store.User) any { return u.Username },
 		store.UserDisplayName: func(u store.User) any { return u.DisplayName },
 		store.UserCreatedAt:   func(u store.User) any { return u.CreatedAt.UnixMicro() },
+		store.UserShownName: func(u store.User) any {
+			if u.DisplayName == "" {
+				return u.Username
+			}
+			return u.DisplayName
+		},
 	}
-	names := []store.Field{store.UserID, store.UserUsername, store.UserDisplayName, store.UserCreatedAt}
+	names := []store.Field{store.UserID, store.UserUsername, store.UserDisplayName, store.UserCreatedAt, store.UserShownName}
 	lower := func(s string) string { // of ASCII
 		return strings.Map(func(r rune) rune {
 			if r < 128 {

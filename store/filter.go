@@ -38,6 +38,7 @@ const (
 	NotEqual
 	Above
 	Below
+	Missing // it is NULL; there is no value
 )
 
 // Order is a field to sort by. Texts are sorted by their bytes.
@@ -81,6 +82,8 @@ func (f Filter) where(d dialect, must string, id Field, args *arguments) string 
 		switch c.Match {
 		case Equal, NotEqual, Above, Below:
 			fmt.Fprintf(&b, " AND %s %s %s", c.Field, operators[c.Match], args.add(c.Value))
+		case Missing:
+			fmt.Fprintf(&b, " AND %s IS NULL", c.Field)
 		case Contains:
 			fmt.Fprintf(&b, " AND %s(lower(%s), %s) > 0", d.position, c.Field, args.add(lowerASCII(fmt.Sprint(c.Value))))
 		}

@@ -260,9 +260,10 @@ const (
 	// chat, oneself in one's notes, and 0 in a group.
 	MessageReceiverID Field = `(CASE WHEN c.kind = 'group' THEN 0 WHEN c.direct_low = m.sender_id THEN c.direct_high ELSE c.direct_low END)`
 
-	// MessageIsDeleted and MessageInGroup are 1 or 0.
-	MessageIsDeleted Field = `(CASE WHEN m.deleted_at IS NULL THEN 0 ELSE 1 END)`
-	MessageInGroup   Field = `(CASE WHEN c.kind = 'group' THEN 1 ELSE 0 END)`
+	// MessageDeletedAt is [Missing] of most.
+	MessageDeletedAt Field = "m.deleted_at"
+	// MessageInGroup is 1 or 0.
+	MessageInGroup Field = `(CASE WHEN c.kind = 'group' THEN 1 ELSE 0 END)`
 
 	// As in ListMessagesOf: an order that no index has.
 	messageIDAsIs Field = "(m.id + 0)"

@@ -181,7 +181,7 @@ func messageCounts(t *testing.T, open opener) {
 		"however many are wanted":  {ada, 0, store.Filter{Limited: true, Limit: 1, Offset: 7}, 4},
 		"in whatever order":        {ada, 0, store.Filter{Order: []store.Order{{Field: store.MessageText}}}, 4},
 		"by a name and a text":     {bob, 0, store.Filter{Where: []store.Condition{{Field: store.MessageSenderUsername, Value: "bob"}, {Field: store.MessageText, Match: store.Contains, Value: "TEXT"}}}, 4},
-		"that have been deleted":   {ada, 0, store.Filter{Where: []store.Condition{{Field: store.MessageIsDeleted, Value: int64(1)}}}, 0},
+		"that are there":           {ada, 0, store.Filter{Where: []store.Condition{{Field: store.MessageDeletedAt, Match: store.Missing}}}, 4},
 		"that are not of groups":   {ada, 0, store.Filter{Where: []store.Condition{{Field: store.MessageInGroup, Value: int64(0)}}}, 0},
 		"of a chat that is not so": {ada, 9999, store.Filter{}, 0},
 	} {

@@ -341,6 +341,10 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.ListChatsOf(ada.ID, store.ChatFilter{ID: group.ID, Kind: store.GroupChat, Archived: new(bool), Limit: 10})
 			return err
 		}, want: chatsOf, sort: true, may: []string{"SCAN page"}},
+		{name: "ListDirectChatsOf", fn: func(tx *store.Tx) error {
+			_, err := tx.ListDirectChatsOf(ada.ID, 0, 10)
+			return err
+		}, want: []string{"SEARCH p USING COVERING INDEX participants_user (user_id=?", "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)"}, sort: true},
 		{name: "CountUnread", fn: func(tx *store.Tx) error {
 			_, err := tx.CountUnread(ada.ID, noon)
 			return err
@@ -738,6 +742,17 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.ListUsers(store.Filter{Where: active, Terms: word[:1], Limited: true, Limit: 10})
 			return err
 		}, want: []string{"SEARCH users USING INTEGER PRIMARY KEY (rowid=?)"}, gather: true},
+		{name: "ListUsers behind an id", fn: func(tx *store.Tx) error {
+			where := append([]store.Condition{{Field: store.UserID, Match: store.Above, Value: int64(1)}}, active...)
+			_, err := tx.ListUsers(store.Filter{Where: where, Limited: true, Limit: 10})
+			return err
+		}, want: []string{"SEARCH users USING INTEGER PRIMARY KEY (rowid>?)"}},
+		{name: "FilterMessages of a chat behind an id", fn: func(tx *store.Tx) error {
+			_, err := tx.FilterMessages(ada.ID, group.ID, store.Filter{Limited: true, Limit: 10, Where: []store.Condition{
+				{Field: store.MessageDeletedAt, Match: store.Missing}, {Field: store.MessageID, Match: store.Below, Value: int64(7)},
+			}, Order: []store.Order{{Field: store.MessageID, Descending: true}}})
+			return err
+		}, want: []string{"SEARCH m USING INDEX messages_chat (chat_id=? AND id<?)"}},
 		{name: "RemoveSearchTerms", fn: func(tx *store.Tx) error {
 			return tx.RemoveSearchTerms(group.ID, 1, []string{"a", "b"})
 		}, want: []string{"SEARCH search_terms USING PRIMARY KEY (space=? AND term=? AND id=?)"}},

@@ -314,12 +314,12 @@ func TestPostgresPlans(t *testing.T) {
 		}, 40, 100},
 		// Of a hundred messages; and of the eight that somebody has.
 		{"CountMessages of a chat", func(tx *store.Tx) error {
-			n, err := tx.CountMessages(0, another, store.Filter{Where: []store.Condition{{Field: store.MessageIsDeleted, Value: int64(0)}}})
+			n, err := tx.CountMessages(0, another, store.Filter{Where: []store.Condition{{Field: store.MessageDeletedAt, Match: store.Missing}}})
 			return counted(crowdMessages-1, n, err) // one of them is of quiet
 		}, 310, 900},
 		{"CountMessages", func(tx *store.Tx) error {
 			n, err := tx.CountMessages(quiet, 0, store.Filter{Where: []store.Condition{
-				{Field: store.MessageInGroup, Value: int64(1)}, {Field: store.MessageIsDeleted, Value: int64(0)},
+				{Field: store.MessageInGroup, Value: int64(1)}, {Field: store.MessageDeletedAt, Match: store.Missing},
 				{Field: store.MessageSenderID, Value: int64(quiet)}, {Field: store.MessageCreatedAt, Match: store.Below, Value: int64(1)},
 			}})
 			return counted(8, n, err)
@@ -376,6 +376,11 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.FindChatOf(one, one)
 			return err
 		}, 2, 10},
+		{"ListDirectChatsOf", func(tx *store.Tx) error {
+			// Ten groups are looked at, and no more.
+			found, err := tx.ListDirectChatsOf(one, 0, 20)
+			return counted(0, len(found), err)
+		}, 25, 60},
 		{"FindParticipant", func(tx *store.Tx) error {
 			_, err := tx.FindParticipant(one, one)
 			return err
@@ -773,6 +778,17 @@ func TestPostgresPlans(t *testing.T) {
 			found, err := tx.ListUsers(store.Filter{Where: active, Terms: []store.Term{{Text: "777", Prefix: true}}, Limited: true, Limit: 20})
 			return counted(11, len(found), err)
 		}, 40, 100},
+		{"ListUsers behind an id", func(tx *store.Tx) error {
+			where := append([]store.Condition{{Field: store.UserID, Match: store.Above, Value: int64(another)}}, active...)
+			found, err := tx.ListUsers(store.Filter{Where: where, Limited: true, Limit: 20})
+			return counted(20, len(found), err)
+		}, 25, 30},
+		{"FilterMessages of a chat behind an id", func(tx *store.Tx) error {
+			found, err := tx.FilterMessages(one, another, store.Filter{Limited: true, Limit: 20, Where: []store.Condition{
+				{Field: store.MessageDeletedAt, Match: store.Missing}, {Field: store.MessageID, Match: store.Below, Value: newest},
+			}, Order: []store.Order{{Field: store.MessageID, Descending: true}}})
+			return counted(20, len(found), err)
+		}, 65, 250},
 		{"AddSearchEntries", func(tx *store.Tx) error {
 			return tx.AddSearchEntries([]store.SearchEntry{{Space: one, Term: "another", ID: 1}, {Space: one, Term: "text", ID: 1}})
 		}, 2, 60},

@@ -22,8 +22,6 @@ type Call struct {
 	// Caller is who asks; nobody, if anybody may.
 	Caller  chat.Caller
 	maxBody int64
-	// note tells the log of a failure that the client can't be told of.
-	note func(error)
 }
 
 // JSON answers.

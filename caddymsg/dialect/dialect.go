@@ -161,9 +161,7 @@ var errNoSuchPath = &Refusal{Status: http.StatusNotFound, Code: "no_such_path", 
 
 // handle has a controller answer, once it is known that the caller may ask.
 func (a *API) handle(route Route, w http.ResponseWriter, r *http.Request) {
-	call := &Call{Request: r, W: w, maxBody: route.MaxBody, note: func(err error) {
-		a.failures.Note(r.Context(), http.StatusInternalServerError, "internal", err)
-	}}
+	call := &Call{Request: r, W: w, maxBody: route.MaxBody}
 	if call.maxBody == 0 {
 		call.maxBody = standardMaxBody
 	}

@@ -661,8 +661,8 @@ func TestSimpleChatsBesideV1(t *testing.T) {
 		zoe.Delete("/v1/messages/" + s.named["first"]).Want(200)
 		require.NotContains(t, s.ask("ann", "GET", "/api/chats/{direct}/messages", "").Text, s.named["first"]+`,"datetime`)
 
-		zoe.Post("/v1/blocks", `{"username": "ann"}`).Want(200)
-		zoe.Post("/v1/blocks", `{"username": "bob"}`).Want(200)
+		zoe.Do("PUT", "/v1/blocks/ann", "").Want(200)
+		zoe.Do("PUT", "/v1/blocks/bob", "").Want(200)
 		s.run(t, []simpleRow{
 			{"send: blocked", "ann", "POST", "/api/chats/{direct}/messages", `{"texts": ["x"]}`, 403, ""},
 			{"create: blocked", "bob", "POST", "/api/chats", `{"companion_id": {zoe}}`, 403, ""},

@@ -39,7 +39,7 @@ func many[T, Shown any](c *dialect.Call, more string, items iter.Seq2[T, error],
 			}
 		}
 	}
-	return dialect.List(c, fmt.Sprintf(`{"user_id":%d,%s"data":[`, c.Caller.UserID, more), "]}", shown)
+	return dialect.Stream(c, fmt.Sprintf(`{"user_id":%d,%s"data":[`, c.Caller.UserID, more), shown, "]}\n")
 }
 
 func (a *api) users(c *dialect.Call) error {

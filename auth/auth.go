@@ -177,6 +177,13 @@ func (s *Service) auditFailure(ctx context.Context, userID int64) {
 // it was deactivated. Of the kinds basic and trusted an account has one session: if it has, that is
 // returned, and nobody has signed in.
 func (s *Service) open(ctx context.Context, user chat.User, wanted store.Session, previous []byte) (store.Session, error) {
+	return s.openBy(ctx, user, wanted, previous, 0)
+}
+
+// openBy is open for who has shown to be a user by a session. It returns Unauthenticated
+// if that has ended by now: who is signed out while their request is on its way leaves no
+// session behind.
+func (s *Service) openBy(ctx context.Context, user chat.User, wanted store.Session, previous []byte, by int64) (store.Session, error) {
 	var session store.Session
 	reused := false
 	err := s.updateAndMail(ctx, func(tx *store.Tx) error {
@@ -194,6 +201,11 @@ func (s *Service) open(ctx context.Context, user chat.User, wanted store.Session
 		case !current.DeactivatedAt.IsZero():
 			return &chat.Error{
 				Kind: chat.Forbidden, Code: "account_deactivated", Message: "This account has been deactivated.",
+			}
+		}
+		if by != 0 {
+			if _, err := tx.FindSession(by); err != nil {
+				return refuseUnknown(err)
 			}
 		}
 		if err := s.arrive(ctx, tx, current, session.Kind); err != nil {

@@ -124,7 +124,10 @@ func (s *Service) arrive(ctx context.Context, tx *store.Tx, user chat.User, kind
 	if err != nil {
 		return err
 	}
-	if from.strange(kind) && user.Email != "" && s.mayNotify(ctx, user.ID) {
+	// Where nobody is asked to show it, whoever registers names any address: it is not
+	// written to because they sign in.
+	owned := user.Email != "" && (!s.opts.NoPages || !user.EmailVerifiedAt.IsZero())
+	if from.strange(kind) && owned && s.mayNotify(ctx, user.ID) {
 		facts := mail.Facts{
 			Username: user.Username, Device: DeviceName(userAgentOf(ctx)), Address: addressOf(ctx), At: now,
 		}

@@ -289,3 +289,30 @@ func TestNoticesAreLimited(t *testing.T) {
 		}
 	})
 }
+
+// Where nobody is asked to show that they read what is sent to an address, it may be
+// anybody's: nothing is sent there because of a sign-in.
+func TestNoNoticesToStrangers(t *testing.T) {
+	onEachMailSite(t, func(t *testing.T, s *site) {
+		newPost(s, nil)
+		s.opts.NoPages = true
+		alice := s.register(t, "alice", "open sesame")
+		signInFrom := func(address string) (waiting int) {
+			_, err := s.Login(from(address, nil), "alice", "open sesame", nil)
+			require.NoError(t, err)
+			waiting, _ = s.waiting(t)
+			return waiting
+		}
+		set := func(c store.UserChange) {
+			require.NoError(t, s.store.Update(t.Context(), func(tx *store.Tx) error {
+				_, err := chat.ChangeUser(tx, alice, c, alice.ID, s.clock)
+				return err
+			}))
+		}
+		signInFrom("192.0.2.1")
+		set(store.UserChange{Email: new("alice@example.org")})
+		require.Zero(t, signInFrom("192.0.2.2"))
+		set(store.UserChange{EmailVerifiedAt: &s.clock})
+		require.Equal(t, 1, signInFrom("192.0.2.3"))
+	})
+}

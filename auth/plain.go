@@ -41,6 +41,11 @@ func (s *Service) SignInPlain(ctx context.Context, username, password string) (P
 // OpenPlain is SignInPlain for whoever has just made their account, which is as
 // [Service.Register] has returned it.
 func (s *Service) OpenPlain(ctx context.Context, user chat.User) (PlainToken, error) {
+	return s.openPlain(ctx, user, 0)
+}
+
+// openPlain opens the session of a plain token, by another one or, if that is 0, by none.
+func (s *Service) openPlain(ctx context.Context, user chat.User, by int64) (PlainToken, error) {
 	token := newToken(accessPrefix)
 	if s.opts.PlainTokens.Hex {
 		secret := make([]byte, tokenLength)
@@ -52,9 +57,9 @@ func (s *Service) OpenPlain(ctx context.Context, user chat.User) (PlainToken, er
 		lifetime = accessLifetime
 	}
 	end := s.now().Add(lifetime)
-	session, err := s.open(ctx, user, store.Session{
+	session, err := s.openBy(ctx, user, store.Session{
 		Kind: store.TokenSession, TokenHash: hashToken([]byte(token)), ExpiresAt: end, TokenExpiresAt: end,
-	}, nil)
+	}, nil, by)
 	if err != nil {
 		return PlainToken{}, err
 	}
@@ -62,7 +67,8 @@ func (s *Service) OpenPlain(ctx context.Context, user chat.User) (PlainToken, er
 }
 
 // RenewPlain opens another session for the caller, held by a plain token. It returns
-// Forbidden to whoever comes by a key, and Unauthenticated if the account is gone.
+// Forbidden to whoever comes by a key, and Unauthenticated if the session that the caller
+// comes by has ended, or the account is gone.
 func (s *Service) RenewPlain(ctx context.Context, caller chat.Caller) (PlainToken, error) {
 	if err := caller.Require(chat.AccountScope); err != nil {
 		return PlainToken{}, err
@@ -78,7 +84,8 @@ func (s *Service) RenewPlain(ctx context.Context, caller chat.Caller) (PlainToke
 	if err != nil {
 		return PlainToken{}, err
 	}
-	return s.OpenPlain(ctx, user)
+	token, err := s.openPlain(ctx, user, caller.SessionID)
+	return token, toUnauthenticated(err) // the password has been changed just now
 }
 
 // isHex tells whether a token is one that a Service with PlainTokens.Hex makes.

@@ -18,6 +18,8 @@ type Request struct {
 	ClientIP netip.Addr
 	// Secure says that the client came over TLS.
 	Secure bool
+	// Folder is what stands before the path, where the site has put the API below one.
+	Folder string
 	// UserAgent is what the client says that it is, as it came.
 	UserAgent string
 	// Device reads what tells the browser from others: nil, if it has no device cookie.

@@ -58,8 +58,8 @@ func TestPasswordsOfAPIs(t *testing.T) {
 		api, option       string
 		refused, accepted string
 	}{
-		"v1":                     {"v1", "", "seven77", "eight888"},
-		"simple_chats":           {"simple_chats", "", "seven77", "eight888"},
+		"v1":                     {"v1", "", "b4nq7xt", "b4nq7xtv"},
+		"simple_chats":           {"simple_chats", "", "b4nq7xt", "b4nq7xtv"},
 		"knox":                   {"knox", "", "", "1"},
 		"simple_chats, shorter":  {"simple_chats", "password_min_length 3", "no", "yes"},
 		"knox, longer":           {"knox", "password_min_length 12", "eleven11111", "twelve121212"},

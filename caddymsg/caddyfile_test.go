@@ -58,7 +58,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		"api with two":              {"messaging {\n api v1 knox\n}", []string{"api", "one value"}},
 		"api with another option":   {"messaging {\n api messenger {\n  trust_user_ids\n }\n}", []string{"trust_user_ids", "insecure_trust_user_ids"}},
 		"api with a value for none": {"messaging {\n api messenger {\n  insecure_trust_user_ids on\n }\n}", []string{"insecure_trust_user_ids", "no value"}},
-		"api with one twice":        {"messaging {\n api messenger {\n  insecure_trust_user_ids\n  insecure_trust_user_ids\n }\n}", []string{"insecure_trust_user_ids", "twice"}},
+		"api with one twice":        {"messaging {\n api messenger {\n" + strings.Repeat("insecure_trust_user_ids\n", 2) + "}\n}", []string{"insecure_trust_user_ids", "twice"}},
 		"api twice, with blocks":    {"messaging {\n api messenger {\n  insecure_trust_user_ids\n }\n api messenger {\n  insecure_trust_user_ids\n }\n}", []string{"api", "twice"}},
 		"api's option outside":      {"messaging {\n insecure_trust_user_ids\n}", []string{"insecure_trust_user_ids", "api"}},
 		"no registration":           {"messaging {\n registration\n}", []string{"registration", "or more"}},

@@ -457,6 +457,11 @@ func requestFacts(r *http.Request) auth.Request {
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
 		facts.Secure = facts.Secure || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 	}
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		if folder, ok := strings.CutSuffix(original.URL.Path, r.URL.Path); ok {
+			facts.Folder = folder
+		}
+	}
 	return facts
 }
 

@@ -274,7 +274,8 @@ func TestListsInPieces(t *testing.T) {
 			_, found, err := r.DirectMessagesIn(t.Context(), alice, direct.ID, chat.Filter{})
 			require.NoError(t, err)
 			n := 0
-			for range found {
+			for _, err := range found {
+				require.NoError(t, err)
 				if n++; n == 129 {
 					break
 				}

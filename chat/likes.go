@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"math"
+	"slices"
 
 	"github.com/caddymsg/messaging/store"
 )
@@ -66,7 +67,7 @@ func (s *Service) GroupMessages(ctx context.Context, caller Caller, chatID int64
 		return nil, err
 	}
 	return func(yield func(LikedMessage, error) bool) {
-		batch, before, err := batch, before, error(nil) // it may be asked for again
+		batch, before := batch, before // it may be asked for again
 		for {
 			for _, m := range batch {
 				if !yield(m, nil) {
@@ -76,6 +77,7 @@ func (s *Service) GroupMessages(ctx context.Context, caller Caller, chatID int64
 			if before == 0 {
 				return
 			}
+			var err error
 			if batch, before, err = s.readLiked(ctx, caller, chatID, before); err != nil {
 				yield(LikedMessage{}, err)
 				return
@@ -99,8 +101,7 @@ func (s *Service) readLiked(ctx context.Context, caller Caller, chatID, before i
 			next = found[0].ID
 		}
 		var reacted []int64
-		for i := len(found) - 1; i >= 0; i-- {
-			m := found[i]
+		for _, m := range slices.Backward(found) {
 			if !m.DeletedAt.IsZero() {
 				continue
 			}

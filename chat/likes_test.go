@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -41,7 +42,7 @@ func TestLike(t *testing.T) {
 		events := r.committed()
 		require.Len(t, events, 1)
 		require.Equal(t, store.ReactionAdded, events[0].Type)
-		require.Equal(t, `{"emoji":"👍"}`, events[0].Data)
+		require.JSONEq(t, `{"emoji":"👍"}`, events[0].Data)
 		requireRefusal(t, refusal{chat.Conflict, "already_liked", ""}, r.Like(t.Context(), bob, group.ID, m.ID))
 		require.Empty(t, r.committed())
 		require.NoError(t, r.Like(t.Context(), alice, group.ID, m.ID), "one's own")
@@ -104,10 +105,10 @@ func TestGroupMessages(t *testing.T) {
 				}
 			}
 			var want, got []string
-			for i := len(sent) - 1; i >= 0; i-- {
-				if sent[i].DeletedAt.IsZero() {
+			for i, m := range slices.Backward(sent) {
+				if m.DeletedAt.IsZero() {
 					liked := i < 2 || i == chat.ReadAtOnce || i == len(sent)-1
-					want = append(want, fmt.Sprint(sent[i].ID, liked))
+					want = append(want, fmt.Sprint(m.ID, liked))
 				}
 			}
 			found, err := r.GroupMessages(t.Context(), bob, group.ID)

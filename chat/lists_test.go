@@ -137,6 +137,17 @@ func TestFindMessagesAgainstModel(t *testing.T) {
 			post(alice, alice, text)
 			post(eve, alice, text)
 		}
+		for i := range mine {
+			if i%7 != 3 || mine[i].SenderID != alice.UserID {
+				continue
+			}
+			require.NoError(t, r.DeleteMessage(t.Context(), alice, mine[i].ID))
+			require.NoError(t, r.store.View(t.Context(), func(tx *store.Tx) (err error) {
+				mine[i], err = tx.FindMessage(alice.UserID, mine[i].ID)
+				mine[i] = undecorated(mine[i])
+				return err
+			}))
+		}
 		receiver := func(m chat.Message) int64 {
 			if m.ChatKind == store.GroupChat {
 				return 0
@@ -157,8 +168,17 @@ func TestFindMessagesAgainstModel(t *testing.T) {
 				q.ChatID = rapid.SampledFrom(mine).Draw(t, "chat of").ChatID
 				keep(func(m chat.Message) bool { return m.ChatID == q.ChatID })
 			}
+			if q.Present = some("present"); q.Present {
+				keep(func(m chat.Message) bool { return m.DeletedAt.IsZero() })
+			}
+			if q.Alone = some("alone"); q.Alone {
+				keep(func(m chat.Message) bool { return m.ChatKind != store.GroupChat })
+			}
 			q.Direction = rapid.SampledFrom([]chat.Direction{chat.SentOrReceived, chat.Sent, chat.Received}).Draw(t, "direction")
 			keep(func(m chat.Message) bool {
+				if q.Direction == chat.Received && q.Alone {
+					return receiver(m) == alice.UserID
+				}
 				return q.Direction == chat.SentOrReceived || (m.SenderID == alice.UserID) == (q.Direction == chat.Sent)
 			})
 			if some("sender") {
@@ -211,6 +231,9 @@ func TestFindMessagesAgainstModel(t *testing.T) {
 			}
 			q.Filter.Limited, q.Filter.Limit = true, rapid.IntRange(0, 50).Draw(t, "limit")
 			q.Filter.Offset = rapid.IntRange(0, 5).Draw(t, "offset")
+			n, err := r.CountMessages(context.Background(), alice, q)
+			require.NoError(t, err)
+			require.Equal(t, len(want), n, "%+v", q)
 			offset, limit := min(q.Filter.Offset, len(want)), min(q.Filter.Limit, max(len(want)-q.Filter.Offset, 0))
 			if q.FromEnd {
 				offset = len(want) - offset - limit
@@ -233,12 +256,15 @@ func TestFindMessagesAgainstModel(t *testing.T) {
 			"no such chat":       {chat.MessageQuery{ChatID: 9999}, notAParticipant},
 			"no such sender":     {chat.MessageQuery{Sender: "nobody"}, refusal{chat.NotFound, "user_not_found", "sender"}},
 			"no such receiver":   {chat.MessageQuery{Receiver: "nobody"}, refusal{chat.NotFound, "user_not_found", "receiver"}},
+			"a sender first":     {chat.MessageQuery{Sender: "nobody", Date: "today"}, refusal{chat.NotFound, "user_not_found", "sender"}},
 			"no date":            {chat.MessageQuery{Date: "today"}, refusal{chat.Invalid, "date_invalid", "date"}},
 			"no day of a month":  {chat.MessageQuery{Date: "2023-02-29"}, refusal{chat.Invalid, "date_invalid", "date"}},
 			"a date with a time": {chat.MessageQuery{Date: "2023-02-28T00:00:00Z"}, refusal{chat.Invalid, "date_invalid", "date"}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				_, err := r.FindMessages(t.Context(), alice, c.query)
+				requireRefusal(t, c.want, err)
+				_, err = r.CountMessages(t.Context(), alice, c.query)
 				requireRefusal(t, c.want, err)
 			})
 		}

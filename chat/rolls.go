@@ -46,7 +46,7 @@ func (s *Service) CreateRoll(ctx context.Context, caller Caller, n NewRoll) (Rol
 		made = Roll{UserIDs: n.UserIDs} // it may be tried again
 		other := caller.UserID
 		for _, id := range n.UserIDs {
-			user, err := userByID(tx, id)
+			user, err := findAccount(tx, id)
 			if err == nil {
 				err = notBlocked(tx, user, caller)
 			}
@@ -156,7 +156,7 @@ func (s *Service) MessagesIn(ctx context.Context, caller Caller, chatID int64, l
 
 // AddUser is AddParticipant by the user's id, and returns who is in the chat then.
 func (s *Service) AddUser(ctx context.Context, caller Caller, chatID, userID int64) (Roll, error) {
-	find := func(tx *store.Tx, _, _ string) (User, error) { return userByID(tx, userID) }
+	find := func(tx *store.Tx, _, _ string) (User, error) { return findAccount(tx, userID) }
 	var roll Roll
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		_, err := s.addParticipant(tx, caller, chatID, find, "")

@@ -118,6 +118,9 @@ func New(opts Options, s System) (*API, error) {
 	return a, httpapi.ServeDocs(a.mux, s.Page, s.DocumentPath, s.Document)
 }
 
+// Routes are those of its table.
+func (a *API) Routes() []Route { return a.system.Routes }
+
 // ServeHTTP answers a request for a path that the dialect owns. Its context should carry
 // an [auth.Request].
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -30,6 +30,8 @@ func TestFiveAPIs(t *testing.T) {
 		s.theyMeetInAGroup()
 		s.theyBlock()
 		s.theyAreSignedOut()
+		s.kenKeepsNotes()
+		s.samChangesHisName()
 		s.itEnds()
 	})
 }
@@ -86,13 +88,13 @@ func (s *story) everybodyIsKnownEverywhere() {
 func (s *story) samAndKenWrite() {
 	t, sam, ken := s.t, s.sam, s.ken
 	s.samAndKen = fmt.Sprintf("/api/chats/%d/messages", sam.openChat(ken))
-	sam.post(s.samAndKen, `{"texts":["hello ken","are you ther?","forget it"]}`).Want(http.StatusCreated)
-	require.Equal(t, []string{"hello ken", "are you ther?", "forget it"}, ken.get("/api/message/received").each("results", "content"))
+	sam.post(s.samAndKen, `{"texts":["hello ken","are you here?","forget it"]}`).Want(http.StatusCreated)
+	require.Equal(t, []string{"hello ken", "are you here?", "forget it"}, ken.get("/api/message/received").each("results", "content"))
 	require.Equal(t, []string{"sam", "sam", "sam"}, ken.get("/api/message/received").each("results", "sender"))
 
 	t.Log("Ken answers")
 	ken.post("/api/message", `{"receiver":"sam","content":"hello sam"}`).Want(http.StatusCreated)
-	all := []string{"hello ken", "are you ther?", "forget it", "hello sam"}
+	all := []string{"hello ken", "are you here?", "forget it", "hello sam"}
 	require.Equal(t, all, sam.get(s.samAndKen).each("data", "text"))
 	require.Equal(t, all, s.kenAtV1.get("/v1/messages").each("", "text"))
 	require.Empty(t, s.vera.get("/v1/messages").list(""), "it is between the two")
@@ -106,7 +108,7 @@ func (s *story) samAndKenWrite() {
 	atV1 := s.kenAtV1.get("/v1/messages").list("")
 	require.Equal(t, "are you there?", atV1[1]["text"])
 	require.Contains(t, atV1[1], "edited_at")
-	require.Equal(t, "", atV1[2]["text"])
+	require.Empty(t, atV1[2]["text"])
 	require.Contains(t, atV1[2], "deleted_at")
 
 	t.Log("Ken mends his at v1, since knox can't")
@@ -132,20 +134,17 @@ func (s *story) veraAndMonaTalk() {
 	t.Log("Mona answers over her WebSocket, and both hear of it")
 	s.monaHears = mona.listen(both)
 	s.monaHears.send("hi vera")
-	require.Equal(t, "hi vera", s.monaHears.next()["text"], "her own copy is what acknowledges it")
+	s.monaHears.hears("hi vera") // her own copy is what acknowledges it
 	require.Equal(t, "hi vera", said().Field("text"))
 
 	t.Log("Mona hears Vera, who mends a word")
-	vera.post("/v1/messages", `{"dest_username":"mona","message":"how are yu?"}`).Want(http.StatusOK)
+	vera.post("/v1/messages", `{"dest_username":"mona","message":"how is you?"}`).Want(http.StatusOK)
 	asked := said().Field("id")
-	heard := s.monaHears.next()
-	require.Equal(t, "how are yu?", heard["text"])
+	heard := s.monaHears.hears("how is you?")
 	require.Equal(t, both.other(mona), heard["sender_id"])
 	require.Equal(t, false, heard["read"])
 	vera.patch("/v1/messages/"+id(asked), `{"text":"how are you?"}`).Want(http.StatusOK)
-	mended := s.monaHears.next()
-	require.Equal(t, "how are you?", mended["text"])
-	require.Equal(t, heard["id"], mended["id"])
+	require.Equal(t, heard["id"], s.monaHears.hears("how are you?")["id"])
 
 	t.Log("Mona reads it")
 	s.monaHears.read(heard["id"])
@@ -159,7 +158,7 @@ func (s *story) veraAndMonaTalk() {
 
 	t.Log("Vera reads what Mona says")
 	s.monaHears.send("fine")
-	require.Equal(t, false, s.monaHears.next()["read"])
+	require.Equal(t, false, s.monaHears.hears("fine")["read"])
 	vera.post("/v1/chats/"+id(said().ChatID)+"/read", "").Want(http.StatusOK)
 	told = s.monaHears.next()
 	require.Equal(t, "fine", told["text"])
@@ -179,17 +178,17 @@ func (s *story) monaHearsThoseWithoutWebSockets() {
 	samAndMona := fmt.Sprintf("/api/chats/%d/messages", sam.openChat(mona))
 	fromSam := mona.listen(mona.conversation(2))
 	sam.post(samAndMona, `{"texts":"over here"}`).Want(http.StatusCreated)
-	require.Equal(t, "over here", fromSam.next()["text"])
+	fromSam.hears("over here")
 	fromSam.send("I see you")
-	require.Equal(t, "I see you", fromSam.next()["text"])
+	fromSam.hears("I see you")
 	require.Equal(t, []string{"over here", "I see you"}, sam.get(samAndMona).each("data", "text"))
 
 	ken.post("/api/message", `{"receiver":"mona","content":"and me?"}`).Want(http.StatusCreated)
 	fromKen := mona.listen(mona.conversation(3))
 	ken.post("/api/message", `{"receiver":"mona","content":"hello?"}`).Want(http.StatusCreated)
-	require.Equal(t, "hello?", fromKen.next()["text"])
+	fromKen.hears("hello?")
 	fromKen.send("you, too")
-	require.Equal(t, "you, too", fromKen.next()["text"])
+	fromKen.hears("you, too")
 	require.Equal(t, []string{"you, too"}, ken.get("/api/message/received?sender=mona").each("results", "content"))
 }
 
@@ -211,12 +210,12 @@ func (s *story) theyMeetInAGroup() {
 	t.Log("three of them talk in it")
 	s.monaInGroup = mona.listen(group)
 	gus.post(s.weekend+"/messages", `{"text":"where to?"}`).Want(http.StatusCreated)
-	require.Equal(t, "where to?", s.monaInGroup.next()["text"])
+	s.monaInGroup.hears("where to?")
 	s.veraHearsOf("where to?")
 	vera.post("/v1/messages", `{"group_chat_id":`+made+`,"message":"to the sea"}`).Want(http.StatusOK)
-	require.Equal(t, "to the sea", s.monaInGroup.next()["text"])
+	s.monaInGroup.hears("to the sea")
 	s.monaInGroup.send("I bring cake")
-	require.Equal(t, "I bring cake", s.monaInGroup.next()["text"])
+	s.monaInGroup.hears("I bring cake")
 	s.veraHearsOf("I bring cake")
 	messages := gus.get(s.weekend + "/messages").list("messages")
 	require.Equal(t, []string{"I bring cake", "to the sea", "where to?"}, each(messages, "text"))
@@ -228,13 +227,14 @@ func (s *story) theyMeetInAGroup() {
 	require.JSONEq(t, `[{"emoji":"👍","count":1,"me":false}]`, frontdoor.JSON(t, vera.get("/v1/messages/"+cake).Field("reactions")))
 	vera.put("/v1/messages/"+cake+"/reactions/like", "").Want(http.StatusOK)
 	vera.put("/v1/messages/"+where+"/reactions/like", "").Want(http.StatusOK)
+	vera.put("/v1/messages/"+where+"/reactions/%F0%9F%8E%89", "").Want(http.StatusOK) // a 🎉 is no like
 	messages = gus.get(s.weekend + "/messages").list("messages")
 	require.Equal(t, []any{float64(gus.id), float64(vera.id)}, messages[0]["likes"])
 	require.Equal(t, []any{float64(vera.id)}, messages[2]["likes"])
 
 	t.Log("Vera mends what she said, and takes it back")
 	vera.patch("/v1/messages/"+sea, `{"text":"to the lake"}`).Want(http.StatusOK)
-	require.Equal(t, "to the lake", s.monaInGroup.next()["text"])
+	s.monaInGroup.hears("to the lake")
 	require.Equal(t, []string{"I bring cake", "to the lake", "where to?"}, gus.get(s.weekend+"/messages").each("messages", "text"))
 	vera.delete("/v1/messages/" + sea).Want(http.StatusOK)
 	require.Equal(t, []string{"I bring cake", "where to?"}, gus.get(s.weekend+"/messages").each("messages", "text"))
@@ -268,7 +268,7 @@ func (s *story) theyBlock() {
 	require.Contains(t, s.monaHears.next(), "error")
 	s.vera.delete("/v1/blocks/mona").Want(http.StatusOK)
 	s.monaHears.send("there you are")
-	require.Equal(t, "there you are", s.monaHears.next()["text"])
+	s.monaHears.hears("there you are")
 	s.veraHearsOf("there you are")
 	require.NotContains(t, s.vera.get("/v1/messages").each("", "text"), "why?")
 }
@@ -294,18 +294,53 @@ func (s *story) theyAreSignedOut() {
 	mona.signIn()
 }
 
+// A note to oneself is a chat of one, where there are chats.
+func (s *story) kenKeepsNotes() {
+	t := s.t
+	s.ken.post("/api/message", `{"receiver":"ken","content":"buy milk"}`).Want(http.StatusCreated)
+	require.Contains(t, s.kenAtV1.get("/v1/messages").each("", "text"), "buy milk")
+
+	atSimpleChats := s.at.simpleChats("ken").signIn()
+	chats := atSimpleChats.get("/api/chats").list("data")
+	note := chats[len(chats)-1]
+	require.Equal(t, note["user1_id"], note["user2_id"])
+	require.Equal(t, []string{"buy milk"}, atSimpleChats.get("/api/chats/"+id(note["chat_id"])+"/messages").each("data", "text"))
+
+	atMessenger := s.at.messenger("ken").signIn()
+	atMessenger.uuid = s.mona.conversation(3).other(s.mona)
+	own := atMessenger.conversation(4) // behind those with Sam, with Mona, and the group
+	require.Equal(t, []string{atMessenger.uuid}, own.people)
+	require.Equal(t, []string{"buy milk"}, atMessenger.history(own).each("", "text"))
+}
+
+func (s *story) samChangesHisName() {
+	t := s.t
+	s.sam.post("/api/update", `{"username":"samuel"}`).Want(http.StatusAccepted)
+	s.sam = s.at.simpleChats("samuel").signIn()
+	require.Contains(t, s.ken.get("/api/message/received").each("results", "sender"), "samuel")
+	require.NotContains(t, s.ken.get("/api/message/received").each("results", "sender"), "sam")
+	require.Contains(t, s.vera.get("/v1/users").each("", "username"), "samuel")
+	require.Contains(t, s.gus.get("/api/users").each("", "username"), "samuel")
+	s.ken.post("/api/message", `{"receiver":"sam","content":"who?"}`).Want(http.StatusBadRequest)
+}
+
 func (s *story) itEnds() {
 	t, gus, ken := s.t, s.gus, s.ken
 	t.Log("Sam deletes his chat with Ken")
 	s.sam.delete(strings.TrimSuffix(s.samAndKen, "/messages")).Want(http.StatusOK)
-	require.Empty(t, ken.get("/api/message/sent?receiver=sam").list("results"))
-	require.Empty(t, ken.get("/api/message/received?sender=sam").list("results"))
+	require.Empty(t, ken.get("/api/message/sent?receiver=samuel").list("results"))
+	require.Empty(t, ken.get("/api/message/received?sender=samuel").list("results"))
 	require.NotContains(t, s.kenAtV1.get("/v1/messages").each("", "text"), "hello ken")
 
 	t.Log("Gus is deleted by the administrator: what he has said stays, and nothing tells who he was")
+	s.at.v1("gus").signIn().post("/v1/messages", `{"dest_username":"ken","message":"farewell"}`).Want(http.StatusOK)
 	s.at.groupChat("root").signIn().delete("/api/users/" + id(gus.id)).Want(http.StatusOK)
 	gus.get("/api/groups").Want(http.StatusUnauthorized)
 	require.NotContains(t, s.sam.get("/api/users").each("data", "username"), "gus")
+	received := ken.get("/api/message/received").list("results")
+	last := received[len(received)-1]
+	require.Equal(t, "farewell", last["content"])
+	require.NotContains(t, last, "sender")
 	first := s.at.groupChat("vera").signIn().get(s.weekend + "/messages").list("messages")[1]
 	require.Equal(t, "where to?", first["text"])
 	require.Equal(t, float64(gus.id), first["user_id"])
@@ -591,6 +626,16 @@ func (l *listener) next() (frame map[string]any) {
 	require.NoError(l.t, err)
 	require.NoError(l.t, json.Unmarshal(text, &frame), "%s", text)
 	return frame
+}
+
+// hears waits for a message with a text. What was said just before it listened may come
+// first.
+func (l *listener) hears(text string) (message map[string]any) {
+	l.t.Helper()
+	for message["text"] != text {
+		message = l.next()
+	}
+	return message
 }
 
 // await reads the next frame of text, and answers pings before it.

@@ -29,7 +29,7 @@ const groupChatAdmin = "battery staple"
 
 func newGroupChat(t *testing.T, engine frontdoor.Engine) *groupChat {
 	t.Helper()
-	g := &groupChat{Server: start(t, engine, "group_chat", "admin admin"), keys: map[string]string{}, ids: map[string]string{}}
+	g := &groupChat{Server: start(t, engine, "group_chat", ""), keys: map[string]string{}, ids: map[string]string{}}
 	g = g.on(t)
 	createAdmin(t, g.Server, groupChatAdmin)
 	g.login(t, "admin", groupChatAdmin)
@@ -54,6 +54,7 @@ func (g *groupChat) on(t *testing.T) *groupChat {
 // createAdmin makes the first administrator, as its operator does.
 func createAdmin(t *testing.T, s *frontdoor.Server, password string) {
 	t.Helper()
+	frontdoor.NewClient(t, s.URL2).Get("/v1/me").Want(401) // it has started
 	cmd, err := frontdoor.Command(t.Context(), frontdoor.Options{Dir: t.TempDir()},
 		"messaging", "user", "create", "--username", "admin", "--admin", "--bcrypt-cost", "4", "--database", s.Database)
 	require.NoError(t, err)

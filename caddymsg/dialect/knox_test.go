@@ -71,6 +71,39 @@ func (p knoxPage) contents() (found []string) {
 	return found
 }
 
+// TestKnoxInAFolder is about where the next page is, and about a limit.
+func TestKnoxInAFolder(t *testing.T) {
+	t.Parallel()
+	s := frontdoor.Start(t, frontdoor.Options{Caddyfile: `
+http://127.0.0.1:{$PORT} {
+	handle_path /chat/* {
+		messaging {
+			api knox
+			database {env.DATABASE}
+			bcrypt_cost 4
+			rate_limits {
+				sends 1/1h 21
+			}
+		}
+	}
+}
+`})
+	c := frontdoor.NewClient(t, s.URL)
+	token := c.Post("/chat/api/auth/register", `{"username":"ann","password":"x"}`).Want(201).Field("token").(string)
+	send := func() *frontdoor.Response {
+		return c.Do("POST", "/chat/api/message", `{"receiver":"ann","content":"x"}`, "Authorization", "Token "+token)
+	}
+	for range 21 {
+		send().Want(201)
+	}
+	next := c.Do("GET", "/chat/api/message", "", "Authorization", "Token "+token).Want(200).Field("next")
+	require.Equal(t, s.URL+"/chat/api/message?page=2", next)
+
+	r := send().Want(429)
+	require.Equal(t, "detail", knoxRefusal(t, r))
+	require.NotEmpty(t, r.Header.Get("Retry-After"))
+}
+
 // knoxRefusal is what an answer says of an error: under detail, or of which fields.
 func knoxRefusal(t *testing.T, r *frontdoor.Response) string {
 	t.Helper()
@@ -200,7 +233,7 @@ func TestKnoxTokens(t *testing.T) {
 				}
 			})
 		}
-		t.Run("without a token", func(t *testing.T) {
+		t.Run("without a token", func(*testing.T) {
 			for _, c := range [][2]string{
 				{"POST", "/api/message"}, {"POST", "/api/block"}, {"DELETE", "/api/block/ann"}, {"POST", "/api/auth/logout"},
 			} {
@@ -218,7 +251,7 @@ func TestKnoxTokens(t *testing.T) {
 			ann.Do("POST", "/api/auth/register", `{"username":"new","password":"x"}`, "Authorization", "Token "+ann.token).Want(201)
 			ann.Do("POST", "/api/auth/login", `{"username":"new","password":"x"}`, "Authorization", "Bearer whatever").Want(200)
 		})
-		t.Run("a key for reading does nothing else", func(t *testing.T) {
+		t.Run("a key for reading does nothing else", func(*testing.T) {
 			program := knoxUser{ann.Client, "ann", reader}
 			program.post("/message", `{"receiver":"ann","content":"x"}`).Want(403)
 			program.post("/block", `{"blocked":"gone"}`).Want(403)
@@ -644,7 +677,7 @@ func TestKnoxBlocks(t *testing.T) {
 		bob.send(t, "ann", "before")
 		require.JSONEq(t, `{"count":0,"next":null,"previous":null,"results":[]}`, ann.get("/block").Want(200).Text)
 		r := ann.post("/block", `{"blocked":"bob"}`).Want(201)
-		require.Equal(t, `{"blocking_user":"ann","blocked_user":"Bob"}`, strings.TrimSpace(r.Text))
+		require.JSONEq(t, `{"blocking_user":"ann","blocked_user":"Bob"}`, r.Text)
 		for name, row := range map[string]struct{ body, told string }{
 			"nothing":     {`{}`, "blocked"},
 			"null":        {`{"blocked":null}`, "blocked"},
@@ -762,7 +795,7 @@ func TestKnoxInternalError(t *testing.T) {
 	w := httptest.NewRecorder()
 	api.ServeHTTP(w, r)
 	require.Equal(t, 500, w.Code)
-	require.Equal(t, `{"detail":"Something went wrong"}`, strings.TrimSpace(w.Body.String()))
+	require.JSONEq(t, `{"detail":"Something went wrong"}`, w.Body.String())
 	require.Contains(t, log.String(), "nil pointer")
 	require.NotContains(t, log.String(), "secret")
 }

@@ -271,7 +271,7 @@ func TestSimpleChatsAccounts(t *testing.T) {
 			{"reset-password: no mail server", "", "POST", "/api/reset-password", `{"token": "x", "password": "12345678"}`, 501, ""},
 			{"reset-password: nothing", "", "POST", "/api/reset-password", "", 400, `{"message": {"token": "…", "password": "…"}}`},
 		})
-		s.part(t, "parameters in a form, and in the query string", func(t *testing.T) {
+		s.part(t, "parameters in a form, and in the query string", func(*testing.T) {
 			c := s.client
 			c.Do("POST", "/api/register?email=q@example.com&username=query&name=Query&password=12345678", "").Want(201)
 			c.Do("POST", "/api/register?name=Form&email=x", "email=f%40example.com&username=form&password=12345678",
@@ -287,7 +287,7 @@ func TestSimpleChatsAccounts(t *testing.T) {
 			requireLike(t, `{"token": "…", "expires_in": 3600}`, again)
 			require.NotEqual(t, answer.Text, again.Text)
 			for _, token := range []string{first, "Bearer " + again.Field("token").(string)} {
-				require.EqualValues(t, s.named["ann"], s.id(c.Do("GET", "/api/chats", "", "Authorization", token).Want(200), "user_id"))
+				require.Equal(t, s.named["ann"], s.id(c.Do("GET", "/api/chats", "", "Authorization", token).Want(200), "user_id"))
 			}
 			c.Get("/api/token").Want(403)
 		})
@@ -680,7 +680,7 @@ func TestSimpleChatsBesideV1(t *testing.T) {
 // Who sends too much is told when to go on.
 func TestSimpleChatsLimits(t *testing.T) {
 	t.Parallel()
-	s := frontdoor.Start(t, frontdoor.Options{Caddyfile: strings.Replace(caddyfile("simple_chats", ""), "rate_limits off", "rate_limits {\nsends 1/1h 2\n}", -1)})
+	s := frontdoor.Start(t, frontdoor.Options{Caddyfile: strings.ReplaceAll(caddyfile("simple_chats", ""), "rate_limits off", "rate_limits {\nsends 1/1h 2\n}")})
 	c := frontdoor.NewClient(t, s.URL)
 	c.Unchecked = "it speaks simple_chats"
 	for _, name := range []string{"ann", "bob"} {

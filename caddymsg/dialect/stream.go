@@ -59,7 +59,7 @@ func Stream[T any](c *Call, before string, items iter.Seq2[T, error], after stri
 		if err := enc.Encode(item); err != nil {
 			return err
 		}
-		body.Truncate(body.Len() - 1) // the end of its line
+		body.Truncate(body.Len() - 1) // the end of the line
 		if body.Len() >= streamedAtOnce && !write() {
 			return nil
 		}

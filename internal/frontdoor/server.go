@@ -138,7 +138,11 @@ func Run(ctx context.Context, opts Options) (*Server, error) {
 		s.err = s.cmd.Wait()
 		close(s.done)
 	}()
-	if err := s.awaitStart(ctx, "127.0.0.1:"+ports[0]); err != nil {
+	err = s.awaitStart(ctx, "127.0.0.1:"+ports[0])
+	if err == nil && strings.Contains(opts.Caddyfile, "{$PORT2}") { // Caddy opens one after the other
+		err = s.awaitStart(ctx, "127.0.0.1:"+ports[1])
+	}
+	if err != nil {
 		s.Kill()
 		return nil, fmt.Errorf("start Caddy: %w\n%s", err, s.Log())
 	}

@@ -83,7 +83,7 @@ func open(opts dialect.Options) (*dialect.API, error) {
 	})
 }
 
-// toDocs leads to the page. Where it is is seen from here: a site may have put the API
+// toDocs leads to the page, by its place as seen from here: a site may have put the API
 // below a path of its own.
 func toDocs(c *dialect.Call) error {
 	c.W.Header().Set("Location", "docs/")
@@ -92,14 +92,14 @@ func toDocs(c *dialect.Call) error {
 }
 
 // keyHeader is where the API key of a request is, and nowhere else.
-const keyHeader = "X-API-Key"
+const keyHeader = "X-Api-Key"
 
 func (a *api) identify(r *http.Request) (chat.Caller, error) {
 	key := r.Header.Get(keyHeader)
 	if key == "" {
 		return chat.Caller{}, &dialect.Refusal{
 			Kind: chat.Unauthenticated, Status: http.StatusUnauthorized, Code: "key_missing",
-			Message: "Send the key that you got at login in the header " + keyHeader + ".",
+			Message: "Send the key that you got at login in the header X-API-Key.",
 		}
 	}
 	caller, err := a.Auth.Bearer(r.Context(), key)

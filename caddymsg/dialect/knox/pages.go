@@ -55,8 +55,9 @@ func (p page) with(results any) page {
 
 // address is that of another page of what a request asks for. The first has no number.
 func address(r *http.Request, number int) *string {
-	at := url.URL{Scheme: "http", Host: r.Host, Path: r.URL.Path}
-	if auth.RequestOf(r.Context()).Secure {
+	facts := auth.RequestOf(r.Context())
+	at := url.URL{Scheme: "http", Host: r.Host, Path: facts.Folder + r.URL.Path}
+	if facts.Secure {
 		at.Scheme = "https"
 	}
 	params := r.URL.Query()

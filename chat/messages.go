@@ -28,7 +28,8 @@ type Draft struct {
 	// ClientID is the idempotency key: the message is stored once, and
 	// sending it again answers the one stored first. Optional.
 	ClientID string
-	// Once refuses to send it again, in place of answering the one stored first.
+	// Once refuses to send it again, in place of answering the one stored first. The key
+	// is the API's own, then: nobody is shown it, and it is none that a sender could give.
 	Once bool
 	// Poll makes the message a poll, with Text as the question. Optional.
 	Poll *NewPoll
@@ -47,6 +48,9 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 	}
 	if err := s.take(ctx, caller, limit.Sends, limit.SendsAddress, 1); err != nil {
 		return Message{}, err
+	}
+	if d.Once {
+		d.ClientID = ownKey + d.ClientID
 	}
 	bodies := newContents(d.Text)
 	var sent Message

@@ -20,6 +20,18 @@ import (
 // MaxClientIDLength is the longest idempotency key, in bytes.
 const MaxClientIDLength = 128
 
+// ownKey is what a key begins with that no sender has given. It may tell of a text that
+// has been deleted since.
+const ownKey = "\x01"
+
+// KeyOf is the idempotency key that the sender of a message has given, or empty.
+func KeyOf(m Message) string {
+	if strings.HasPrefix(m.ClientID, ownKey) {
+		return ""
+	}
+	return m.ClientID
+}
+
 const badKey = "An idempotency key has at most 128 bytes and no control characters."
 
 // Once does what creates something, unless the caller has used the idempotency

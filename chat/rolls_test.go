@@ -326,8 +326,10 @@ func TestSendOnce(t *testing.T) {
 			requireRefusal(t, refusal{chat.Conflict, "message_repeated", ""}, err)
 		}
 		require.Equal(t, 1, sent)
-		r.send(t, bob, once) // the key is the sender's
+		require.Empty(t, chat.KeyOf(r.send(t, bob, once)), "the key is the sender's, and nobody is shown it")
 		once.Once = false
-		require.EqualValues(t, 1, r.send(t, alice, once).Seq)
+		m := r.send(t, alice, once)
+		require.EqualValues(t, 3, m.Seq, "nor is it one that a sender gives")
+		require.Equal(t, "key", chat.KeyOf(m))
 	})
 }

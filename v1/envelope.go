@@ -171,8 +171,10 @@ func (wire) Encode(e *live.Event) []byte {
 	if b = t.append(b, e); len(b) == head {
 		return nil
 	}
-	if e.Type == "message.created" && e.Message.ClientID != "" {
-		b = appendString(append(b, `,"client_id":`...), e.Message.ClientID)
+	if e.Type == "message.created" {
+		if key := chat.KeyOf(*e.Message); key != "" {
+			b = appendString(append(b, `,"client_id":`...), key)
+		}
 	}
 	return append(b, '}')
 }

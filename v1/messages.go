@@ -56,7 +56,7 @@ type Mention struct {
 func newMessage(m chat.Message) Message {
 	return Message{
 		ID: m.ID, ChatID: m.ChatID, Kind: m.ChatKind, Seq: m.Seq, SenderID: m.SenderID,
-		SenderUsername: m.SenderUsername, Text: m.Text, CreatedAt: timestamp(m.CreatedAt), ClientID: m.ClientID,
+		SenderUsername: m.SenderUsername, Text: m.Text, CreatedAt: timestamp(m.CreatedAt), ClientID: chat.KeyOf(m),
 		MessageDetails: newMessageDetails(m), ReadCount: m.ReadCount, ReadBy: m.ReadBy,
 	}
 }

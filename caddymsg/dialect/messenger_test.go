@@ -521,6 +521,7 @@ func TestMessengerWebSocket(t *testing.T) {
 			there := fmt.Sprintf("/v1/chats/%d", id)
 			v1.Post(there+"/read", "").Want(200)
 			require.Equal(t, "from here by "+alice+" read true", frameOf(t, socket))
+			require.NotContains(t, v1.Get(there+"/messages").Want(200).Text, "client_id", "which nobody has given")
 			sent := v1.Post(there+"/messages", `{"text":"from there"}`).Want(200)
 			require.Equal(t, "from there by "+bob+" read false", frameOf(t, socket))
 			message := fmt.Sprintf("/v1/messages/%.0f", sent.Field("id"))

@@ -142,6 +142,9 @@ func TestDialectPages(t *testing.T) {
 			require.NotEmpty(t, api.Routes())
 			for _, route := range api.Routes() {
 				endpoint := plainEndpoint(route.Method + " " + route.Path)
+				if _, ok := listed[endpoint]; !ok && name == "group_chat" { // its README writes paths without /api
+					endpoint = plainEndpoint(route.Method + " /api" + route.Path)
+				}
 				require.Contains(t, listed, endpoint, "a route that the page does not have")
 				require.NotRegexp(t, `^not `, listed[endpoint], endpoint)
 			}

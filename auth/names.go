@@ -52,7 +52,7 @@ func freeUsername(tx *store.Tx, like string) (name string, err error) {
 		case i <= madeInOrder:
 			name = like + "_" + strconv.Itoa(i)
 		default:
-			name = like + "_" + strconv.Itoa(1e9+rand.N(9*int(1e9)))
+			name = like + "_" + strconv.Itoa(1e9+rand.N(9*int(1e9))) //nolint:gosec // it is no secret
 		}
 		err = chat.UsernameFree(tx, name)
 		if refusal := chat.AsError(err); refusal == nil || refusal.Kind != chat.Conflict {

@@ -67,7 +67,7 @@ func directChatOf(tx *store.Tx, caller Caller, id int64) (Chat, error) {
 func (s *Service) CreateDirectChat(ctx context.Context, caller Caller, userID int64) (Chat, error) {
 	var c Chat
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
-		user, err := findUserByID(tx, userID, "")
+		user, err := findAccount(tx, userID)
 		if err != nil {
 			return err
 		}
@@ -94,7 +94,7 @@ func (s *Service) CreateDirectChat(ctx context.Context, caller Caller, userID in
 // it has been deleted.
 func (s *Service) UserByID(ctx context.Context, id int64) (user User, err error) {
 	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
-		user, err = findUserByID(tx, id, "")
+		user, err = findAccount(tx, id)
 		return err
 	})
 	return user, err

@@ -226,22 +226,28 @@ func TestUniqueTitle(t *testing.T) {
 func TestUniqueTitleAtOnce(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, r *rules) {
 		alice := r.user(t, "alice")
-		results := make([]error, 8)
-		var wg sync.WaitGroup
-		for i := range results {
-			wg.Go(func() {
-				_, results[i] = r.CreateGroup(t.Context(), alice, chat.NewGroup{Title: "Alpha", Visibility: store.Public, UniqueTitle: true})
-			})
-		}
-		wg.Wait()
-		made := 0
-		for _, err := range results {
-			if err == nil {
-				made++
-			} else {
-				requireRefusal(t, titleTaken, err)
+		for round := range 20 {
+			title := fmt.Sprint("group ", round)
+			results := make([]error, 8)
+			begin := make(chan struct{})
+			var wg sync.WaitGroup
+			for i := range results {
+				wg.Go(func() {
+					<-begin
+					_, results[i] = r.CreateGroup(t.Context(), alice, chat.NewGroup{Title: title, Visibility: store.Public, UniqueTitle: true})
+				})
 			}
+			close(begin)
+			wg.Wait()
+			made := 0
+			for _, err := range results {
+				if err == nil {
+					made++
+				} else {
+					requireRefusal(t, titleTaken, err)
+				}
+			}
+			require.Equal(t, 1, made)
 		}
-		require.Equal(t, 1, made)
 	})
 }

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 
 	"github.com/caddymsg/messaging/store"
@@ -45,7 +46,7 @@ func (s *Service) CreateRoll(ctx context.Context, caller Caller, n NewRoll) (Rol
 		made = Roll{UserIDs: n.UserIDs} // it may be tried again
 		other := caller.UserID
 		for _, id := range n.UserIDs {
-			user, err := findUserByID(tx, id, "participants")
+			user, err := findAccount(tx, id)
 			if err == nil {
 				err = notBlocked(tx, user, caller)
 			}
@@ -111,18 +112,51 @@ func emptyGroup(tx *store.Tx, caller Caller, chatID int64) (Group, error) {
 	return group, err
 }
 
-// Rolls lists up to limit of the caller's chats, behind an id, by their ids.
-func (s *Service) Rolls(ctx context.Context, caller Caller, after int64, limit int) (rolls []Roll, err error) {
-	err = s.store.View(ctx, func(tx *store.Tx) error {
-		rolls, err = tx.ListRolls(caller.UserID, after, limit)
-		return err
-	})
-	return rolls, err
+// rollsAtOnce is how many rolls of a list are in memory: each may be a long one.
+const rollsAtOnce = 16
+
+// Rolls lists the caller's chats, by their ids, however many. It ends after an error.
+func (s *Service) Rolls(ctx context.Context, caller Caller) iter.Seq2[Roll, error] {
+	return func(yield func(Roll, error) bool) {
+		for after := int64(0); ; {
+			var found []Roll
+			err := s.store.View(ctx, func(tx *store.Tx) (err error) {
+				found, err = tx.ListRolls(caller.UserID, after, rollsAtOnce)
+				return err
+			})
+			if err != nil {
+				yield(Roll{}, err)
+				return
+			}
+			for _, roll := range found {
+				if after = roll.ID; !yield(roll, nil) {
+					return
+				}
+			}
+			if len(found) < rollsAtOnce {
+				return
+			}
+		}
+	}
+}
+
+// MessagesIn lists up to limit messages of a chat of the caller's, by their ids, but for
+// those that have been deleted and the first ones, so many as the offset says; each with
+// how many have read it. It returns Forbidden if the caller is not in the chat. The list
+// ends after an error.
+func (s *Service) MessagesIn(ctx context.Context, caller Caller, chatID int64, limit, offset int) (iter.Seq2[Message, error], error) {
+	if err := s.RequireParticipant(ctx, caller, chatID); err != nil {
+		return nil, err
+	}
+	f := Filter{Limited: true, Limit: limit, Offset: offset}
+	return inPieces(f, MessageID, func(m Message) int64 { return m.ID }, func(f Filter) ([]Message, error) {
+		return s.FindMessages(ctx, caller, MessageQuery{ChatID: chatID, Present: true, Filter: f})
+	}), nil
 }
 
 // AddUser is AddParticipant by the user's id, and returns who is in the chat then.
 func (s *Service) AddUser(ctx context.Context, caller Caller, chatID, userID int64) (Roll, error) {
-	find := func(tx *store.Tx, _, field string) (User, error) { return findUserByID(tx, userID, field) }
+	find := func(tx *store.Tx, _, _ string) (User, error) { return findAccount(tx, userID) }
 	var roll Roll
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		_, err := s.addParticipant(tx, caller, chatID, find, "")
@@ -143,15 +177,6 @@ func (s *Service) LongestIn(ctx context.Context, chatID int64) (userID int64, er
 		return err
 	})
 	return userID, refuse(err, store.ErrNotFound, &Error{Kind: NotFound, Code: "chat_not_found", Message: "There is no such chat."})
-}
-
-// findUserByID finds a user, or returns NotFound, also for one that has been deleted.
-func findUserByID(tx *store.Tx, id int64, field string) (User, error) {
-	user, err := tx.FindUserByID(id)
-	if err == nil && !user.DeletedAt.IsZero() {
-		err = store.ErrNotFound
-	}
-	return user, refuse(err, store.ErrNotFound, errNoSuchUser(field))
 }
 
 // openDirectChat is [Service.directChat] for who may open it.

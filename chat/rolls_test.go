@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,8 +38,8 @@ func TestCreateRoll(t *testing.T) {
 			{"not among them", dan, chat.NewRoll{UserIDs: ids(alice, bob)}, refusal{chat.Forbidden, "not_among_participants", ""}},
 			{"nobody", dan, chat.NewRoll{}, refusal{chat.Forbidden, "not_among_participants", ""}},
 			{"twice", bob, chat.NewRoll{UserIDs: ids(bob, alice, bob)}, refusal{chat.Conflict, "participant_twice", "participants"}},
-			{"unknown", bob, chat.NewRoll{UserIDs: []int64{bob.UserID, 9999}}, refusal{chat.NotFound, "user_not_found", "participants"}},
-			{"deleted", bob, chat.NewRoll{UserIDs: ids(bob, gone)}, refusal{chat.NotFound, "user_not_found", "participants"}},
+			{"unknown", bob, chat.NewRoll{UserIDs: []int64{bob.UserID, 9999}}, noSuchAccount},
+			{"deleted", bob, chat.NewRoll{UserIDs: ids(bob, gone)}, noSuchAccount},
 			{"who has blocked them", bob, chat.NewRoll{UserIDs: ids(bob, cora)}, isBlocked},
 			{"who has blocked them, direct", bob, chat.NewRoll{UserIDs: ids(cora, bob), Direct: true}, isBlocked},
 			{"of whom they have not blocked", alice, chat.NewRoll{UserIDs: ids(alice, bob, cora)}, refusal{}},
@@ -156,7 +157,7 @@ func TestAddUser(t *testing.T) {
 			{"again", alice, group.ID, bob.UserID, refusal{chat.Conflict, "already_a_participant", "username"}},
 			{"from outside", dan, group.ID, dan.UserID, notAParticipant},
 			{"no such chat", alice, 9999, bob.UserID, notAParticipant},
-			{"no such user", alice, group.ID, 9999, noSuchUser},
+			{"no such user", alice, group.ID, 9999, noSuchAccount},
 			{"to two", alice, direct.ID, cora.UserID, notAGroup},
 			{"who has blocked them", alice, group.ID, dan.UserID, isBlocked},
 		} {
@@ -170,11 +171,43 @@ func TestAddUser(t *testing.T) {
 				require.Equal(t, c.userID, roll.UserIDs[len(roll.UserIDs)-1])
 			})
 		}
-		rolls, err := r.Rolls(t.Context(), bob, 0, 10)
-		require.NoError(t, err)
+		var rolls []chat.Roll
+		for roll, err := range r.Rolls(t.Context(), bob) {
+			require.NoError(t, err)
+			rolls = append(rolls, roll)
+		}
 		require.Len(t, rolls, 2)
 		require.Equal(t, []int64{alice.UserID, bob.UserID, cora.UserID}, rolls[0].UserIDs)
 		require.Equal(t, direct.ID, rolls[1].ID)
+	})
+}
+
+func TestMessagesIn(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice, bob := r.user(t, "alice"), r.user(t, "bob")
+		group := r.group(t, alice)
+		sent := r.flood(t, alice, group.ID, 300) // more than are read at once
+		require.NoError(t, r.DeleteMessage(t.Context(), alice, sent[1].ID))
+		present := slices.Delete(slices.Clone(sent), 1, 2)
+		for _, c := range [][2]int{{0, 0}, {1, 0}, {128, 1}, {129, 100}, {1 << 62, 0}, {1 << 62, 290}, {10, 299}, {10, 1 << 62}} {
+			found, err := r.MessagesIn(t.Context(), alice, group.ID, c[0], c[1])
+			require.NoError(t, err)
+			var ids, want []int64
+			for m, err := range found {
+				require.NoError(t, err)
+				require.Zero(t, *m.ReadCount)
+				ids = append(ids, m.ID)
+			}
+			from := min(c[1], len(present))
+			for _, m := range present[from:min(len(present), from+min(c[0], 1000))] {
+				want = append(want, m.ID)
+			}
+			require.Equal(t, want, ids, c)
+		}
+		for _, id := range []int64{group.ID, 9999, 0, -1} {
+			_, err := r.MessagesIn(t.Context(), bob, id, 0, 0)
+			requireRefusal(t, notAParticipant, err)
+		}
 	})
 }
 

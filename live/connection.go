@@ -49,8 +49,8 @@ type Connection struct {
 type Joining struct {
 	Caller  chat.Caller
 	Address netip.Addr
-	// ChatID is the one chat that it hears of; 0 is all. There is no cursor for it: it
-	// hears of what happens from its handshake on.
+	// ChatID is the one chat that it hears of as things happen; 0 is all. What was missed
+	// since a cursor is not looked through for it.
 	ChatID int64
 	// Transport names the kind of connection, for the metrics.
 	Transport string

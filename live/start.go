@@ -35,18 +35,6 @@ type Hello struct {
 	At     time.Time
 }
 
-// Follow has a connection get what happens from now on, before it is started: for a client
-// that is told of no place in the log, and takes the answer to its request for one. It
-// returns the errors of the database.
-func (c *Connection) Follow(ctx context.Context) error {
-	log, _ := c.hub.state()
-	feed, err := log.Feed(ctx)
-	if err == nil {
-		c.hub.follows(c, feed.Last)
-	}
-	return err
-}
-
 // Start tells the client what it missed since a cursor, and has the connection
 // follow from there, without a gap and without telling anything twice. With no
 // cursor it follows from now on. hello and then emit are called in turn, and may
@@ -190,8 +178,6 @@ func (h *Hub) follows(c *Connection, from int64) (epoch string, position int64) 
 	defer h.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.live { // else it began with its handshake
-		c.live, c.position = true, from
-	}
+	c.live, c.position = true, from
 	return h.epoch, h.position
 }

@@ -84,6 +84,9 @@ type Opening struct {
 	// AnyOrigin lets pages of other sites connect: where there is no cookie that they
 	// could make use of.
 	AnyOrigin bool
+	// Quiet is for a protocol that has no hello by which a client could tell that it
+	// follows: it does so before the handshake is answered. There is no cursor then.
+	Quiet bool
 	// Context is what the commands are carried out with, until the connection ends.
 	// It is not that of the request.
 	Context context.Context
@@ -122,8 +125,8 @@ func (h *Hub) ServeWebSocket(w http.ResponseWriter, r *http.Request, o Opening) 
 			c.Leave()
 		}
 	}()
-	if o.ChatID != 0 {
-		if err := c.Follow(r.Context()); err != nil {
+	if o.Quiet {
+		if err := c.Start(r.Context(), "", func(Hello) error { return nil }, nil); err != nil {
 			return err
 		}
 	}
@@ -132,7 +135,11 @@ func (h *Hub) ServeWebSocket(w http.ResponseWriter, r *http.Request, o Opening) 
 		OnPongReceived: func(context.Context, []byte) { s.control() },
 	})
 	ws.SetReadLimit(MaxFrame)
-	s.open(ws, o.Cursor)
+	s.open(ws)
+	if !o.Quiet {
+		go s.guarded(func() { s.begin(o.Cursor) })()
+	}
+	go s.read()
 	opened = true
 	return nil
 }
@@ -241,7 +248,7 @@ type webSocket struct {
 }
 
 // open begins the life of the connection.
-func (s *webSocket) open(ws *websocket.Conn, cursor string) {
+func (s *webSocket) open(ws *websocket.Conn) {
 	s.ws = ws
 	s.mu.Lock()
 	// Not all at once, when many come at once.
@@ -252,8 +259,6 @@ func (s *webSocket) open(ws *websocket.Conn, cursor string) {
 	if notified {
 		go s.guarded(s.flush)()
 	}
-	go s.guarded(func() { s.begin(cursor) })()
-	go s.read()
 }
 
 // guarded is a function whose panic ends the connection, and not the server.

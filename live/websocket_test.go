@@ -167,28 +167,6 @@ func (o *office) tryConnect(cursor string, ahead ...byte) (*socketClient, error)
 	return &socketClient{Conn: end, t: o.t, r: bufio.NewReader(end)}, err
 }
 
-// A connection for one chat tells nothing of where in the log it begins. It begins with the
-// answer to the handshake: who asks then for what there is, misses nothing.
-func TestConnectionForOneChatBeginsWithItsHandshake(t *testing.T) {
-	inOffice(t, func(t *testing.T, o *office) {
-		o.say("before")
-		server, end := net.Pipe()
-		answered := func() { o.say("as it was answered") }
-		opening := o.opening("")
-		opening.ChatID = 7
-		require.NoError(t, o.hub.ServeWebSocket(wrapped{&takeable{httptest.NewRecorder(), server, nil, answered}}, upgradeRequest(), opening))
-		c := &socketClient{Conn: end, t: t, r: bufio.NewReader(end)}
-		_, hello, err := c.readFrame()
-		require.NoError(t, err)
-		require.Contains(t, hello, "hello")
-		c.want("as it was answered")
-		o.hub.Committed(o.log.append(chat.Event{Type: store.MessageCreated, ChatID: 8, Message: &chat.Message{Text: "elsewhere"}}))
-		o.say("later")
-		c.want("later")
-		c.leave(o)
-	})
-}
-
 func upgradeRequest() *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	r.Header = http.Header{
@@ -674,15 +652,17 @@ func TestWebSocketOfAChat(t *testing.T) {
 	})
 }
 
-// A protocol may have nothing to answer.
-func TestWebSocketWithoutAnAnswer(t *testing.T) {
+// A protocol may have nothing to say first, and nothing to answer. Who is connected hears
+// of what happens from then on.
+func TestQuietWebSocket(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
 		opening := o.opening("")
-		opening.Protocol = silent{plain{&o.command}}
+		opening.Protocol, opening.Quiet = silent{plain{&o.command}}, true
 		server, end := net.Pipe()
 		require.NoError(t, o.hub.ServeWebSocket(&takeable{httptest.NewRecorder(), server, nil, nil}, upgradeRequest(), opening))
+		o.say("zero")
 		c := &socketClient{Conn: end, t: t, r: bufio.NewReader(end)}
-		c.want("hello epoch.0 ")
+		c.want("zero")
 		c.send(0x81, "1")
 		synctest.Wait()
 		o.say("one")

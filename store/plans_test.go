@@ -241,6 +241,10 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.FindMessageIDBySeq(group.ID, 1)
 			return err
 		}, want: []string{"SEARCH messages USING INDEX messages_chat (chat_id=? AND id>?)"}},
+		{name: "FindMessageIDNearEnd", fn: func(tx *store.Tx) error {
+			_, err := tx.FindMessageIDNearEnd(store.Chat{ID: group.ID, LastSeq: 1}, 1)
+			return err
+		}, want: []string{"SEARCH messages USING INDEX messages_chat (chat_id=?)"}},
 		{name: "ListThread", fn: func(tx *store.Tx) error {
 			_, err := tx.ListThread(ada.ID, 1, span, 10)
 			return err
@@ -468,6 +472,21 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.ListParticipants(club.ID, 10, 0)
 			return err
 		}, want: []string{"SEARCH p USING PRIMARY KEY (chat_id=?)"}, sort: true},
+		{name: "ListRolls", fn: func(tx *store.Tx) error {
+			_, err := tx.ListRolls(ada.ID, 0, 10)
+			return err
+		}, want: []string{
+			"SEARCH p USING COVERING INDEX participants_user (user_id=? AND chat_id>?)", "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)",
+			"SEARCH participants USING PRIMARY KEY (chat_id=?)",
+		}, sort: true}, // who is in them
+		{name: "FindRoll", fn: func(tx *store.Tx) error {
+			_, err := tx.FindRoll(club.ID)
+			return err
+		}, want: []string{"SEARCH chats USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH participants USING PRIMARY KEY (chat_id=?)"}, sort: true},
+		{name: "FindLongestIn", fn: func(tx *store.Tx) error {
+			_, err := tx.FindLongestIn(club.ID)
+			return err
+		}, want: []string{"SEARCH p USING PRIMARY KEY (chat_id=?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}, sort: true},
 		{name: "FindHeir", fn: func(tx *store.Tx) error {
 			_, err := tx.FindHeir(club.ID, 0)
 			return err

@@ -283,6 +283,14 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.FindMessageIDBySeq(another, 50)
 			return err
 		}, 1, 10},
+		{"FindMessageIDNearEnd, the last", func(tx *store.Tx) error {
+			_, err := tx.FindMessageIDNearEnd(store.Chat{ID: another, LastSeq: 100}, 100)
+			return err
+		}, 1, 10},
+		{"FindMessageIDNearEnd, further back", func(tx *store.Tx) error {
+			_, err := tx.FindMessageIDNearEnd(store.Chat{ID: another, LastSeq: 100}, 40)
+			return err
+		}, 61, 80},
 		{"ListThread", func(tx *store.Tx) error {
 			found, err := tx.ListThread(one, 7, all, 20)
 			return counted(0, len(found), err)
@@ -469,6 +477,18 @@ func TestPostgresPlans(t *testing.T) {
 		{"ListParticipants", func(tx *store.Tx) error {
 			found, err := tx.ListParticipants(one, 20, 0)
 			return counted(10, len(found), err)
+		}, 20, 60},
+		{"ListRolls", func(tx *store.Tx) error {
+			found, err := tx.ListRolls(one, 0, 5)
+			return counted(5, len(found), err)
+		}, 80, 120},
+		{"FindRoll", func(tx *store.Tx) error {
+			found, err := tx.FindRoll(one)
+			return counted(10, len(found.UserIDs), err)
+		}, 11, 30},
+		{"FindLongestIn", func(tx *store.Tx) error {
+			_, err := tx.FindLongestIn(one)
+			return err
 		}, 20, 60},
 		{"FindHeir", func(tx *store.Tx) error {
 			_, err := tx.FindHeir(one, 0)

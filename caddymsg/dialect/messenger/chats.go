@@ -5,7 +5,6 @@ import (
 
 	"github.com/caddymsg/messaging/caddymsg/dialect"
 	"github.com/caddymsg/messaging/chat"
-	"github.com/caddymsg/messaging/store"
 )
 
 // The types of chat.
@@ -24,7 +23,7 @@ type roll struct {
 
 func newRoll(r chat.Roll) roll {
 	shown := roll{ID: uuid(chatKind, r.ID), Type: personal, ParticipantIDs: make([]string, len(r.UserIDs))}
-	if r.Kind == store.GroupChat {
+	if r.Kind == group { // as the rules say, too
 		shown.Type = group
 	}
 	if r.Title != "" {
@@ -65,9 +64,6 @@ func (a *api) createChat(c *dialect.Call) error {
 	return c.JSON(http.StatusOK, newRoll(made))
 }
 
-// chatsAtOnce is how many chats of a list are in memory.
-const chatsAtOnce = 16
-
 func (a *api) chats(c *dialect.Call) error {
 	in := &input{query: c.URL.Query()}
 	userID := in.queryID(userKind, "user_id")
@@ -81,14 +77,7 @@ func (a *api) chats(c *dialect.Call) error {
 	if err != nil {
 		return err
 	}
-	var after int64
-	return writeList(c, func() (shown []roll, more bool, err error) {
-		found, err := a.Chat.Rolls(c.Context(), caller, after, chatsAtOnce)
-		for _, r := range found {
-			shown, after = append(shown, newRoll(r)), r.ID
-		}
-		return shown, len(found) == chatsAtOnce, err
-	})
+	return dialect.Stream(c, "[", shown(a.Chat.Rolls(c.Context(), caller), newRoll), "]\n")
 }
 
 func (a *api) addUser(c *dialect.Call) error {

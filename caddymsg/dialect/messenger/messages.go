@@ -1,8 +1,7 @@
 package messenger
 
 import (
-	"bytes"
-	"encoding/json"
+	"iter"
 	"net/http"
 	"time"
 
@@ -40,20 +39,17 @@ func newMessage(m chat.Message) message {
 	}
 }
 
-const (
-	standardLimit = 100
-	// messagesAtOnce is how many messages of a history are in memory.
-	messagesAtOnce = 128
-)
+// standardLimit is how much of a history there is if one does not say.
+const standardLimit = 100
 
 func (a *api) history(c *dialect.Call) error {
 	in := &input{query: c.URL.Query()}
 	chatID := in.id(chatKind, c.PathValue("chat_id"), "path", "chat_id")
-	left, offset := in.queryNumber("limit", standardLimit), in.queryNumber("offset", 0)
+	limit, offset := in.queryNumber("limit", standardLimit), in.queryNumber("offset", 0)
 	if err := in.err(); err != nil {
 		return err
 	}
-	if left < 0 || offset < 0 {
+	if limit < 0 || offset < 0 {
 		return &dialect.Refusal{Status: http.StatusBadRequest, Code: "negative", Message: "limit and offset are not below 0."}
 	}
 	caller, err := a.in(c, chatID)
@@ -63,53 +59,20 @@ func (a *api) history(c *dialect.Call) error {
 	if err != nil {
 		return err
 	}
-	q := chat.MessageQuery{ChatID: chatID, Present: true}
-	q.Filter.Limited, q.Filter.Offset = true, int(offset)
-	return writeList(c, func() (shown []message, more bool, err error) {
-		q.Filter.Limit = int(min(left, messagesAtOnce))
-		found, err := a.Chat.FindMessages(c.Context(), caller, q)
-		for _, m := range found {
-			shown, q.After = append(shown, newMessage(m)), m.ID
-		}
-		q.Filter.Offset, left = 0, left-int64(len(found))
-		return shown, left > 0 && len(found) == q.Filter.Limit, err
-	})
+	found, err := a.Chat.MessagesIn(c.Context(), caller, chatID, int(limit), int(offset))
+	if err != nil {
+		return err
+	}
+	return dialect.Stream(c, "[", shown(found, newMessage), "]\n")
 }
 
-// writeList answers with a list that is read in parts, of which one is in memory.
-func writeList[T any](c *dialect.Call, next func() (part []T, more bool, err error)) error {
-	before := "["
-	for {
-		part, more, err := next()
-		if err != nil && before == "[" {
-			return err
-		}
-		if err != nil {
-			panic(http.ErrAbortHandler) // else it would be taken for all that there is
-		}
-		var b bytes.Buffer
-		for _, element := range part {
-			b.WriteString(before)
-			before = ","
-			if err := appendJSON(&b, element); err != nil {
-				return err
+// shown is a list as it is shown.
+func shown[T, S any](found iter.Seq2[T, error], show func(T) S) iter.Seq2[S, error] {
+	return func(yield func(S, error) bool) {
+		for element, err := range found {
+			if !yield(show(element), err) {
+				return
 			}
 		}
-		if !more {
-			b.WriteString(map[string]string{"[": "[]", ",": "]"}[before])
-		}
-		c.W.Header().Set("Content-Type", "application/json")
-		if _, err := c.W.Write(b.Bytes()); err != nil || !more {
-			return nil //nolint:nilerr // a client that has gone is none of our failures
-		}
 	}
-}
-
-// appendJSON writes a value without a line end.
-func appendJSON(b *bytes.Buffer, v any) error {
-	enc := json.NewEncoder(b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	b.Truncate(max(0, b.Len()-1))
-	return err
 }

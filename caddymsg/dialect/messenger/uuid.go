@@ -60,7 +60,7 @@ func parseUUID(k kind, s string) (id int64, ok bool) {
 	if kind(binary.BigEndian.Uint32(b)) != k || b[6] != 0x40 || b[7] != 0 || low&^lows != 0x8000<<48 || high > 0x7fff {
 		return unknown, true
 	}
-	if id = int64(high)<<48 | int64(low&lows); id == 0 { //nolint:gosec // there are so many bits
+	if id = int64(high)<<48 | int64(low&lows); id == 0 {
 		return unknown, true
 	}
 	return id, true

@@ -17,7 +17,6 @@ import (
 	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/httpapi"
 	"github.com/caddymsg/messaging/live"
-	"github.com/caddymsg/messaging/store"
 )
 
 const (
@@ -37,7 +36,7 @@ func (a *api) openSocket(c *dialect.Call) error {
 	request := auth.RequestOf(c.Context())
 	request.Device = nil // it would keep the request for as long as the connection
 	opening := live.Opening{
-		Limits: a.Limits, Secure: request.Secure, AnyOrigin: a.TrustUserIDs,
+		Limits: a.Limits, Secure: request.Secure, AnyOrigin: a.TrustUserIDs, Quiet: true,
 		Protocol: socket{chat: a.Chat, failures: a.failures, chatID: chatID},
 		// Not that of the request, which ends.
 		Context: auth.WithRequest(context.Background(), request), RequestID: request.ID,
@@ -80,9 +79,9 @@ func (wire) Encode(e *live.Event) []byte {
 		return nil
 	}
 	switch e.Type {
-	case store.MessageCreated, store.MessageEdited:
+	case "message.created", "message.edited":
 		return frame(newMessage(*m))
-	case store.ChatRead:
+	case "chat.read":
 		if e.UserID == m.SenderID {
 			return nil
 		}
@@ -114,10 +113,12 @@ func frame(m message) []byte {
 // encode encodes what can always be encoded.
 func encode(v any) []byte {
 	var b bytes.Buffer
-	if err := appendJSON(&b, v); err != nil {
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
 		panic(err)
 	}
-	return b.Bytes()
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // socket is what is said over the WebSocket of a chat.
@@ -128,7 +129,7 @@ type socket struct {
 	chatID   int64
 }
 
-// Hello implements [live.Protocol]: nothing is said.
+// Hello implements [live.Protocol]. It is quiet.
 func (socket) Hello(*live.Connection, live.Hello) [][]byte { return nil }
 
 // NotText implements [live.Protocol].

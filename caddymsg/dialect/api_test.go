@@ -219,6 +219,37 @@ func TestAPICountsChanges(t *testing.T) {
 	require.Equal(t, 200, ask(api, "POST", "/messages", "alice", "").Code)
 }
 
+// Pages of other sites may ask only where the system says so, and then without cookies.
+func TestAPIForPagesOfOtherSites(t *testing.T) {
+	t.Parallel()
+	preflight := func(api http.Handler, target string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodOptions, target, http.NoBody)
+		r.Header.Set("Origin", "https://elsewhere.example")
+		r.Header.Set("Access-Control-Request-Method", "POST")
+		answer := httptest.NewRecorder()
+		api.ServeHTTP(answer, r)
+		return answer
+	}
+	system := testSystem()
+	closed, _ := testAPI(t, system)
+	require.Equal(t, 405, preflight(closed, "/notes").Code)
+	require.Empty(t, ask(closed, "GET", "/notes/1", "", "").Header().Get("Access-Control-Allow-Origin"))
+
+	system.AnyOrigin = true
+	open, _ := testAPI(t, system)
+	allowed := preflight(open, "/notes")
+	require.Equal(t, 204, allowed.Code)
+	require.Equal(t, "*", allowed.Header().Get("Access-Control-Allow-Methods"))
+	require.Contains(t, allowed.Header().Get("Access-Control-Allow-Headers"), "Authorization")
+	for target, status := range map[string]int{"/notes/1": 200, "/notes": 401, "/nothing": 404} {
+		answer := ask(open, "GET", target, "", "")
+		require.Equal(t, status, answer.Code)
+		require.Equal(t, "*", answer.Header().Get("Access-Control-Allow-Origin"), "a page could not read why")
+		require.Empty(t, answer.Header().Get("Access-Control-Allow-Credentials"))
+	}
+	require.Equal(t, 405, ask(open, "OPTIONS", "/notes", "", "").Code, "no page asks this")
+}
+
 // Characters that HTML is careful with are what they are.
 func TestAnswersAreNotHTML(t *testing.T) {
 	t.Parallel()

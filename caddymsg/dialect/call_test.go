@@ -151,30 +151,3 @@ func TestPathID(t *testing.T) {
 		require.Equal(t, want, got, path)
 	}
 }
-
-// Whatever the body is, it is an object or refused with what a client can go by, and
-// what is read is what was written.
-func FuzzParseObject(f *testing.F) {
-	for _, seed := range []string{
-		"", " ", "{}", "[]", "null", `{"a":"b"}`, `{"a":1e400}`, `{"a":{"b":[1,null,"\u0000"]}}`, `{"a":"\ud800"}`, "{\"a\":\"\xff\"}",
-		`{"a":1}{"b":2}`, `{"a":1} x`, "\ufeff{}", `{"a":01}`, `{"":""}`, strings.Repeat("[", 20000), `{"texts":["a","b"]}`,
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		object, err := parseObject(body)
-		if err != nil {
-			refusal := explain(err)
-			require.Nil(t, object)
-			require.Equal(t, http.StatusBadRequest, refusal.Status)
-			require.Contains(t, []string{"malformed_body", "not_an_object"}, refusal.Code)
-			return
-		}
-		require.NotNil(t, object)
-		written, err := json.Marshal(object)
-		require.NoError(t, err)
-		again, err := parseObject(written)
-		require.NoError(t, err, "%s", written)
-		require.Equal(t, object, again)
-	})
-}

@@ -66,7 +66,7 @@ func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
 	if err := probe(ctx, writing); err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, writing, goose.DialectSQLite3, "sqlite"); err != nil {
+	if err := migrateSQLite(ctx, writing); err != nil {
 		return nil, err
 	}
 
@@ -116,6 +116,30 @@ func createFile(path string) error {
 
 func dsn(path, pragmas string) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: pragmas}).String()
+}
+
+// migrateSQLite is migrate for a file that another program may bring up to date just now,
+// as a command does beside a server that starts. Each step is a transaction: who finds one
+// done, or under way, by the other goes on behind it.
+func migrateSQLite(ctx context.Context, db *sql.DB) error {
+	for deadline := time.Now().Add(lockTimeout); ; {
+		from := schemaVersion(ctx, db)
+		err := migrate(ctx, db, goose.DialectSQLite3, "sqlite")
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		moved := schemaVersion(ctx, db) > from
+		if !moved && (!isLocked(err) || time.Now().After(deadline)) {
+			return err
+		}
+	}
+}
+
+// schemaVersion is how far the schema is; -1, if there is none yet, or it can't be told.
+func schemaVersion(ctx context.Context, db *sql.DB) int64 {
+	version := int64(-1)
+	_ = db.QueryRowContext(ctx, `SELECT max(version_id) FROM goose_db_version`).Scan(&version) // as above
+	return version
 }
 
 // probe finds out at start what would otherwise fail with the first message.

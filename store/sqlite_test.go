@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/store"
@@ -415,6 +416,24 @@ func TestSQLiteFiles(t *testing.T) {
 				return err
 			})
 		})
+	}
+}
+
+// A server that starts, and commands beside it, bring a new file up to date together.
+func TestSQLiteOpenedAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		path := filepath.Join(t.TempDir(), "messaging.db")
+		var opening sync.WaitGroup
+		for range 8 {
+			opening.Go(func() {
+				s, err := store.Open(context.Background(), store.Options{Database: path})
+				if assert.NoError(t, err) {
+					assert.NoError(t, s.Close())
+				}
+			})
+		}
+		opening.Wait()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/caddymsg/messaging/chat"
 	"github.com/caddymsg/messaging/store"
@@ -25,7 +26,8 @@ func makeUsername(name string) string {
 	var made strings.Builder
 	n := 0
 	for _, r := range strings.ReplaceAll(strings.Join(strings.Fields(name), " "), " ", "_") {
-		if _, _, err := chat.PrepareUsername(string(r)); err != nil && r != '.' {
+		_, _, err := chat.PrepareUsername(string(r))
+		if belongs := n > 0 && unicode.Is(unicode.M, r); err != nil && r != '.' && !belongs { // to the letter before it
 			continue
 		}
 		if n++; n > maxMadeName {

@@ -16,7 +16,7 @@ import (
 func TestUsernamesOfNames(t *testing.T) {
 	for _, c := range []struct{ name, want string }{
 		{"John Doe", "John_Doe"}, {"  John\t \u00a0Doe ", "John_Doe"}, {"J. R. Doe", "J._R._Doe"}, {"_x_", "x"}, {"דוד", "דוד"},
-		{"Дядя Bob 👍", "Дядя_Bob"}, {"a/b\nc", "ab_c"}, {"日本 太郎", "日本_太郎"},
+		{"Дядя Bob 👍", "Дядя_Bob"}, {"a/b\nc", "ab_c"}, {"日本 太郎", "日本_太郎"}, {"राम शर्मा", "राम_शर्मा"},
 		{"", "user"}, {"   ", "user"}, {"👍", "user"}, {".", "user"}, {"..", "user"}, {"/", "user"}, {"\x00\xff", "user"},
 		{strings.Repeat("я", 100), strings.Repeat("я", 52)},
 	} {

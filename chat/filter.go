@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -122,7 +123,8 @@ func parseConditions(p Param, fields map[string]Field) ([]store.Condition, bool)
 		return is(p.Value), storable(p.Value)
 	case NumberField:
 		n, err := strconv.ParseInt(p.Value, 10, 64)
-		return is(n), err == nil
+		// Beyond what there is, it is the last that there is, which nothing has.
+		return is(n), err == nil || errors.Is(err, strconv.ErrRange)
 	case TimeField:
 		at, err := time.Parse(time.RFC3339, p.Value)
 		return is(at.UnixMicro()), err == nil

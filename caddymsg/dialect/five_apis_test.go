@@ -369,8 +369,8 @@ func startFive(t *testing.T, engine frontdoor.Engine) *five {
 	caddyfile := string(documented)
 	at := &five{t: t, sites: map[string]string{}}
 	replace := func(port, with string) {
-		require.Contains(t, caddyfile, "http://localhost:"+port+" {\n")
-		caddyfile = strings.Replace(caddyfile, "http://localhost:"+port+" {\n", "http://127.0.0.1:"+with+" {\n", 1)
+		require.Contains(t, caddyfile, "http://localhost:"+port+", http://127.0.0.1:"+port+" {\n")
+		caddyfile = strings.Replace(caddyfile, "http://localhost:"+port+", http://127.0.0.1:"+port+" {\n", "http://127.0.0.1:"+with+" {\n", 1)
 		at.sites[port] = "http://127.0.0.1:" + with
 	}
 	for _, port := range []string{"12001", "12002", "12003", "12004"} {

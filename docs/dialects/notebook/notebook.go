@@ -43,7 +43,10 @@ func (a *api) routes() []dialect.Route {
 }
 
 func (a *api) identify(r *http.Request) (chat.Caller, error) {
-	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		token = "" // which nobody has
+	}
 	return a.Auth.Bearer(r.Context(), token)
 }
 
@@ -66,6 +69,9 @@ func (a *api) login(c *dialect.Call) error {
 	return c.JSON(http.StatusOK, map[string]string{"token": token.Token})
 }
 
+// notesAtOnce is how many notes, the last ones, are told at once.
+const notesAtOnce = 100
+
 // note is a message to oneself, as this API shows it.
 type note struct {
 	ID   int64  `json:"id"`
@@ -80,7 +86,10 @@ func noteOf(m chat.Message) note {
 func (a *api) list(c *dialect.Call) error {
 	me := c.Caller.Username
 	messages, err := a.Chat.FindMessages(c.Context(), c.Caller,
-		chat.MessageQuery{Sender: me, Receiver: me, Alone: true, Present: true})
+		chat.MessageQuery{
+			Sender: me, Receiver: me, Alone: true, Present: true,
+			FromEnd: true, Filter: chat.Filter{Limited: true, Limit: notesAtOnce},
+		})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -34,4 +35,18 @@ func TestFilterBySecond(t *testing.T) {
 	}
 	require.Equal(t, "Thu, 20 May 2021 13:47:20 -0000", time.UnixMicro(second).UTC().Format(chat.SecondFormat))
 	require.Equal(t, "Sun, 02 May 2021 00:00:00 -0000", time.Date(2021, 5, 2, 0, 0, 0, 0, time.UTC).Format(chat.SecondFormat))
+}
+
+// A number that is further than numbers go is one, which nothing has: it is not ignored,
+// else the list had everything.
+func TestFilterBeyondNumbers(t *testing.T) {
+	t.Parallel()
+	fields := map[string]chat.Field{"id": {Column: chat.UserID, Type: chat.NumberField}}
+	for value, want := range map[string][]store.Condition{
+		"99999999999999999999":  {{Field: chat.UserID, Value: int64(math.MaxInt64)}},
+		"-99999999999999999999": {{Field: chat.UserID, Value: int64(math.MinInt64)}},
+		"1e3":                   nil,
+	} {
+		require.Equal(t, want, chat.ParseFilter([]chat.Param{{Name: "id", Value: value}}, fields).Where, value)
+	}
 }

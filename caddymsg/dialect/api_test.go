@@ -232,11 +232,22 @@ func TestAPIForPagesOfOtherSites(t *testing.T) {
 	}
 	system := testSystem()
 	closed, _ := testAPI(t, system)
-	require.Equal(t, 405, preflight(closed, "/notes").Code)
+	require.Equal(t, 403, preflight(closed, "/notes").Code)
+	posted := func(api http.Handler, header, value string) int {
+		r := httptest.NewRequest(http.MethodPost, "/notes", http.NoBody)
+		r.Header.Set(header, value)
+		answer := httptest.NewRecorder()
+		api.ServeHTTP(answer, r)
+		return answer.Code
+	}
+	require.Equal(t, 403, posted(closed, "Sec-Fetch-Site", "cross-site"))
+	require.Equal(t, 403, posted(closed, "Origin", "https://elsewhere.example"))
+	require.Equal(t, 401, posted(closed, "Sec-Fetch-Site", "same-origin"))
 	require.Empty(t, ask(closed, "GET", "/notes/1", "", "").Header().Get("Access-Control-Allow-Origin"))
 
 	system.AnyOrigin = true
 	open, _ := testAPI(t, system)
+	require.Equal(t, 401, posted(open, "Sec-Fetch-Site", "cross-site"))
 	allowed := preflight(open, "/notes")
 	require.Equal(t, 204, allowed.Code)
 	require.Equal(t, "*", allowed.Header().Get("Access-Control-Allow-Methods"))

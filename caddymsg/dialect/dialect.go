@@ -100,11 +100,13 @@ type API struct {
 	system   System
 	mux      *http.ServeMux
 	failures httpapi.Failures
+	// crossOrigin refuses pages of other sites: a browser may show for them who it is.
+	crossOrigin *http.CrossOriginProtection
 }
 
 // New makes an API of a table of routes.
 func New(opts Options, s System) (*API, error) {
-	a := &API{options: opts, system: s, mux: http.NewServeMux(), failures: httpapi.NewFailures(opts.Log)}
+	a := &API{options: opts, system: s, mux: http.NewServeMux(), failures: httpapi.NewFailures(opts.Log), crossOrigin: http.NewCrossOriginProtection()}
 	for _, route := range s.Routes {
 		handler := func(w http.ResponseWriter, r *http.Request) { a.handle(route, w, r) }
 		a.mux.HandleFunc(route.Method+" "+route.Path, handler)
@@ -144,6 +146,10 @@ func allowOrigin(w http.ResponseWriter, r *http.Request) (answered bool) {
 
 func (a *API) route(w http.ResponseWriter, r *http.Request) {
 	if a.system.AnyOrigin && allowOrigin(w, r) {
+		return
+	}
+	if !a.system.AnyOrigin && a.crossOrigin.Check(r) != nil {
+		a.fail(w, r, &Refusal{Status: http.StatusForbidden, Code: "cross_site", Message: "Another site's page sent this request."})
 		return
 	}
 	// The mux would redirect to the clean path, in HTML, and past the folder that the

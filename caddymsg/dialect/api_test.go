@@ -232,7 +232,7 @@ func TestAPIForPagesOfOtherSites(t *testing.T) {
 	}
 	system := testSystem()
 	closed, _ := testAPI(t, system)
-	require.Equal(t, 403, preflight(closed, "/notes").Code)
+	require.Equal(t, 405, preflight(closed, "/notes").Code)
 	posted := func(api http.Handler, header, value string) int {
 		r := httptest.NewRequest(http.MethodPost, "/notes", http.NoBody)
 		r.Header.Set(header, value)

@@ -301,6 +301,40 @@ func TestSignInByEmail(t *testing.T) {
 	})
 }
 
+// Whoever registers with an address that nobody else has signs in with it, whatever
+// others do then or did before. A username that looks like an address is its owner's.
+func TestSignInByAClaimedEmail(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		s.opts.SignInByEmail = true
+		older, mallory := s.register(t, "older", "that of mallory"), s.register(t, "mallory", "that of mallory")
+		bob := s.register(t, "bob@example.com", "that of bob")
+		ann, _, err := s.apply(Registration{Username: "ann", Email: "Ann@example.com", UniqueEmail: true, Password: "that of ann"})
+		require.NoError(t, err)
+		require.True(t, ann.EmailClaimed)
+		requireOwner := func(typed string, owner chat.User, password string) {
+			t.Helper()
+			token, err := s.SignInPlain(t.Context(), typed, password)
+			require.NoError(t, err)
+			require.Equal(t, owner.ID, token.User.ID)
+		}
+		s.email(t, older, "ann@example.com", false)
+		requireOwner("ann@example.com", ann, "that of ann")
+		s.change(t, mallory, chat.AccountChange{Profile: chat.Profile{Username: new("ann@example.com")}}, nil)
+		requireOwner("ann@example.com", ann, "that of ann")
+
+		_, _, err = s.apply(Registration{Username: "carl", Email: "BOB@example.com", UniqueEmail: true})
+		requireRefusal(t, emailTaken, err)
+		requireOwner("bob@example.com", bob, "that of bob")
+
+		s.email(t, ann, "another@example.com", false)
+		requireOwner("ann@example.com", mallory, "that of mallory")
+		s.email(t, mallory, "mallory@example.com", true)
+		plain, _, err := s.apply(Registration{Username: "plain", Email: "plain@example.com"})
+		require.NoError(t, err)
+		require.False(t, plain.EmailClaimed, "who does not ask for it")
+	})
+}
+
 // Each of an account's names is of the same account: there are no more tries for it.
 func TestTriesByEmailAreOfTheAccount(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *site) {

@@ -116,7 +116,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (user chat.User,
 	if s.verifies() {
 		wanted.PendingEmail = r.Email
 	} else {
-		wanted.Email = r.Email
+		wanted.Email, wanted.EmailClaimed = r.Email, r.UniqueEmail && r.Email != ""
 	}
 	create := func(tx *store.Tx) error {
 		if r.UniqueEmail {

@@ -232,7 +232,7 @@ func (s *Service) openBy(ctx context.Context, user chat.User, wanted store.Sessi
 		if err := tx.CreateSession(&session); err != nil {
 			return err
 		}
-		if err := endLeastUsed(tx, user.ID, now); err != nil {
+		if err := endLeastUsed(tx, session, now); err != nil {
 			return err
 		}
 		caller := chat.Caller{UserID: user.ID, Address: addressOf(ctx)}

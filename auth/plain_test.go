@@ -235,6 +235,44 @@ func TestRenewPlainOfAnEndedSession(t *testing.T) {
 	})
 }
 
+// Who asks for token after token ends the least used of those, and nothing else.
+func TestLeastUsedPlainTokensEnd(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, t.TempDir()+"/messaging.db")
+	alice := s.register(t, "alice", "open sesame")
+	browser, program := s.login(t, "alice", "open sesame", nil), s.signIn(t, "alice")
+	s.clock = s.clock.Add(time.Minute)
+	first := s.signInPlain(t, "alice")
+	caller := s.requireBearer(t, first.Token, alice)
+	s.clock = s.clock.Add(time.Minute)
+	s.told()
+	var renewed PlainToken
+	for i := range maxPlain {
+		require.Empty(t, s.told(), "%d renewed", i)
+		var err error
+		renewed, err = s.RenewPlain(t.Context(), caller)
+		require.NoError(t, err)
+	}
+	require.Equal(t, []string{ended(caller.SessionID, alice)}, s.told())
+	s.requireNoBearer(t, first.Token)
+	s.requireBearer(t, renewed.Token, alice)
+	s.requireSignedIn(t, browser.Token, alice)
+	s.requireSignedIn(t, []byte(program.Access), alice)
+
+	require.NoError(t, s.store.Update(t.Context(), func(tx *store.Tx) error {
+		for i := range maxSessions - 2 {
+			if err := tx.CreateSession(&store.Session{
+				UserID: alice.ID, TokenHash: hashToken(fmt.Append(nil, i)), CreatedAt: s.clock, ExpiresAt: s.clock.Add(lifetime),
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	s.signInPlain(t, "alice")
+	s.requireSignedIn(t, browser.Token, alice)
+}
+
 // email gives an account an address, verified or not.
 func (s *site) email(tb testing.TB, user chat.User, email string, verified bool) {
 	tb.Helper()

@@ -76,7 +76,7 @@ func (a *api) createUser(c *dialect.Call) error {
 		return err
 	}
 	answer := done{Message: "The user has been created.", ID: created.ID}
-	token, err := a.Auth.OpenPlain(c.Context(), created)
+	token, err := a.Auth.OpenPlainFor(c.Context(), c.Caller, created)
 	if err != nil { // the account is there; its owner can log in
 		a.Log.WarnContext(c.Context(), "no key for a new user", "user_id", created.ID, "error", err)
 	}

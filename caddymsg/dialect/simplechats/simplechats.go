@@ -53,7 +53,7 @@ func owns(path string) bool {
 func accounts(opts *auth.Options) {
 	opts.AllowCommonPasswords = true
 	opts.SignInByEmail = true
-	opts.NoPages, opts.ResetAt = true, resetPath
+	opts.ResetAt = resetPath
 }
 
 // api has the controllers.

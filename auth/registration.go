@@ -81,6 +81,9 @@ func (s *Service) Register(ctx context.Context, r Registration) (user chat.User,
 			return chat.User{}, false, err
 		}
 	}
+	if r.DisplayName, err = chat.PrepareLine("display_name", r.DisplayName, chat.MaxDisplayNameLength); err != nil {
+		return chat.User{}, false, err
+	}
 	if r.MakeUsername {
 		r.Username = makeUsername(r.DisplayName)
 	}
@@ -88,9 +91,6 @@ func (s *Service) Register(ctx context.Context, r Registration) (user chat.User,
 		return chat.User{}, false, err
 	}
 	if r.Email, err = s.prepareAddress(r.Email); err != nil {
-		return chat.User{}, false, err
-	}
-	if r.DisplayName, err = chat.PrepareLine("display_name", r.DisplayName, chat.MaxDisplayNameLength); err != nil {
 		return chat.User{}, false, err
 	}
 	noPassword := r.NoPassword && r.Password == ""

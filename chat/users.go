@@ -180,26 +180,6 @@ func EmailFree(tx *store.Tx, email string) error {
 	return nil
 }
 
-// UsersByID finds users, deleted ones too. Those that there are none of are left out.
-func (s *Service) UsersByID(ctx context.Context, ids []int64) (users map[int64]User, err error) {
-	users = map[int64]User{}
-	err = s.store.View(ctx, func(tx *store.Tx) error {
-		for _, id := range ids {
-			if _, known := users[id]; known {
-				continue
-			}
-			user, err := tx.FindUserByID(id)
-			if err == nil {
-				users[id] = user
-			} else if !errors.Is(err, store.ErrNotFound) {
-				return err
-			}
-		}
-		return nil
-	})
-	return users, err
-}
-
 func createUser(tx *store.Tx, user *User) error {
 	// Who is quicker shows when it is stored.
 	if err := UsernameFree(tx, user.Username); err != nil {

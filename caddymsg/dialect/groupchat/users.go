@@ -128,17 +128,11 @@ func (a *api) getUser(c *dialect.Call) error {
 	if err != nil {
 		return err
 	}
-	found, err := a.Chat.UsersByID(c.Context(), []int64{id})
+	found, err := a.Chat.UserByID(c.Context(), id)
 	if err != nil {
 		return err
 	}
-	u, ok := found[id]
-	if !ok || !u.DeletedAt.IsZero() {
-		return &dialect.Refusal{
-			Kind: chat.NotFound, Status: http.StatusNotFound, Code: "user_not_found", Message: "There is no such user.",
-		}
-	}
-	return c.JSON(http.StatusOK, newUser(u))
+	return c.JSON(http.StatusOK, newUser(found))
 }
 
 func (a *api) updateUser(c *dialect.Call) error {

@@ -2,6 +2,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -177,13 +178,15 @@ func (s *Service) auditFailure(ctx context.Context, userID int64) {
 // it was deactivated. Of the kinds basic and trusted an account has one session: if it has, that is
 // returned, and nobody has signed in.
 func (s *Service) open(ctx context.Context, user chat.User, wanted store.Session, previous []byte) (store.Session, error) {
-	return s.openBy(ctx, user, wanted, previous, 0)
+	return s.openBy(ctx, user, wanted, previous, chat.Caller{})
 }
 
-// openBy is open for who has shown to be a user by a session. It returns Unauthenticated
-// if that has ended by now: who is signed out while their request is on its way leaves no
-// session behind.
-func (s *Service) openBy(ctx context.Context, user chat.User, wanted store.Session, previous []byte, by int64) (store.Session, error) {
+// openBy is open for a caller: who has shown to be the user by a session, or acts on
+// behalf of them. It returns Unauthenticated if the caller's session has ended by now: who
+// is signed out while their request is on its way leaves no session behind.
+func (s *Service) openBy(ctx context.Context, user chat.User, wanted store.Session, previous []byte, by chat.Caller) (store.Session, error) {
+	// Where another caller is, or whoever names a user, the owner has not been.
+	arrives := wanted.Kind != store.TrustedSession && (by.UserID == 0 || by.UserID == user.ID)
 	var session store.Session
 	reused := false
 	err := s.updateAndMail(ctx, func(tx *store.Tx) error {
@@ -203,13 +206,15 @@ func (s *Service) openBy(ctx context.Context, user chat.User, wanted store.Sessi
 				Kind: chat.Forbidden, Code: "account_deactivated", Message: "This account has been deactivated.",
 			}
 		}
-		if by != 0 {
-			if _, err := tx.FindSession(by); err != nil {
+		if by.SessionID != 0 {
+			if _, err := tx.FindSession(by.SessionID); err != nil {
 				return refuseUnknown(err)
 			}
 		}
-		if err := s.arrive(ctx, tx, current, session.Kind); err != nil {
-			return err
+		if arrives {
+			if err := s.arrive(ctx, tx, current, session.Kind); err != nil {
+				return err
+			}
 		}
 		now := s.now()
 		if session.Kind == store.BasicSession || session.Kind == store.TrustedSession {
@@ -232,13 +237,16 @@ func (s *Service) openBy(ctx context.Context, user chat.User, wanted store.Sessi
 		if err := tx.CreateSession(&session); err != nil {
 			return err
 		}
-		if err := endLeastUsed(tx, user.ID, now); err != nil {
+		if err := endLeastUsed(tx, session, now); err != nil {
 			return err
 		}
-		caller := chat.Caller{UserID: user.ID, Address: addressOf(ctx)}
-		return s.chat.Audit(tx, caller, chat.AuditEntry{Action: chat.UserSignedIn, UserID: user.ID})
+		if session.Kind == store.TrustedSession { // as whom anybody could have come
+			return nil
+		}
+		actor := chat.Caller{UserID: cmp.Or(by.UserID, user.ID), Address: addressOf(ctx)}
+		return s.chat.Audit(tx, actor, chat.AuditEntry{Action: chat.UserSignedIn, UserID: user.ID})
 	})
-	if err != nil || reused {
+	if err != nil || reused || !arrives {
 		return session, err
 	}
 	s.log.InfoContext(ctx, "user logged in", "user_id", user.ID, "client_ip", RequestOf(ctx).ClientIP)

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"unicode"
@@ -16,6 +15,8 @@ const (
 	maxMadeName = chat.MaxUsernameLength - 12
 	// madeInOrder is how many usernames of a name are tried in order: bob, bob_2, bob_3.
 	madeInOrder = 9
+	// maxNumber is one that there is room for.
+	maxNumber = 1_000_000_000
 	// maxMade is how often a username is made anew of which another has been quicker.
 	maxMade = 5
 )
@@ -45,21 +46,55 @@ func makeUsername(name string) string {
 	return username
 }
 
-// freeUsername finds a username like one that nobody has.
-func freeUsername(tx *store.Tx, like string) (name string, err error) {
-	for i := 1; i <= madeInOrder+maxMade; i++ {
-		switch {
-		case i == 1:
-			name = like
-		case i <= madeInOrder:
-			name = like + "_" + strconv.Itoa(i)
-		default:
-			name = like + "_" + strconv.Itoa(1e9+rand.N(9*int(1e9))) //nolint:gosec // it is no secret
+// freeUsername finds a username like one that nobody has: the first number that is free
+// or, from madeInOrder on, one behind a number that is taken. Until the Update has ended,
+// no other one that wants such a username finds it free.
+func freeUsername(tx *store.Tx, like string) (string, error) {
+	if err := tx.LockName("username " + chat.UsernameKey(like)); err != nil {
+		return "", err
+	}
+	numbered := func(n int) string {
+		if n == 1 {
+			return like
 		}
-		err = chat.UsernameFree(tx, name)
-		if refusal := chat.AsError(err); refusal == nil || refusal.Kind != chat.Conflict {
+		return like + "_" + strconv.Itoa(n)
+	}
+	taken := func(n int) (bool, error) {
+		err := chat.UsernameFree(tx, numbered(n))
+		if refusal := chat.AsError(err); refusal != nil && refusal.Kind == chat.Conflict {
+			return true, nil
+		}
+		return false, err
+	}
+	// Of a name that many have, not all are asked for: from a free number far enough it
+	// goes back by halves to the last one that is taken.
+	last, free := 0, 1
+	for free < maxNumber {
+		is, err := taken(free)
+		if err != nil {
+			return "", err
+		}
+		if !is {
 			break
 		}
+		last = free
+		if free < madeInOrder {
+			free++
+		} else {
+			free *= 2
+		}
 	}
-	return name, err
+	for free-last > 1 {
+		middle := last + (free-last)/2
+		is, err := taken(middle)
+		if err != nil {
+			return "", err
+		}
+		if is {
+			last = middle
+		} else {
+			free = middle
+		}
+	}
+	return numbered(free), nil
 }

@@ -41,29 +41,46 @@ func TestRegisterByName(t *testing.T) {
 		}
 		s.register(t, "john_doe", "open sesame")
 		var names []string
-		for i := range 12 {
+		for i := range 22 {
 			user, err := byName("John Doe", fmt.Sprintf("john%d@example.com", i))
 			require.NoError(t, err)
 			require.Equal(t, "John Doe", user.DisplayName)
 			names = append(names, user.Username)
 		}
-		require.Equal(t, []string{"John_Doe_2", "John_Doe_3"}, names[:2])
-		require.Equal(t, "John_Doe_9", names[7])
-		for _, name := range names[8:] {
-			require.Regexp(t, `^John_Doe_\d{10}$`, name)
+		for i, name := range names {
+			require.Equal(t, fmt.Sprint("John_Doe_", i+2), name)
 		}
-		_, err := byName("Another", "JOHN1@example.com")
+		// Numbers that somebody else has are left out.
+		for _, n := range []int{24, 25, 36, 72} {
+			s.register(t, fmt.Sprint("John_Doe_", n), "open sesame")
+		}
+		next, err := byName("John Doe", "next@example.com")
+		require.NoError(t, err)
+		require.Contains(t, []string{"John_Doe_26", "John_Doe_37", "John_Doe_73"}, next.Username, "it is behind one that is taken")
+		_, err = byName("Another", "JOHN1@example.com")
 		requireRefusal(t, refusal{chat.Conflict, "email_taken", "email"}, err)
 
 		var all sync.WaitGroup
-		for i := range 6 {
+		twins := make([]string, 20)
+		for i := range twins {
 			all.Go(func() {
-				if _, err := byName("Twin", fmt.Sprintf("twin%d@example.com", i)); err != nil {
+				user, err := byName("Twin", fmt.Sprintf("twin%d@example.com", i))
+				if err != nil {
 					t.Error(err)
 				}
+				twins[i] = user.Username
 			})
 		}
 		all.Wait()
+		inOrder := []string{"Twin"}
+		for i := range len(twins) - 1 {
+			inOrder = append(inOrder, fmt.Sprint("Twin_", i+2))
+		}
+		require.ElementsMatch(t, inOrder, twins)
+
+		// It is not made of what is too long for a name: that is looked at first.
+		_, err = byName(strings.Repeat("👍", 65), "no address")
+		requireRefusal(t, refusal{chat.Invalid, "display_name_too_long", "display_name"}, err)
 
 		for _, password := range []string{"", "x", "open sesame"} {
 			_, err := s.Login(t.Context(), "John_Doe_2", password, nil)

@@ -164,8 +164,8 @@ func (s *Service) findSigner(ctx context.Context, username string) (user chat.Us
 }
 
 // signer finds who signs in as somebody. Where an e-mail address will do, one that was
-// verified comes before a username, which might have been taken for being the address of
-// somebody else; and one that was not, after it.
+// verified, or claimed, comes before a username, which might have been taken for being
+// the address of somebody else; and one of which nobody has shown anything, after it.
 func (s *Service) signer(tx *store.Tx, typed string) (user chat.User, account string, err error) {
 	account = chat.UsernameKey(typed)
 	user, err = tx.FindUserByKey(account)
@@ -181,7 +181,7 @@ func (s *Service) signer(tx *store.Tx, typed string) (user chat.User, account st
 	case errors.Is(err, store.ErrNotFound):
 	case err != nil:
 		return chat.User{}, "", err
-	case !named || !addressed.EmailVerifiedAt.IsZero():
+	case !named || !addressed.EmailVerifiedAt.IsZero() || addressed.EmailClaimed:
 		return addressed, addressed.UsernameKey, nil
 	}
 	return user, account, nil

@@ -316,3 +316,36 @@ func TestNoNoticesToStrangers(t *testing.T) {
 		require.Equal(t, 1, signInFrom("192.0.2.3"))
 	})
 }
+
+// Where somebody is named, or an administrator is, the owner of the account has not been:
+// that place is not known, and nobody is told of it.
+func TestPlacesOfOthersAreNotKnown(t *testing.T) {
+	onEachMailSite(t, func(t *testing.T, s *site) {
+		newPost(s, nil)
+		s.opts.TrustUserIDs = true
+		alice := s.register(t, "alice", "open sesame")
+		s.email(t, alice, "alice@example.org", true)
+		_, err := s.Login(from("192.0.2.1", nil), "alice", "open sesame", nil)
+		require.NoError(t, err)
+		places, audited := s.places(t, "alice"), s.audited(t)
+
+		_, err = s.Trust(from("192.0.2.2", nil), alice.ID)
+		require.NoError(t, err)
+		require.Equal(t, places, s.places(t, "alice"))
+		require.Equal(t, audited, s.audited(t), "she has not signed in")
+
+		_, err = s.OpenPlainFor(from("192.0.2.3", nil), chat.Caller{UserID: alice.ID}, alice)
+		requireRefusal(t, refusal{chat.Forbidden, "admin_required", ""}, err)
+		root := s.register(t, "root", "open sesame")
+		token, err := s.OpenPlainFor(from("192.0.2.3", nil), chat.Caller{UserID: root.ID, Admin: true}, alice)
+		require.NoError(t, err)
+		s.requireBearer(t, token.Token, alice)
+		require.Equal(t, places, s.places(t, "alice"))
+		require.Empty(t, s.places(t, "root"))
+		log := s.audited(t)
+		require.Equal(t, chat.AuditEntry{Action: chat.UserSignedIn, ActorID: root.ID, UserID: alice.ID, Address: "192.0.2.3"}, log[len(log)-1])
+
+		waiting, _ := s.waiting(t)
+		require.Zero(t, waiting)
+	})
+}

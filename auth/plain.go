@@ -41,11 +41,20 @@ func (s *Service) SignInPlain(ctx context.Context, username, password string) (P
 // OpenPlain is SignInPlain for whoever has just made their account, which is as
 // [Service.Register] has returned it.
 func (s *Service) OpenPlain(ctx context.Context, user chat.User) (PlainToken, error) {
-	return s.openPlain(ctx, user, 0)
+	return s.openPlain(ctx, user, chat.Caller{})
 }
 
-// openPlain opens the session of a plain token, by another one or, if that is 0, by none.
-func (s *Service) openPlain(ctx context.Context, user chat.User, by int64) (PlainToken, error) {
+// OpenPlainFor is OpenPlain for an administrator who has just made the account: its owner
+// has not been where the request comes from. It returns Forbidden to whoever is none.
+func (s *Service) OpenPlainFor(ctx context.Context, caller chat.Caller, user chat.User) (PlainToken, error) {
+	if err := chat.RequireAdmin(caller); err != nil {
+		return PlainToken{}, err
+	}
+	return s.openPlain(ctx, user, caller)
+}
+
+// openPlain opens the session of a plain token, for a caller as openBy does, if there is one.
+func (s *Service) openPlain(ctx context.Context, user chat.User, by chat.Caller) (PlainToken, error) {
 	token := newToken(accessPrefix)
 	if s.opts.PlainTokens.Hex {
 		secret := make([]byte, tokenLength)
@@ -84,7 +93,7 @@ func (s *Service) RenewPlain(ctx context.Context, caller chat.Caller) (PlainToke
 	if err != nil {
 		return PlainToken{}, err
 	}
-	token, err := s.openPlain(ctx, user, caller.SessionID)
+	token, err := s.openPlain(ctx, user, caller)
 	return token, toUnauthenticated(err) // the password has been changed just now
 }
 

@@ -235,6 +235,44 @@ func TestRenewPlainOfAnEndedSession(t *testing.T) {
 	})
 }
 
+// Who asks for token after token ends the least used of those, and nothing else.
+func TestLeastUsedPlainTokensEnd(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, t.TempDir()+"/messaging.db")
+	alice := s.register(t, "alice", "open sesame")
+	browser, program := s.login(t, "alice", "open sesame", nil), s.signIn(t, "alice")
+	s.clock = s.clock.Add(time.Minute)
+	first := s.signInPlain(t, "alice")
+	caller := s.requireBearer(t, first.Token, alice)
+	s.clock = s.clock.Add(time.Minute)
+	s.told()
+	var renewed PlainToken
+	for i := range maxPlain {
+		require.Empty(t, s.told(), "%d renewed", i)
+		var err error
+		renewed, err = s.RenewPlain(t.Context(), caller)
+		require.NoError(t, err)
+	}
+	require.Equal(t, []string{ended(caller.SessionID, alice)}, s.told())
+	s.requireNoBearer(t, first.Token)
+	s.requireBearer(t, renewed.Token, alice)
+	s.requireSignedIn(t, browser.Token, alice)
+	s.requireSignedIn(t, []byte(program.Access), alice)
+
+	require.NoError(t, s.store.Update(t.Context(), func(tx *store.Tx) error {
+		for i := range maxSessions - 2 {
+			if err := tx.CreateSession(&store.Session{
+				UserID: alice.ID, TokenHash: hashToken(fmt.Append(nil, i)), CreatedAt: s.clock, ExpiresAt: s.clock.Add(lifetime),
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	s.signInPlain(t, "alice")
+	s.requireSignedIn(t, browser.Token, alice)
+}
+
 // email gives an account an address, verified or not.
 func (s *site) email(tb testing.TB, user chat.User, email string, verified bool) {
 	tb.Helper()
@@ -298,6 +336,40 @@ func TestSignInByEmail(t *testing.T) {
 		token, err := s.SignInPlain(t.Context(), shown, "that of "+shown)
 		require.NoError(t, err, "nobody else has it now")
 		require.Equal(t, people[shown].ID, token.User.ID)
+	})
+}
+
+// Whoever registers with an address that nobody else has signs in with it, whatever
+// others do then or did before. A username that looks like an address is its owner's.
+func TestSignInByAClaimedEmail(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *site) {
+		s.opts.SignInByEmail = true
+		older, mallory := s.register(t, "older", "that of mallory"), s.register(t, "mallory", "that of mallory")
+		bob := s.register(t, "bob@example.com", "that of bob")
+		ann, _, err := s.apply(Registration{Username: "ann", Email: "Ann@example.com", UniqueEmail: true, Password: "that of ann"})
+		require.NoError(t, err)
+		require.True(t, ann.EmailClaimed)
+		requireOwner := func(typed string, owner chat.User, password string) {
+			t.Helper()
+			token, err := s.SignInPlain(t.Context(), typed, password)
+			require.NoError(t, err)
+			require.Equal(t, owner.ID, token.User.ID)
+		}
+		s.email(t, older, "ann@example.com", false)
+		requireOwner("ann@example.com", ann, "that of ann")
+		s.change(t, mallory, chat.AccountChange{Profile: chat.Profile{Username: new("ann@example.com")}}, nil)
+		requireOwner("ann@example.com", ann, "that of ann")
+
+		_, _, err = s.apply(Registration{Username: "carl", Email: "BOB@example.com", UniqueEmail: true})
+		requireRefusal(t, emailTaken, err)
+		requireOwner("bob@example.com", bob, "that of bob")
+
+		s.email(t, ann, "another@example.com", false)
+		requireOwner("ann@example.com", mallory, "that of mallory")
+		s.email(t, mallory, "mallory@example.com", true)
+		plain, _, err := s.apply(Registration{Username: "plain", Email: "plain@example.com"})
+		require.NoError(t, err)
+		require.False(t, plain.EmailClaimed, "who does not ask for it")
 	})
 }
 

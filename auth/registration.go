@@ -81,6 +81,9 @@ func (s *Service) Register(ctx context.Context, r Registration) (user chat.User,
 			return chat.User{}, false, err
 		}
 	}
+	if r.DisplayName, err = chat.PrepareLine("display_name", r.DisplayName, chat.MaxDisplayNameLength); err != nil {
+		return chat.User{}, false, err
+	}
 	if r.MakeUsername {
 		r.Username = makeUsername(r.DisplayName)
 	}
@@ -88,9 +91,6 @@ func (s *Service) Register(ctx context.Context, r Registration) (user chat.User,
 		return chat.User{}, false, err
 	}
 	if r.Email, err = s.prepareAddress(r.Email); err != nil {
-		return chat.User{}, false, err
-	}
-	if r.DisplayName, err = chat.PrepareLine("display_name", r.DisplayName, chat.MaxDisplayNameLength); err != nil {
 		return chat.User{}, false, err
 	}
 	noPassword := r.NoPassword && r.Password == ""
@@ -116,7 +116,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (user chat.User,
 	if s.verifies() {
 		wanted.PendingEmail = r.Email
 	} else {
-		wanted.Email = r.Email
+		wanted.Email, wanted.EmailClaimed = r.Email, r.UniqueEmail && r.Email != ""
 	}
 	create := func(tx *store.Tx) error {
 		if r.UniqueEmail {

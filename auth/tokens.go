@@ -20,9 +20,14 @@ import (
 // accessLifetime is how long an access token is good for.
 const accessLifetime = time.Hour
 
-// maxSessions is how many sessions an account may have, but for keys: with one more,
-// that which has not been used for longest ends.
-const maxSessions = 500
+// maxSessions is how many sessions an account may have, but for keys and plain tokens:
+// with one more, that which has not been used for longest ends. maxPlain is how many plain
+// tokens; that alone keeps a program that asks for one after another from ending what
+// people are signed in by.
+const (
+	maxSessions = 500
+	maxPlain    = 100
+)
 
 // Tokens are a session as a program holds it.
 type Tokens struct {
@@ -236,9 +241,13 @@ func answerSealer(token, key string) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// endLeastUsed ends what sessions an account has too many.
-func endLeastUsed(tx *store.Tx, userID int64, now time.Time) error {
-	ended, err := tx.DeleteLeastUsedSessionsOf(userID, maxSessions)
+// endLeastUsed ends what sessions an account has too many with a new one.
+func endLeastUsed(tx *store.Tx, opened store.Session, now time.Time) error {
+	userID, most := opened.UserID, maxSessions
+	if opened.Plain() {
+		most = maxPlain
+	}
+	ended, err := tx.DeleteLeastUsedSessionsOf(userID, opened.Plain(), most)
 	if err != nil {
 		return err
 	}

@@ -58,8 +58,12 @@ const (
 
 func of(d dialect.Dialect, passwordMinLength int) api {
 	return api{
-		owns: d.Owns, fail: d.Fail, accounts: d.Accounts, passwordMinLength: passwordMinLength,
+		owns: d.Owns, fail: d.Fail, passwordMinLength: passwordMinLength,
 		open: func(opts dialect.Options) (http.Handler, error) { return d.Open(opts) },
+		accounts: func(opts *auth.Options) {
+			opts.NoPages = true // those are v1's
+			d.Accounts(opts)
+		},
 	}
 }
 

@@ -38,22 +38,6 @@ func TestCorrespondents(t *testing.T) {
 	})
 }
 
-func TestUsersByID(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, r *rules) {
-		alice, bob, eve := r.user(t, "alice"), r.user(t, "bob"), r.user(t, "eve")
-		require.NoError(t, r.DeleteMe(t.Context(), eve))
-		found, err := r.UsersByID(t.Context(), []int64{eve.UserID, 9999, alice.UserID, alice.UserID})
-		require.NoError(t, err)
-		require.Len(t, found, 2)
-		require.Equal(t, "alice", found[alice.UserID].Username)
-		require.False(t, found[eve.UserID].DeletedAt.IsZero())
-		require.NotContains(t, found, bob.UserID)
-		found, err = r.UsersByID(t.Context(), nil)
-		require.NoError(t, err)
-		require.Empty(t, found)
-	})
-}
-
 func TestBlockOnce(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, r *rules) {
 		alice, bob := r.user(t, "alice"), r.user(t, "Bob")

@@ -162,37 +162,22 @@ func UsernameFree(tx *store.Tx, username string) error {
 }
 
 // EmailFree returns Conflict if an account has an address, or is to have it when it is
-// verified. Until the Update has ended, no other one finds it free.
+// verified, or if it is a username: whoever claims an address comes before a username
+// where people sign in. Until the Update has ended, no other one finds it free.
 func EmailFree(tx *store.Tx, email string) error {
 	if err := tx.LockName("email " + strings.ToLower(email)); err != nil {
 		return err
 	}
-	if _, err := tx.FindUserByEmail(email); err == nil {
+	_, err := tx.FindUserByEmail(email)
+	if errors.Is(err, store.ErrNotFound) {
+		_, err = tx.FindUserByKey(UsernameKey(email))
+	}
+	if err == nil {
 		return &Error{Kind: Conflict, Code: "email_taken", Field: "email", Message: "There is an account with this e-mail address."}
 	} else if !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	return nil
-}
-
-// UsersByID finds users, deleted ones too. Those that there are none of are left out.
-func (s *Service) UsersByID(ctx context.Context, ids []int64) (users map[int64]User, err error) {
-	users = map[int64]User{}
-	err = s.store.View(ctx, func(tx *store.Tx) error {
-		for _, id := range ids {
-			if _, known := users[id]; known {
-				continue
-			}
-			user, err := tx.FindUserByID(id)
-			if err == nil {
-				users[id] = user
-			} else if !errors.Is(err, store.ErrNotFound) {
-				return err
-			}
-		}
-		return nil
-	})
-	return users, err
 }
 
 func createUser(tx *store.Tx, user *User) error {

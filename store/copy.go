@@ -118,7 +118,7 @@ func copyTables() []copyTable {
 	return []copyTable{
 		{"users", 1, []string{"id", "username", "username_key", "password_hash", "created_at",
 			"display_name", "email", "locale", "about", "deleted_at", "admin", "deactivated_at",
-			"presence_hidden", "last_seen_at", "email_key", "email_verified_at", "pending_email", "erasing"}},
+			"presence_hidden", "last_seen_at", "email_key", "email_verified_at", "pending_email", "email_claimed", "erasing"}},
 		{"sessions", 1, []string{"id", "token_hash", "user_id", "created_at", "expires_at",
 			"kind", "name", "scopes", "user_agent", "address", "used_at", "token_expires_at", "family_hash", "refresh_hash", "refresh_answer"}},
 		{"known_places", 1, []string{"id", "user_id", "place_hash", "created_at", "used_at"}},

@@ -145,7 +145,7 @@ func filled(tb testing.TB, database string, messages int) {
 		`UPDATE search_state SET position = 5, backfilled = 3, backfill = 4`,
 		`UPDATE events SET audience = id % 3`,
 		`UPDATE users SET email_key = lower(email), pending_email = CASE id % 4 WHEN 0 THEN 'new' || id || '@example.com' ELSE '' END,
-			email_verified_at = CASE id % 3 WHEN 0 THEN id END`,
+			email_verified_at = CASE id % 3 WHEN 0 THEN id END, email_claimed = CASE id % 5 WHEN 0 THEN 1 ELSE 0 END`,
 		`UPDATE sessions SET kind = 'token', token_expires_at = id, family_hash = ` + blob("00fe") + `, refresh_hash = ` + blob("ff") + `,
 			refresh_answer = ` + blob("0001") + `, user_agent = 'Браузер', address = '::1', used_at = id WHERE id = 2`,
 		`UPDATE sessions SET kind = 'key', name = 'Бот', scopes = 'read write' WHERE id = 3`,

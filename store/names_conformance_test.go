@@ -44,11 +44,21 @@ func usersByEmail(t *testing.T, open opener) {
 	for _, typed := range []string{"somebody@example.com", "SOMEBODY@EXAMPLE.COM"} {
 		require.Equal(t, waits.ID, find(typed))
 	}
+	claims := store.User{Username: "claims", UsernameKey: "claims", Email: "SOMEBODY@example.com", EmailClaimed: true, CreatedAt: noon}
+	update(t, s, func(tx *store.Tx) error { return tx.CreateUser(&claims) })
+	require.Equal(t, claims.ID, find(address), "who claimed it")
 	changeUser(t, s, has, store.UserChange{EmailVerifiedAt: new(noon)})
 	require.Equal(t, has.ID, find(address), "who reads what is sent there")
 	// The other address of somebody has been verified, and not this one.
 	changeUser(t, s, has, store.UserChange{Email: new("has@example.com"), EmailVerifiedAt: new(noon)})
 	changeUser(t, s, has, store.UserChange{PendingEmail: new(address)})
+	require.Equal(t, claims.ID, find(address))
+	claims.About = "same address"
+	require.Equal(t, claims, changeUser(t, s, claims, store.UserChange{About: new("same address"), Email: new(claims.Email)}))
+	for _, another := range []string{"claims@example.com", address} {
+		claims.Email, claims.EmailClaimed = another, false
+		require.Equal(t, claims, changeUser(t, s, claims, store.UserChange{Email: new(another)}), "another address is not claimed")
+	}
 	require.Equal(t, waits.ID, find(address))
 
 	require.Equal(t, other.ID, find("other@example.com"))
@@ -59,6 +69,7 @@ func usersByEmail(t *testing.T, open opener) {
 	update(t, s, func(tx *store.Tx) error { return tx.EraseUser(waits.ID, "gone", " 1", noon) })
 	require.Equal(t, has.ID, find(address))
 	update(t, s, func(tx *store.Tx) error { return tx.EraseUser(has.ID, "gone too", " 2", noon) })
+	update(t, s, func(tx *store.Tx) error { return tx.EraseUser(claims.ID, "gone as well", " 3", noon) })
 	require.Zero(t, find(address))
 }
 

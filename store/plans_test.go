@@ -597,7 +597,7 @@ func plans(t *testing.T, prepare string) {
 			return err
 		}, want: []string{"SEARCH sessions USING INDEX sessions_user (user_id=?)"}},
 		{name: "DeleteLeastUsedSessionsOf", fn: func(tx *store.Tx) error {
-			_, err := tx.DeleteLeastUsedSessionsOf(ada.ID, 500)
+			_, err := tx.DeleteLeastUsedSessionsOf(ada.ID, true, 100)
 			return err
 		}, want: []string{"SEARCH sessions USING INDEX sessions_user (user_id=?)"}, sort: true},
 		{name: "TouchSession", fn: func(tx *store.Tx) error {

@@ -581,7 +581,7 @@ func TestPostgresPlans(t *testing.T) {
 			return err
 		}, 2, 10},
 		{"DeleteLeastUsedSessionsOf", func(tx *store.Tx) error {
-			_, err := tx.DeleteLeastUsedSessionsOf(one, 500)
+			_, err := tx.DeleteLeastUsedSessionsOf(one, true, 100)
 			return err
 		}, 2, 10},
 		{"TouchSession", func(tx *store.Tx) error {

@@ -58,6 +58,9 @@ func (s Session) Slides() bool {
 	return s.Kind == CookieSession || s.Kind == BasicSession || s.Kind == TrustedSession
 }
 
+// Plain tells whether a new session is held by a token alone, which is not refreshed.
+func (s Session) Plain() bool { return s.Kind == TokenSession && s.FamilyHash == nil }
+
 // LogValue keeps the hashes out of logs.
 func (s Session) LogValue() slog.Value {
 	return slog.GroupValue(slog.Int64("id", s.ID), slog.String("kind", s.Kind), slog.Int64("user_id", s.UserID))
@@ -227,15 +230,17 @@ func (tx *Tx) DeleteSessionsOf(userID, but int64) ([]int64, error) {
 	return ended, nil
 }
 
-// DeleteLeastUsedSessionsOf ends the sessions of a user, other than keys, but for so
-// many that were used last, and tells their ids.
-func (tx *Tx) DeleteLeastUsedSessionsOf(userID int64, keep int) ([]int64, error) {
+// DeleteLeastUsedSessionsOf ends the plain tokens of a user or, if those are not meant,
+// the other sessions but for keys; so many that were used last go on. It tells the ids of
+// those ended.
+func (tx *Tx) DeleteLeastUsedSessionsOf(userID int64, plain bool, keep int) ([]int64, error) {
 	tx.writing = true
 	ended, err := list(tx, 4, scanID, `
 		DELETE FROM sessions WHERE id IN (
 			SELECT id FROM sessions WHERE user_id = ?1 AND kind <> 'key'
+				AND CASE WHEN kind = 'token' AND family_hash IS NULL THEN 1 ELSE 0 END = ?3
 			ORDER BY used_at DESC, id DESC LIMIT 100 OFFSET ?2)
-		RETURNING id`, userID, keep)
+		RETURNING id`, userID, keep, bit(plain))
 	if err != nil {
 		return nil, fmt.Errorf("delete least used sessions of user: %w", err)
 	}

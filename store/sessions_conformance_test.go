@@ -166,28 +166,38 @@ func leastUsedSessions(t *testing.T, open opener) {
 		owner store.User
 		kind  string
 		used  int // minutes after noon
+		plain bool
 	}{
-		{ada, store.CookieSession, 3}, {ada, store.TokenSession, 1}, {ada, store.KeySession, 0}, {ada, store.BasicSession, 2},
-		{ada, store.CookieSession, 1}, {bob, store.CookieSession, 0},
+		{ada, store.CookieSession, 3, false}, {ada, store.TokenSession, 1, false}, {ada, store.KeySession, 0, false}, {ada, store.BasicSession, 2, false},
+		{ada, store.CookieSession, 1, false}, {bob, store.CookieSession, 0, false},
+		{ada, store.TokenSession, 0, true}, {ada, store.TokenSession, 9, true}, {ada, store.TokenSession, 0, true}, {bob, store.TokenSession, 0, true},
 	} {
 		session := store.Session{
 			Kind: c.kind, TokenHash: hash(fmt.Sprint(i)), UserID: c.owner.ID, CreatedAt: noon,
 			UsedAt: noon.Add(time.Duration(c.used) * time.Minute), ExpiresAt: noon,
 		}
+		if c.kind == store.TokenSession && !c.plain {
+			session.FamilyHash = hash(fmt.Sprint("family ", i))
+		}
+		require.Equal(t, c.plain, session.Plain())
 		update(t, s, func(tx *store.Tx) error { return tx.CreateSession(&session) })
 		ids = append(ids, session.ID)
 	}
-	keep := func(n int) (ended []int64) {
+	keepOf := func(plain bool, n int) (ended []int64) {
 		update(t, s, func(tx *store.Tx) (err error) {
-			ended, err = tx.DeleteLeastUsedSessionsOf(ada.ID, n)
+			ended, err = tx.DeleteLeastUsedSessionsOf(ada.ID, plain, n)
 			return err
 		})
 		return ended
 	}
+	keep := func(n int) []int64 { return keepOf(false, n) }
 	require.Empty(t, keep(4))
 	require.Equal(t, []int64{ids[1]}, keep(3), "of those that were used at the same time, the older one")
 	require.Equal(t, []int64{ids[3], ids[4]}, keep(1))
-	require.Equal(t, []int64{ids[0]}, keep(0), "but for keys, and those of others")
+	require.Equal(t, []int64{ids[0]}, keep(0), "but for keys, those of others, and plain tokens")
+	require.Empty(t, keepOf(true, 3))
+	require.Equal(t, []int64{ids[6]}, keepOf(true, 2))
+	require.Equal(t, []int64{ids[7], ids[8]}, keepOf(true, 0))
 	update(t, s, func(tx *store.Tx) error {
 		if _, err := tx.FindSession(ids[2]); err != nil {
 			return err

@@ -17,6 +17,8 @@ type User struct {
 	DisplayName  string // may be empty, as all that follows
 	Email        string
 	PendingEmail string // takes the place of Email when it has been verified
+	// EmailClaimed says that nobody else had Email when the account was made with it.
+	EmailClaimed bool
 	Locale       string // BCP 47
 	About        string
 	Admin        bool // of the whole server
@@ -35,7 +37,7 @@ func (u User) LogValue() slog.Value {
 }
 
 const (
-	userColumns = `id, username, username_key, password_hash, display_name, email, pending_email, locale, about, admin, presence_hidden, created_at, email_verified_at, deactivated_at, deleted_at`
+	userColumns = `id, username, username_key, password_hash, display_name, email, pending_email, email_claimed, locale, about, admin, presence_hidden, created_at, email_verified_at, deactivated_at, deleted_at`
 	selectUsers = `SELECT ` + userColumns + ` FROM users `
 )
 
@@ -43,7 +45,7 @@ func scanUser(row scanner, u *User) error {
 	var created int64
 	var verified, deactivated, deleted sql.NullInt64
 	err := row.Scan(&u.ID, &u.Username, &u.UsernameKey, &u.PasswordHash,
-		&u.DisplayName, &u.Email, &u.PendingEmail, &u.Locale, &u.About, &u.Admin, &u.PresenceHidden, &created, &verified, &deactivated, &deleted)
+		&u.DisplayName, &u.Email, &u.PendingEmail, &u.EmailClaimed, &u.Locale, &u.About, &u.Admin, &u.PresenceHidden, &created, &verified, &deactivated, &deleted)
 	u.CreatedAt, u.EmailVerifiedAt = fromMicros(created), timeOrZero(verified)
 	u.DeactivatedAt, u.DeletedAt = timeOrZero(deactivated), timeOrZero(deleted)
 	return err
@@ -53,10 +55,10 @@ func scanUser(row scanner, u *User) error {
 func (tx *Tx) CreateUser(u *User) (err error) {
 	u.ID, err = tx.insert(`
 		INSERT INTO users (username, username_key, password_hash, display_name, email, email_key, pending_email, email_verified_at,
-			locale, about, admin, presence_hidden, created_at)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`,
+			locale, about, admin, presence_hidden, created_at, email_claimed)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)`,
 		u.Username, u.UsernameKey, u.PasswordHash, u.DisplayName, u.Email, emailKey(u.Email), u.PendingEmail, timeOrNull(u.EmailVerifiedAt),
-		u.Locale, u.About, bit(u.Admin), bit(u.PresenceHidden), micros(u.CreatedAt))
+		u.Locale, u.About, bit(u.Admin), bit(u.PresenceHidden), micros(u.CreatedAt), bit(u.EmailClaimed))
 	if err != nil {
 		return fmt.Errorf("create user: %w", err)
 	}
@@ -72,7 +74,7 @@ type UserChange struct {
 	Admin                             *bool
 	PresenceHidden                    *bool
 	// EmailVerifiedAt is when the address was verified. Without it, another address is
-	// not.
+	// not; nor is another one claimed.
 	EmailVerifiedAt *time.Time
 	// DeactivatedAt is when they may sign in no more; zero, if they may. Whoever
 	// is deactivated already stays so since then.
@@ -111,6 +113,7 @@ func (tx *Tx) UpdateUser(id int64, c UserChange) (User, error) {
 			presence_hidden = coalesce(?11, presence_hidden),
 			email_key = coalesce(?12, email_key), pending_email = coalesce(?13, pending_email),
 			email_verified_at = coalesce(?14, CASE WHEN coalesce(?5, email) = email THEN email_verified_at END),
+			email_claimed = CASE WHEN coalesce(?5, email) = email THEN email_claimed ELSE 0 END,
 			deactivated_at = nullif(coalesce(
 				CASE WHEN CAST(?10 AS BIGINT) < 0 THEN ?10 ELSE deactivated_at END, ?10), -1)
 		WHERE id = ?1 AND deleted_at IS NULL
@@ -134,7 +137,7 @@ const reactivate = int64(-1)
 func (tx *Tx) EraseUser(id int64, username, key string, at time.Time) error {
 	err := tx.execOne(`
 		UPDATE users SET username = ?2, username_key = ?3, deleted_at = ?4,
-			password_hash = '', display_name = '', email = '', email_key = '', pending_email = '', email_verified_at = NULL,
+			password_hash = '', display_name = '', email = '', email_key = '', pending_email = '', email_verified_at = NULL, email_claimed = 0,
 			locale = '', about = '', admin = 0,
 			presence_hidden = 0, last_seen_at = NULL, erasing = 1
 		WHERE id = ?1 AND deleted_at IS NULL`, id, username, key, micros(at))
@@ -166,14 +169,14 @@ func (tx *Tx) ListUsersByEmail(email string, limit int) ([]User, error) {
 
 // FindUserByEmail finds who has an address, in upper or lower case, or is to have it when
 // it has been verified; or ErrNotFound. Of several, it is one who has shown that they read
-// what is sent there, and else the oldest account.
+// what is sent there, else who claimed it, and else the oldest account.
 func (tx *Tx) FindUserByEmail(email string) (User, error) {
 	if email == "" {
 		return User{}, fmt.Errorf("find user by e-mail address: %w", ErrNotFound)
 	}
 	u, err := first(tx, scanUser, selectUsers+`
 		WHERE deleted_at IS NULL AND (email_key <> '' AND email_key = ?1 OR pending_email <> '' AND lower(pending_email) = ?1)
-		ORDER BY CASE WHEN email_key = ?1 AND email_verified_at IS NOT NULL THEN 0 ELSE 1 END, id LIMIT 1`, emailKey(email))
+		ORDER BY CASE WHEN email_key = ?1 AND email_verified_at IS NOT NULL THEN 0 WHEN email_key = ?1 AND email_claimed = 1 THEN 1 ELSE 2 END, id LIMIT 1`, emailKey(email))
 	if err != nil {
 		return User{}, fmt.Errorf("find user by e-mail address: %w", err)
 	}

@@ -28,6 +28,7 @@ func testSystem() System {
 			{Method: "POST", Path: "/messages", Sends: true, Handle: says},
 			{Method: "GET", Path: "/notes/{id}", Access: Anybody, Handle: says},
 			{Method: "GET", Path: "/account", Access: Account, Handle: says},
+			{Method: "GET", Path: "/token", Changes: true, Handle: says},
 			{Method: "GET", Path: "/admin", Access: Admin, Handle: says},
 			{Method: "DELETE", Path: "/notes/{id}", Access: Anybody, Handle: func(c *Call) error {
 				c.W.WriteHeader(http.StatusNoContent)
@@ -125,6 +126,9 @@ func TestAPI(t *testing.T) {
 		"a person has":                 {"GET", "/account", "alice", 200, `{"asked":"GET /account","caller":1,"id":""}`},
 		"nor all of them the service":  {"GET", "/admin", "writer", 403, `{"code":"insufficient_scope"}`},
 		"an administrator's":           {"GET", "/admin", "root", 200, `{"asked":"GET /admin","caller":4,"id":""}`},
+		"a GET that changes something": {"GET", "/token", "writer", 200, `{"asked":"GET /token","caller":3,"id":""}`},
+		"may not be reading":           {"GET", "/token", "reader", 403, `{"code":"insufficient_scope"}`},
+		"nor HEAD":                     {"HEAD", "/token", "alice", 405, `{"code":"method_not_allowed"}`},
 		"no content":                   {"DELETE", "/notes/1", "", 204, ""},
 		"a refusal without a body":     {"GET", "/silent", "", 410, ""},
 		"too large a body":             {"POST", "/small", "", 413, `{"code":"body_too_large"}`},
@@ -215,6 +219,9 @@ func TestAPICountsChanges(t *testing.T) {
 	second := ask(api, "POST", "/notes", "alice", "")
 	require.Equal(t, 429, second.Code)
 	require.Equal(t, "3600", second.Header().Get("Retry-After"))
+	require.Equal(t, 429, ask(api, "GET", "/token", "alice", "").Code)
+	require.Equal(t, 405, ask(api, "HEAD", "/token", "alice", "").Code)
+	require.Equal(t, 200, ask(api, "GET", "/notes", "alice", "").Code)
 	require.Equal(t, 200, ask(api, "POST", "/notes", "writer", "").Code, "somebody else's limit")
 	require.Equal(t, 200, ask(api, "POST", "/messages", "alice", "").Code)
 }

@@ -71,6 +71,8 @@ type Route struct {
 	Handle func(*Call) error
 	// Sends says that it sends messages, which has a limit of its own.
 	Sends bool
+	// Changes says that it changes something although its method is GET.
+	Changes bool
 	// MaxBody is the largest body, in bytes. Default: 64 KiB.
 	MaxBody int64
 }
@@ -162,17 +164,26 @@ func (a *API) route(w http.ResponseWriter, r *http.Request) {
 	case http.StatusNotFound:
 		a.fail(w, r, errNoSuchPath)
 	case http.StatusMethodNotAllowed:
-		a.fail(w, r, &Refusal{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: "This path does not take the method " + r.Method + "."})
+		a.fail(w, r, errMethod(r.Method))
 	}
 }
 
 var errNoSuchPath = &Refusal{Status: http.StatusNotFound, Code: "no_such_path", Message: "There is no such path."}
+
+func errMethod(method string) *Refusal {
+	return &Refusal{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: "This path does not take the method " + method + "."}
+}
 
 // handle has a controller answer, once it is known that the caller may ask.
 func (a *API) handle(route Route, w http.ResponseWriter, r *http.Request) {
 	call := &Call{Request: r, W: w, maxBody: route.MaxBody}
 	if call.maxBody == 0 {
 		call.maxBody = standardMaxBody
+	}
+	if route.Changes && r.Method == http.MethodHead { // which the mux takes for GET
+		w.Header().Set("Allow", route.Method)
+		a.fail(w, r, errMethod(r.Method))
+		return
 	}
 	err := a.admit(route, call)
 	if err == nil {
@@ -196,7 +207,7 @@ func (a *API) admit(route Route, call *Call) (err error) {
 	if call.Caller, err = a.system.Identify(call.Request); err != nil {
 		return err
 	}
-	reads := route.Method == http.MethodGet
+	reads := route.Method == http.MethodGet && !route.Changes
 	scope := chat.WriteScope
 	switch {
 	case route.Access == Account:

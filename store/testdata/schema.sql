@@ -221,7 +221,7 @@ CREATE TABLE users (
 	username_key  TEXT    NOT NULL UNIQUE, -- folded: what makes two names the same
 	password_hash TEXT    NOT NULL,
 	created_at    INTEGER NOT NULL
-, display_name TEXT NOT NULL DEFAULT '', email        TEXT NOT NULL DEFAULT '', locale       TEXT NOT NULL DEFAULT '', about        TEXT NOT NULL DEFAULT '', deleted_at   INTEGER, admin          INTEGER NOT NULL DEFAULT 0, deactivated_at INTEGER, presence_hidden INTEGER NOT NULL DEFAULT 0, last_seen_at    INTEGER, email_key         TEXT NOT NULL DEFAULT '', email_verified_at INTEGER, pending_email     TEXT NOT NULL DEFAULT '', erasing INTEGER NOT NULL DEFAULT 0) STRICT;
+, display_name TEXT NOT NULL DEFAULT '', email        TEXT NOT NULL DEFAULT '', locale       TEXT NOT NULL DEFAULT '', about        TEXT NOT NULL DEFAULT '', deleted_at   INTEGER, admin          INTEGER NOT NULL DEFAULT 0, deactivated_at INTEGER, presence_hidden INTEGER NOT NULL DEFAULT 0, last_seen_at    INTEGER, email_key         TEXT NOT NULL DEFAULT '', email_verified_at INTEGER, pending_email     TEXT NOT NULL DEFAULT '', email_claimed     INTEGER NOT NULL DEFAULT 0, erasing INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX users_admin ON users (id) WHERE admin = 1;
 CREATE INDEX users_email ON users (email_key) WHERE email_key <> '';
 CREATE INDEX users_erasing ON users (id) WHERE erasing = 1;

@@ -196,6 +196,7 @@ COLUMN users.last_seen_at bigint;
 COLUMN users.email_key text NOT NULL DEFAULT ''::text;
 COLUMN users.email_verified_at bigint;
 COLUMN users.pending_email text NOT NULL DEFAULT ''::text;
+COLUMN users.email_claimed bigint NOT NULL DEFAULT 0;
 COLUMN users.erasing bigint NOT NULL DEFAULT 0;
 CONSTRAINT answers_pkey ON answers PRIMARY KEY (id);
 CONSTRAINT answers_user_id_fkey ON answers FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE;

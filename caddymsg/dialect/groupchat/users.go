@@ -76,7 +76,7 @@ func (a *api) createUser(c *dialect.Call) error {
 		return err
 	}
 	answer := done{Message: "The user has been created.", ID: created.ID}
-	token, err := a.Auth.OpenPlain(c.Context(), created)
+	token, err := a.Auth.OpenPlainFor(c.Context(), c.Caller, created)
 	if err != nil { // the account is there; its owner can log in
 		a.Log.WarnContext(c.Context(), "no key for a new user", "user_id", created.ID, "error", err)
 	}
@@ -128,17 +128,11 @@ func (a *api) getUser(c *dialect.Call) error {
 	if err != nil {
 		return err
 	}
-	found, err := a.Chat.UsersByID(c.Context(), []int64{id})
+	found, err := a.Chat.UserByID(c.Context(), id)
 	if err != nil {
 		return err
 	}
-	u, ok := found[id]
-	if !ok || !u.DeletedAt.IsZero() {
-		return &dialect.Refusal{
-			Kind: chat.NotFound, Status: http.StatusNotFound, Code: "user_not_found", Message: "There is no such user.",
-		}
-	}
-	return c.JSON(http.StatusOK, newUser(u))
+	return c.JSON(http.StatusOK, newUser(found))
 }
 
 func (a *api) updateUser(c *dialect.Call) error {

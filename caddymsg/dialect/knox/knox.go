@@ -51,7 +51,7 @@ func owns(path string) bool {
 
 // accounts sets what this system decides about accounts.
 func accounts(opts *auth.Options) {
-	opts.AllowCommonPasswords, opts.NoPages = true, true
+	opts.AllowCommonPasswords = true
 	opts.PlainTokens = auth.PlainTokens{Lifetime: 10 * time.Hour, Hex: true}
 }
 

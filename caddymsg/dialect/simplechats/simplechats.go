@@ -21,7 +21,7 @@ func (a *api) routes() []dialect.Route {
 	const anybody, account = dialect.Anybody, dialect.Account
 	return []dialect.Route{
 		{Method: "POST", Path: "/api/register", Access: anybody, Handle: a.register},
-		{Method: "GET", Path: "/api/token", Access: account, Handle: a.token},
+		{Method: "GET", Path: "/api/token", Access: account, Handle: a.token, Changes: true},
 		{Method: "POST", Path: "/api/update", Access: account, Handle: a.update},
 		{Method: "POST", Path: "/api/forgot-password", Access: anybody, Handle: a.forgotPassword},
 		{Method: "POST", Path: resetPath, Access: anybody, Handle: a.resetPassword},
@@ -53,7 +53,7 @@ func owns(path string) bool {
 func accounts(opts *auth.Options) {
 	opts.AllowCommonPasswords = true
 	opts.SignInByEmail = true
-	opts.NoPages, opts.ResetAt = true, resetPath
+	opts.ResetAt = resetPath
 }
 
 // api has the controllers.

@@ -2,6 +2,7 @@
 ALTER TABLE users ADD COLUMN email_key         TEXT NOT NULL DEFAULT ''; -- folded: what the same addresses have in common
 ALTER TABLE users ADD COLUMN email_verified_at INTEGER;                  -- its owner has shown to read what is sent there
 ALTER TABLE users ADD COLUMN pending_email     TEXT NOT NULL DEFAULT ''; -- takes the place of email when it has been verified
+ALTER TABLE users ADD COLUMN email_claimed     INTEGER NOT NULL DEFAULT 0;        -- whoever registered with it asked that nobody else had it
 UPDATE users SET email_key = lower(email);
 CREATE INDEX users_email ON users (email_key) WHERE email_key <> '';
 CREATE INDEX users_pending_email ON users (lower(pending_email)) WHERE pending_email <> '';
@@ -144,6 +145,7 @@ ALTER TABLE sessions DROP COLUMN name;
 ALTER TABLE sessions DROP COLUMN kind;
 DROP INDEX users_pending_email;
 DROP INDEX users_email;
+ALTER TABLE users DROP COLUMN email_claimed;
 ALTER TABLE users DROP COLUMN pending_email;
 ALTER TABLE users DROP COLUMN email_verified_at;
 ALTER TABLE users DROP COLUMN email_key;

@@ -245,6 +245,10 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.FindMessageIDNearEnd(store.Chat{ID: group.ID, LastSeq: 1}, 1)
 			return err
 		}, want: []string{"SEARCH messages USING INDEX messages_chat (chat_id=?)"}},
+		{name: "FindLastOfOthers", fn: func(tx *store.Tx) error {
+			_, err := tx.FindLastOfOthers(store.Chat{ID: group.ID, LastSeq: 1}, bob.ID, 0, 1)
+			return err
+		}, want: []string{"SEARCH messages USING INDEX messages_chat (chat_id=? AND id>? AND id<?)"}},
 		{name: "ListThread", fn: func(tx *store.Tx) error {
 			_, err := tx.ListThread(ada.ID, 1, span, 10)
 			return err

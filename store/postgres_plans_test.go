@@ -291,6 +291,10 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.FindMessageIDNearEnd(store.Chat{ID: another, LastSeq: 100}, 40)
 			return err
 		}, 61, 80},
+		{"FindLastOfOthers", func(tx *store.Tx) error {
+			_, err := tx.FindLastOfOthers(store.Chat{ID: another, LastSeq: 100}, 1, 0, 100)
+			return err
+		}, 200, 40},
 		{"ListThread", func(tx *store.Tx) error {
 			found, err := tx.ListThread(one, 7, all, 20)
 			return counted(0, len(found), err)

@@ -445,6 +445,10 @@ func TestMessengerWebSocket(t *testing.T) {
 			require.Equal(t, "one by "+alice+" read true", frameOf(t, to))
 			to.Send(say("two"))
 			require.Equal(t, "two by "+bob+" read false", frameOf(t, from))
+			require.Equal(t, "two by "+bob+" read false", frameOf(t, to))
+			from.Send(say("three"))
+			require.Equal(t, "three by "+alice+" read false", frameOf(t, from))
+			require.Equal(t, "two by "+bob+" read true", frameOf(t, to), "who answers has read")
 			stranger := connect(t, newMessengerChat(t, c, "group", cora), cora)
 			stranger.Send(reads("message_id", id))
 			require.Equal(t, "Invalid data", frameOf(t, stranger), "of another chat")
@@ -456,10 +460,11 @@ func TestMessengerWebSocket(t *testing.T) {
 			chat := newChat(t)
 			from, to := connect(t, chat, alice), connect(t, chat, bob)
 			answers := map[string]int{}
-			for answers["Invalid data"] == 0 { // two may straddle the end of a second
+			for range 10 { // some may straddle the end of a second
 				from.Send(say("twice"))
 				answers[frameOf(t, from)]++
 			}
+			require.Positive(t, answers["Invalid data"])
 			require.Positive(t, answers["twice by "+alice+" read false"])
 			require.Len(t, answers, 2)
 			to.Send(say("twice"))

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -41,6 +42,8 @@ func TestCreateRoll(t *testing.T) {
 			{"twice", bob, chat.NewRoll{UserIDs: ids(bob, alice, bob)}, refusal{chat.Conflict, "participant_twice", "participants"}},
 			{"unknown", bob, chat.NewRoll{UserIDs: []int64{bob.UserID, 9999}}, noSuchAccount},
 			{"deleted", bob, chat.NewRoll{UserIDs: ids(bob, gone)}, noSuchAccount},
+			{"unknown, twice", bob, chat.NewRoll{UserIDs: []int64{bob.UserID, -1, -1}}, noSuchAccount},
+			{"unknown, and somebody twice", bob, chat.NewRoll{UserIDs: []int64{bob.UserID, bob.UserID, 9999}}, noSuchAccount},
 			{"who has blocked them", bob, chat.NewRoll{UserIDs: ids(bob, cora)}, isBlocked},
 			{"who has blocked them, direct", bob, chat.NewRoll{UserIDs: ids(cora, bob), Direct: true}, isBlocked},
 			{"of whom they have not blocked", alice, chat.NewRoll{UserIDs: ids(alice, bob, cora)}, refusal{}},
@@ -64,9 +67,9 @@ func TestCreateRoll(t *testing.T) {
 				for i, p := range people {
 					require.Equal(t, c.wanted.UserIDs[i], p.UserID, "in this order")
 					require.Equal(t, map[bool]string{true: store.Owner, false: store.Member}[i == 0], p.Role)
-					require.False(t, p.JoinedAt.After(made.CreatedAt), "before anything is said")
+					require.Equal(t, made.CreatedAt.Add(time.Duration(i)*time.Microsecond), p.JoinedAt, "none before there is a chat")
 				}
-				longest, err := r.LongestIn(t.Context(), made.ID)
+				longest, err := r.LongestIn(t.Context(), trustedNobody, made.ID)
 				require.NoError(t, err)
 				require.Equal(t, c.wanted.UserIDs[0], longest)
 			})
@@ -98,15 +101,28 @@ func TestCreateRoll(t *testing.T) {
 	})
 }
 
+// trustedNobody asks for something where ids are trusted, and names nobody.
+var trustedNobody = chat.Caller{Address: "192.0.2.1", Trusted: true}
+
 func TestEmptyGroups(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, r *rules) {
 		alice, bob := r.user(t, "alice"), r.user(t, "bob")
-		_, err := r.CreateEmptyGroup(t.Context(), strings.Repeat("x", 129))
+		_, err := r.CreateEmptyGroup(t.Context(), trustedNobody, strings.Repeat("x", 129))
 		requireRefusal(t, refusal{chat.Invalid, "title_too_long", "title"}, err)
-		made, err := r.CreateEmptyGroup(t.Context(), "Later")
+		made, err := r.CreateEmptyGroup(t.Context(), trustedNobody, "Later")
 		require.NoError(t, err)
-		_, err = r.LongestIn(t.Context(), made.ID)
+		_, err = r.LongestIn(t.Context(), trustedNobody, made.ID)
 		requireRefusal(t, noSuchChat, err)
+
+		// Where nobody is trusted, all this is for nobody.
+		notTrusted := refusal{chat.Forbidden, "not_trusted", ""}
+		_, err = r.CreateEmptyGroup(t.Context(), alice, "Later")
+		requireRefusal(t, notTrusted, err)
+		_, err = r.LongestIn(t.Context(), alice, made.ID)
+		requireRefusal(t, notTrusted, err)
+		_, err = r.JoinEmptyGroup(t.Context(), alice, made.ID)
+		requireRefusal(t, notTrusted, err)
+		alice.Trusted, bob.Trusted = true, true
 		_, err = r.JoinEmptyGroup(t.Context(), alice, 9999)
 		requireRefusal(t, notAParticipant, err)
 
@@ -122,7 +138,7 @@ func TestEmptyGroups(t *testing.T) {
 			requireRefusal(t, notAParticipant, err)
 		}
 		require.Equal(t, 1, joined, "one is the first")
-		owner, err := r.LongestIn(t.Context(), made.ID)
+		owner, err := r.LongestIn(t.Context(), trustedNobody, made.ID)
 		require.NoError(t, err)
 		mine := r.entry(t, chat.Caller{UserID: owner}, made.ID)
 		require.Equal(t, store.Owner, mine.Participant.Role)
@@ -137,6 +153,25 @@ func TestEmptyGroups(t *testing.T) {
 			_, err = r.JoinEmptyGroup(t.Context(), bob, id)
 			requireRefusal(t, notAParticipant, err)
 		}
+	})
+}
+
+// Who names nobody has the changes of their network.
+func TestEmptyGroupsAreLimited(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		changes := limit.New(nil, nil)
+		changes.Configure(map[limit.Name]limit.Rate{limit.Changes: {Events: 2, Per: time.Hour, Burst: 2}})
+		r.Limit(changes)
+		create := func(address string) error {
+			_, err := r.CreateEmptyGroup(t.Context(), chat.Caller{Address: address, Trusted: true}, "")
+			return err
+		}
+		for _, address := range []string{"2001:db8::1", "2001:db8::2", "192.0.2.1"} {
+			require.NoError(t, create(address))
+		}
+		requireRefusal(t, refusal{chat.TooMany, "rate_limited", ""}, create("2001:db8::3"))
+		require.NoError(t, create("192.0.2.1"))
+		requireRefusal(t, refusal{chat.TooMany, "rate_limited", ""}, create("192.0.2.1"))
 	})
 }
 

@@ -40,8 +40,8 @@ func (a *api) openSocket(c *dialect.Call) error {
 		Context: auth.WithRequest(context.Background(), request), RequestID: request.ID,
 	}
 	caller, err := a.as(c, userID)
+	opening.Joining = live.Joining{Caller: caller, Address: request.ClientIP, ChatID: chatID}
 	if err == nil {
-		opening.Joining = live.Joining{Caller: caller, Address: request.ClientIP, ChatID: chatID}
 		err = a.Chat.RequireParticipant(c.Context(), caller, chatID)
 	}
 	refusal := chat.AsError(err)

@@ -252,7 +252,7 @@ func plans(t *testing.T, prepare string) {
 		{name: "IsBlockedByAny", fn: func(tx *store.Tx) error {
 			_, err := tx.IsBlockedByAny(ada.ID, []int64{bob.ID, 99})
 			return err
-		}, want: []string{"SEARCH blocks USING PRIMARY KEY (blocker_id=? AND blocked_id=?)"}},
+		}, want: []string{"SEARCH blocks USING COVERING INDEX blocks_blocked (blocked_id=? AND blocker_id=?)"}},
 		{name: "FindLastOfOthers", fn: func(tx *store.Tx) error {
 			_, err := tx.FindLastOfOthers(store.Chat{ID: group.ID, LastSeq: 1}, bob.ID, 0, 1)
 			return err

@@ -417,7 +417,9 @@ func TestEditedMessagesTellTheirReaders(t *testing.T) {
 		require.NoError(t, err)
 		_, err = r.EditMessage(t.Context(), alice, m.ID, "z")
 		require.NoError(t, err)
-		require.Equal(t, 1, *last().Message.ReadCount)
+		edited := last()
+		require.Equal(t, 1, *edited.Message.ReadCount)
+		require.JSONEq(t, `{"read_count":1}`, edited.Data, "nobody has to count them again")
 	})
 }
 

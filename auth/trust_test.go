@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"net/netip"
 	"sync"
 	"testing"
 
@@ -17,9 +18,14 @@ func TestTrust(t *testing.T) {
 		alice := s.register(t, "alice", "open sesame")
 		_, err := s.Trust(t.Context(), alice.ID)
 		requireRefusal(t, unauthenticated, err)
+		_, err = s.TrustNobody(t.Context())
+		requireRefusal(t, unauthenticated, err)
 		require.Empty(t, s.sessionsOf(t, alice, store.TrustedSession), "a site has to ask for it")
 
 		s.opts.TrustUserIDs = true
+		nobody, err := s.TrustNobody(WithRequest(t.Context(), Request{ClientIP: netip.MustParseAddr("192.0.2.1")}))
+		require.NoError(t, err)
+		require.Equal(t, chat.Caller{Address: "192.0.2.1", Trusted: true}, nobody)
 		var all sync.WaitGroup
 		for range 8 {
 			all.Go(func() {
@@ -27,7 +33,7 @@ func TestTrust(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				if caller.UserID != alice.ID || caller.Username != "alice" || caller.Admin || caller.SessionID == 0 {
+				if caller.UserID != alice.ID || caller.Username != "alice" || caller.Admin || !caller.Trusted || caller.SessionID == 0 {
 					t.Errorf("%+v", caller)
 				}
 			})

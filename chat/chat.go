@@ -29,6 +29,9 @@ type Caller struct {
 	// Scopes are what it may do; zero is all that its owner may. The API has asked for
 	// ReadScope or WriteScope before it asks a rule.
 	Scopes Scopes
+	// Trusted says that they have shown nothing, on a site that trusts the ids of users;
+	// without a UserID it is nobody.
+	Trusted bool
 }
 
 // Service answers for all chats of one database.

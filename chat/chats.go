@@ -26,9 +26,9 @@ func createChat(tx *store.Tx, c *Chat, creator int64, participants ...int64) err
 			if i == 0 {
 				role = store.Owner
 			}
-			// They stay in this order, which is that of joining, and all of them are there
-			// before anything is said.
-			at = at.Add(-time.Duration(len(participants)-1-i) * time.Microsecond)
+			// They stay in this order, which is that of joining. To store each takes longer
+			// than that, so all of them are there before anything is said.
+			at = at.Add(time.Duration(i) * time.Microsecond)
 		}
 		if err := tx.AddParticipant(c.ID, userID, role, at); err != nil {
 			gone := errGone()

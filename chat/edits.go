@@ -91,12 +91,13 @@ func (s *Service) EditMessage(ctx context.Context, caller Caller, id int64, text
 			return err
 		}
 		told := m // a Message of its own: what follows depends on the caller
-		if err := tx.AppendEvent(store.Event{
-			Type: store.MessageEdited, ChatID: m.ChatID, ActorID: caller.UserID, Message: &told, At: m.EditedAt,
-		}); err != nil {
+		if err := s.decorateOne(tx, caller, &m); err != nil {
 			return err
 		}
-		return s.decorateOne(tx, caller, &m)
+		return tx.AppendEvent(store.Event{
+			Type: store.MessageEdited, ChatID: m.ChatID, ActorID: caller.UserID, Message: &told, At: m.EditedAt,
+			Data: eventData(map[string]int{readCount: *m.ReadCount}), // for all nodes
+		})
 	})
 	return m, err
 }

@@ -106,7 +106,7 @@ func TestEditMessage(t *testing.T) {
 		events := r.committed()
 		require.Len(t, events, 1)
 		require.Equal(t, store.Event{
-			ID: events[0].ID, Type: store.MessageEdited, ChatID: group.ID, ActorID: alice.UserID,
+			ID: events[0].ID, Type: store.MessageEdited, ChatID: group.ID, ActorID: alice.UserID, Data: `{"read_count":0}`,
 			Message: events[0].Message, At: second.EditedAt,
 		}, events[0])
 		sameMessage(t, second, *events[0].Message)

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/caddymsg/messaging/store"
@@ -111,6 +112,9 @@ func errSessionEnded() *Error {
 	return &Error{Kind: Unauthenticated, Code: "unauthenticated", Message: "This session has ended."}
 }
 
+// readCount is what an event of a message that was edited says: how many had read it.
+const readCount = "read_count"
+
 // addDetails adds to the messages of events what is kept beside them and is the same for
 // all who hear of them: polls and, of one that was edited, how many have read it.
 func (s *Service) addDetails(tx *store.Tx, events []Event) error {
@@ -118,11 +122,10 @@ func (s *Service) addDetails(tx *store.Tx, events []Event) error {
 		if e.Type != store.MessageEdited || e.Message == nil {
 			continue
 		}
-		one := []Message{*e.Message}
-		if err := countReaders(tx, e.ChatID, one); err != nil {
-			return err
-		}
-		*e.Message = one[0]
+		var told map[string]int
+		_ = json.Unmarshal([]byte(e.Data), &told) // an older version has told nothing
+		count := told[readCount]
+		e.Message.ReadCount = &count
 	}
 	return s.addPolls(tx, events)
 }

@@ -28,9 +28,12 @@ type Draft struct {
 	// ClientID is the idempotency key: the message is stored once, and
 	// sending it again answers the one stored first. Optional.
 	ClientID string
-	// Once refuses to send it again, in place of answering the one stored first. The key
-	// is the API's own, then: nobody is shown it, and it is none that a sender could give.
-	Once bool
+	// OncePerSecond refuses a text that the sender has sent to the chat in the same second.
+	// There is no ClientID then.
+	OncePerSecond bool
+	// TellsReading has the others told that the sender has read what came before: who
+	// sends has, and not all APIs know.
+	TellsReading bool
 	// Poll makes the message a poll, with Text as the question. Optional.
 	Poll *NewPoll
 }
@@ -41,7 +44,7 @@ const MaxTexts = 100
 // Send stores a message and returns it when it is durable. It returns Invalid
 // for the text, the key or the message that is replied to, Forbidden for a chat
 // that the caller is not in, NotFound for a recipient that does not exist, Conflict for
-// what is to be sent once and was sent before, and TooMany if they send too fast.
+// what is sent once a second and was sent before, and TooMany if they send too fast.
 func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, error) {
 	if err := d.validate(); err != nil {
 		return Message{}, err
@@ -49,19 +52,13 @@ func (s *Service) Send(ctx context.Context, caller Caller, d Draft) (Message, er
 	if err := s.take(ctx, caller, limit.Sends, limit.SendsAddress, 1); err != nil {
 		return Message{}, err
 	}
-	if d.Once {
-		d.ClientID = ownKey + d.ClientID
-	}
 	bodies := newContents(d.Text)
 	var sent Message
 	var replayed bool
 	err := s.store.Update(ctx, func(tx *store.Tx) (err error) {
 		if d.ClientID != "" {
 			sent, err = tx.FindMessageByClientID(caller.UserID, d.ClientID)
-			if replayed = err == nil; replayed && d.Once {
-				return &Error{Kind: Conflict, Code: "message_repeated", Message: "This message has been sent already."}
-			}
-			if replayed {
+			if replayed = err == nil; replayed {
 				one := []Message{sent}
 				err = s.decorateReplay(tx, caller, one)
 				sent = one[0]
@@ -217,6 +214,11 @@ func (s *Service) appendAll(tx *store.Tx, caller Caller, chatID int64, d Draft, 
 			threadID = to.ID
 		}
 	}
+	if d.TellsReading {
+		if err := tellReading(tx, caller, chatID, now); err != nil {
+			return nil, err
+		}
+	}
 	c, err := tx.NextSeq(caller.UserID, chatID, len(bodies), now)
 	if errors.Is(err, store.ErrNotFound) {
 		// Either of two; who takes part in the chat is blocked.
@@ -239,6 +241,11 @@ func (s *Service) appendAll(tx *store.Tx, caller Caller, chatID int64, d Draft, 
 			SenderID: caller.UserID, SenderUsername: caller.Username,
 			Text: body.text, ClientID: d.ClientID, CreatedAt: now, ReplyTo: d.ReplyTo, ThreadID: threadID,
 			HasPoll: d.Poll != nil, Mentions: resolve(body.calls, called),
+		}
+		if d.OncePerSecond {
+			if m.ClientID, err = secondKey(tx, *m); err != nil {
+				return nil, err
+			}
 		}
 		if err := tx.CreateMessage(m); err != nil {
 			return nil, err

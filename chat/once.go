@@ -24,6 +24,19 @@ const MaxClientIDLength = 128
 // has been deleted since.
 const ownKey = "\x01"
 
+// secondKey is the key of a message that is sent once in the second that it is of. It
+// returns Conflict if it was.
+func secondKey(tx *store.Tx, m Message) (string, error) {
+	key := fmt.Sprintf("%s%d %d %x", ownKey, m.ChatID, m.CreatedAt.Unix(), sha256.Sum256([]byte(m.Text)))
+	switch _, err := tx.FindMessageByClientID(m.SenderID, key); {
+	case err == nil:
+		return "", &Error{Kind: Conflict, Code: "message_repeated", Message: "This message has been sent already."}
+	case !errors.Is(err, store.ErrNotFound):
+		return "", err
+	}
+	return key, nil
+}
+
 // KeyOf is the idempotency key that the sender of a message has given, or empty.
 func KeyOf(m Message) string {
 	if strings.HasPrefix(m.ClientID, ownKey) {

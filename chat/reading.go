@@ -3,6 +3,7 @@ package chat
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -99,6 +100,17 @@ func (s *Service) moveWatermarks(
 	return marks, err
 }
 
+// tellReading tells a chat that the caller has read all that is in it, if that is new.
+func tellReading(tx *store.Tx, caller Caller, chatID int64, at time.Time) error {
+	c, before, err := lockPlace(tx, caller, chatID)
+	if err != nil || before.ReadSeq == c.LastSeq {
+		return err
+	}
+	after := before
+	moveRead(&after, c.LastSeq)
+	return appendWatermarks(tx, c, before, after, at)
+}
+
 // appendWatermarks tells the chat what moved, and the participant's other
 // devices if it was only the mark, which is nobody else's business.
 func appendWatermarks(tx *store.Tx, c Chat, before, after store.Participant, at time.Time) error {
@@ -107,11 +119,13 @@ func appendWatermarks(tx *store.Tx, c Chat, before, after store.Participant, at 
 	case after.ReadSeq != before.ReadSeq:
 		e.Type, e.Data = store.ChatRead, eventData(map[string]int64{"seq": after.ReadSeq})
 		// By its id, too: there are APIs that have no numbers.
-		id, err := tx.FindMessageIDNearEnd(c, after.ReadSeq)
-		if err != nil {
+		id, err := tx.FindLastOfOthers(c, after.UserID, before.ReadSeq, after.ReadSeq)
+		switch {
+		case err == nil:
+			e.Message = &Message{ID: id}
+		case !errors.Is(err, store.ErrNotFound):
 			return err
 		}
-		e.Message = &Message{ID: id}
 	case after.DeliveredSeq != before.DeliveredSeq:
 		e.Type, e.Data = store.ChatDelivered, eventData(map[string]int64{"seq": after.DeliveredSeq})
 	default:

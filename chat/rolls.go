@@ -6,11 +6,15 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/store"
 )
 
 // Roll is a chat and who takes part in it, those first who have been in it longest.
 type Roll = store.Roll
+
+// GroupChat is the kind of a chat that is a group.
+const GroupChat = store.GroupChat
 
 // NewRoll is a chat that somebody wants to make for several people at once.
 type NewRoll struct {
@@ -26,8 +30,8 @@ type NewRoll struct {
 
 // CreateRoll makes a chat for several people: a private group that all who are in it
 // manage or, if asked for, the chat of two. It returns Invalid for the title, Forbidden
-// to who is not among them and to whom one of them has blocked, Conflict if one is named
-// twice or if there are too many, and NotFound for a user.
+// to who is not among them and to whom one of them has blocked, NotFound for a user, and
+// Conflict if one is named twice or if there are too many.
 func (s *Service) CreateRoll(ctx context.Context, caller Caller, n NewRoll) (Roll, error) {
 	change, err := GroupChange{Title: &n.Title}.prepare()
 	switch {
@@ -38,26 +42,27 @@ func (s *Service) CreateRoll(ctx context.Context, caller Caller, n NewRoll) (Rol
 	case len(n.UserIDs) > s.maxParticipants:
 		return Roll{}, errGroupFull()
 	}
-	if sorted := slices.Sorted(slices.Values(n.UserIDs)); len(slices.Compact(sorted)) < len(n.UserIDs) {
-		return Roll{}, &Error{Kind: Conflict, Code: "participant_twice", Field: "participants", Message: "Somebody is named twice."}
-	}
+	people := slices.Compact(slices.Sorted(slices.Values(n.UserIDs)))
 	var made Roll
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
 		made = Roll{UserIDs: n.UserIDs} // it may be tried again
-		other := caller.UserID
-		for _, id := range n.UserIDs {
-			user, err := findAccount(tx, id)
-			if err == nil {
-				err = notBlocked(tx, user, caller)
-			}
-			if err != nil {
-				return err
-			}
-			if id != caller.UserID {
-				other = id
-			}
+		there, err := tx.CountAccounts(people)
+		switch {
+		case err != nil:
+			return err
+		case there < len(people):
+			return errNoSuchUser("")
+		case len(people) < len(n.UserIDs):
+			return &Error{Kind: Conflict, Code: "participant_twice", Field: "participants", Message: "Somebody is named twice."}
 		}
-		if n.Direct && len(n.UserIDs) == 2 {
+		switch blocked, err := tx.IsBlockedByAny(caller.UserID, people); {
+		case err != nil:
+			return err
+		case blocked:
+			return errBlocked()
+		}
+		if n.Direct && len(people) == 2 {
+			other := people[0] + people[1] - caller.UserID
 			made.Chat, err = s.openDirectChat(tx, caller, other)
 			return err
 		}
@@ -67,10 +72,27 @@ func (s *Service) CreateRoll(ctx context.Context, caller Caller, n NewRoll) (Rol
 	return made, err
 }
 
-// CreateEmptyGroup makes a group in which nobody is, for an API that asks for no caller
-// (contract 2, POST /chats/). See [Service.JoinEmptyGroup]. It returns Invalid for the
-// title.
-func (s *Service) CreateEmptyGroup(ctx context.Context, title string) (Roll, error) {
+// requireTrusted returns Forbidden where ids are not trusted: to do so is for an API that
+// asks nobody who they are (contract 2).
+func requireTrusted(caller Caller) error {
+	if !caller.Trusted {
+		return &Error{Kind: Forbidden, Code: "not_trusted", Message: "This site asks who you are."}
+	}
+	return nil
+}
+
+// CreateEmptyGroup makes a group in which nobody is, where ids are trusted (POST /chats/):
+// the caller may be nobody, and it counts as a change of their network. See
+// [Service.JoinEmptyGroup]. It returns Forbidden to callers who are not trusted, Invalid
+// for the title, and TooMany.
+func (s *Service) CreateEmptyGroup(ctx context.Context, caller Caller, title string) (Roll, error) {
+	if err := requireTrusted(caller); err != nil {
+		return Roll{}, err
+	}
+	_, err := s.limits.Take(ctx, limit.Ask{Limit: limit.Changes, Key: limit.Network(caller.Address)})
+	if err != nil {
+		return Roll{}, Limited(err)
+	}
 	change, err := GroupChange{Title: &title}.prepare()
 	if err != nil {
 		return Roll{}, err
@@ -81,9 +103,12 @@ func (s *Service) CreateEmptyGroup(ctx context.Context, title string) (Roll, err
 }
 
 // JoinEmptyGroup puts the caller into a group in which nobody is and nothing was said.
-// They are its owner. It returns Forbidden for any other chat, and for one that does not
-// exist.
+// They are its owner. It returns Forbidden for any other chat, for one that does not
+// exist, and to callers who are not trusted.
 func (s *Service) JoinEmptyGroup(ctx context.Context, caller Caller, chatID int64) (Roll, error) {
+	if err := requireTrusted(caller); err != nil {
+		return Roll{}, err
+	}
 	var roll Roll
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		group, err := emptyGroup(tx, caller, chatID)
@@ -169,9 +194,12 @@ func (s *Service) AddUser(ctx context.Context, caller Caller, chatID, userID int
 }
 
 // LongestIn finds who has been in a chat longest, of those who may sign in: on whose
-// behalf something is done where an API does not say (contract 2). It returns NotFound if
-// there is nobody.
-func (s *Service) LongestIn(ctx context.Context, chatID int64) (userID int64, err error) {
+// behalf something is done where ids are trusted and none is named. It returns Forbidden
+// to callers who are not trusted, and NotFound if there is nobody.
+func (s *Service) LongestIn(ctx context.Context, caller Caller, chatID int64) (userID int64, err error) {
+	if err := requireTrusted(caller); err != nil {
+		return 0, err
+	}
 	err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
 		userID, err = tx.FindLongestIn(chatID)
 		return err

@@ -4,10 +4,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -40,6 +42,8 @@ func TestCreateRoll(t *testing.T) {
 			{"twice", bob, chat.NewRoll{UserIDs: ids(bob, alice, bob)}, refusal{chat.Conflict, "participant_twice", "participants"}},
 			{"unknown", bob, chat.NewRoll{UserIDs: []int64{bob.UserID, 9999}}, noSuchAccount},
 			{"deleted", bob, chat.NewRoll{UserIDs: ids(bob, gone)}, noSuchAccount},
+			{"unknown, twice", bob, chat.NewRoll{UserIDs: []int64{bob.UserID, -1, -1}}, noSuchAccount},
+			{"unknown, and somebody twice", bob, chat.NewRoll{UserIDs: []int64{bob.UserID, bob.UserID, 9999}}, noSuchAccount},
 			{"who has blocked them", bob, chat.NewRoll{UserIDs: ids(bob, cora)}, isBlocked},
 			{"who has blocked them, direct", bob, chat.NewRoll{UserIDs: ids(cora, bob), Direct: true}, isBlocked},
 			{"of whom they have not blocked", alice, chat.NewRoll{UserIDs: ids(alice, bob, cora)}, refusal{}},
@@ -63,9 +67,9 @@ func TestCreateRoll(t *testing.T) {
 				for i, p := range people {
 					require.Equal(t, c.wanted.UserIDs[i], p.UserID, "in this order")
 					require.Equal(t, map[bool]string{true: store.Owner, false: store.Member}[i == 0], p.Role)
-					require.False(t, p.JoinedAt.After(made.CreatedAt), "before anything is said")
+					require.Equal(t, made.CreatedAt.Add(time.Duration(i)*time.Microsecond), p.JoinedAt, "none before there is a chat")
 				}
-				longest, err := r.LongestIn(t.Context(), made.ID)
+				longest, err := r.LongestIn(t.Context(), trustedNobody, made.ID)
 				require.NoError(t, err)
 				require.Equal(t, c.wanted.UserIDs[0], longest)
 			})
@@ -97,15 +101,28 @@ func TestCreateRoll(t *testing.T) {
 	})
 }
 
+// trustedNobody asks for something where ids are trusted, and names nobody.
+var trustedNobody = chat.Caller{Address: "192.0.2.1", Trusted: true}
+
 func TestEmptyGroups(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, r *rules) {
 		alice, bob := r.user(t, "alice"), r.user(t, "bob")
-		_, err := r.CreateEmptyGroup(t.Context(), strings.Repeat("x", 129))
+		_, err := r.CreateEmptyGroup(t.Context(), trustedNobody, strings.Repeat("x", 129))
 		requireRefusal(t, refusal{chat.Invalid, "title_too_long", "title"}, err)
-		made, err := r.CreateEmptyGroup(t.Context(), "Later")
+		made, err := r.CreateEmptyGroup(t.Context(), trustedNobody, "Later")
 		require.NoError(t, err)
-		_, err = r.LongestIn(t.Context(), made.ID)
+		_, err = r.LongestIn(t.Context(), trustedNobody, made.ID)
 		requireRefusal(t, noSuchChat, err)
+
+		// Where nobody is trusted, all this is for nobody.
+		notTrusted := refusal{chat.Forbidden, "not_trusted", ""}
+		_, err = r.CreateEmptyGroup(t.Context(), alice, "Later")
+		requireRefusal(t, notTrusted, err)
+		_, err = r.LongestIn(t.Context(), alice, made.ID)
+		requireRefusal(t, notTrusted, err)
+		_, err = r.JoinEmptyGroup(t.Context(), alice, made.ID)
+		requireRefusal(t, notTrusted, err)
+		alice.Trusted, bob.Trusted = true, true
 		_, err = r.JoinEmptyGroup(t.Context(), alice, 9999)
 		requireRefusal(t, notAParticipant, err)
 
@@ -121,7 +138,7 @@ func TestEmptyGroups(t *testing.T) {
 			requireRefusal(t, notAParticipant, err)
 		}
 		require.Equal(t, 1, joined, "one is the first")
-		owner, err := r.LongestIn(t.Context(), made.ID)
+		owner, err := r.LongestIn(t.Context(), trustedNobody, made.ID)
 		require.NoError(t, err)
 		mine := r.entry(t, chat.Caller{UserID: owner}, made.ID)
 		require.Equal(t, store.Owner, mine.Participant.Role)
@@ -136,6 +153,25 @@ func TestEmptyGroups(t *testing.T) {
 			_, err = r.JoinEmptyGroup(t.Context(), bob, id)
 			requireRefusal(t, notAParticipant, err)
 		}
+	})
+}
+
+// Who names nobody has the changes of their network.
+func TestEmptyGroupsAreLimited(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		changes := limit.New(nil, nil)
+		changes.Configure(map[limit.Name]limit.Rate{limit.Changes: {Events: 2, Per: time.Hour, Burst: 2}})
+		r.Limit(changes)
+		create := func(address string) error {
+			_, err := r.CreateEmptyGroup(t.Context(), chat.Caller{Address: address, Trusted: true}, "")
+			return err
+		}
+		for _, address := range []string{"2001:db8::1", "2001:db8::2", "192.0.2.1"} {
+			require.NoError(t, create(address))
+		}
+		requireRefusal(t, refusal{chat.TooMany, "rate_limited", ""}, create("2001:db8::3"))
+		require.NoError(t, create("192.0.2.1"))
+		requireRefusal(t, refusal{chat.TooMany, "rate_limited", ""}, create("192.0.2.1"))
 	})
 }
 
@@ -284,6 +320,83 @@ func TestReadingNamesTheMessage(t *testing.T) {
 	})
 }
 
+// Of what was deleted since, nobody needs to hear that it was read: but of what came
+// before it.
+func TestReadingNamesAMessageThatIsThere(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice, bob := r.user(t, "alice"), r.user(t, "bob")
+		group := r.group(t, alice, bob)
+		sent := r.flood(t, alice, group.ID, 4)
+		for _, m := range []chat.Message{sent[1], sent[2], sent[3]} {
+			require.NoError(t, r.DeleteMessage(t.Context(), alice, m.ID))
+		}
+		for _, c := range []struct {
+			seq, named int64
+		}{{3, sent[0].ID}, {4, 0}} {
+			require.Equal(t, []int64{c.named}, r.toldRead(t, func() error {
+				_, err := r.Read(t.Context(), bob, group.ID, &c.seq)
+				return err
+			}), c.seq)
+		}
+	})
+}
+
+// toldRead are the messages that others are told have been read, as something is done; 0 for
+// none of them.
+func (r *rules) toldRead(t *testing.T, do func() error) (messages []int64) {
+	t.Helper()
+	r.committed()
+	require.NoError(t, do())
+	for _, told := range r.committed() {
+		if told.Type != store.ChatRead {
+			continue
+		}
+		events, err := r.EventsByID(t.Context(), []int64{told.ID})
+		require.NoError(t, err)
+		id := int64(0)
+		if events[0].Message != nil {
+			id = events[0].Message.ID
+		}
+		messages = append(messages, id)
+	}
+	return messages
+}
+
+// Who sends has read what came before. The others are told if an API has no other way to
+// know.
+func TestSendTellsReading(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice, bob := r.user(t, "alice"), r.user(t, "bob")
+		group := r.group(t, alice, bob)
+		var sent []int64
+		for i, c := range []struct {
+			by   chat.Caller
+			told bool
+			want []int // the messages that are told of, by their place here
+		}{
+			{alice, true, nil},
+			{bob, true, []int{0}},
+			{bob, true, nil},
+			{alice, false, nil},
+			{alice, true, nil},
+			{bob, true, []int{4}},
+		} {
+			var want []int64
+			for _, place := range c.want {
+				want = append(want, sent[place])
+			}
+			require.Equal(t, want, r.toldRead(t, func() error {
+				m, err := r.Send(t.Context(), c.by, chat.Draft{ChatID: group.ID, Text: "x", TellsReading: c.told})
+				sent = append(sent, m.ID)
+				return err
+			}), i)
+		}
+		outsider := r.user(t, "cora")
+		_, err := r.Send(t.Context(), outsider, chat.Draft{ChatID: group.ID, Text: "x", TellsReading: true})
+		requireRefusal(t, notAParticipant, err)
+	})
+}
+
 // What is told of a message that was edited says how many have read it.
 func TestEditedMessagesTellTheirReaders(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, r *rules) {
@@ -304,16 +417,21 @@ func TestEditedMessagesTellTheirReaders(t *testing.T) {
 		require.NoError(t, err)
 		_, err = r.EditMessage(t.Context(), alice, m.ID, "z")
 		require.NoError(t, err)
-		require.Equal(t, 1, *last().Message.ReadCount)
+		edited := last()
+		require.Equal(t, 1, *edited.Message.ReadCount)
+		require.JSONEq(t, `{"read_count":1}`, edited.Data, "nobody has to count them again")
 	})
 }
 
-// What is to be sent once is refused, and not answered, when it is sent again.
-func TestSendOnce(t *testing.T) {
+// What is sent once a second is refused, and not answered, when it is sent again. The
+// second is that of the message.
+func TestSendOncePerSecond(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, r *rules) {
 		alice, bob := r.user(t, "alice"), r.user(t, "bob")
-		group := r.group(t, alice, bob)
-		once := chat.Draft{ChatID: group.ID, Text: "x", ClientID: "key", Once: true}
+		group, other := r.group(t, alice, bob), r.group(t, alice)
+		second := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+		r.SetClock(func() time.Time { return second })
+		once := chat.Draft{ChatID: group.ID, Text: "x", OncePerSecond: true}
 		sent := 0
 		for _, err := range atOnce(8, func(int) error {
 			_, err := r.Send(t.Context(), alice, once)
@@ -326,10 +444,27 @@ func TestSendOnce(t *testing.T) {
 			requireRefusal(t, refusal{chat.Conflict, "message_repeated", ""}, err)
 		}
 		require.Equal(t, 1, sent)
-		require.Empty(t, chat.KeyOf(r.send(t, bob, once)), "the key is the sender's, and nobody is shown it")
-		once.Once = false
-		m := r.send(t, alice, once)
-		require.EqualValues(t, 3, m.Seq, "nor is it one that a sender gives")
-		require.Equal(t, "key", chat.KeyOf(m))
+		for says, c := range map[string]struct {
+			by    chat.Caller
+			draft chat.Draft
+			at    time.Duration
+			want  refusal
+		}{
+			"at the end of the second": {alice, once, time.Second - time.Microsecond, refusal{chat.Conflict, "message_repeated", ""}},
+			"in the next":              {alice, once, time.Second, refusal{}},
+			"somebody else":            {bob, once, 0, refusal{}},
+			"another text":             {alice, chat.Draft{ChatID: group.ID, Text: "y", OncePerSecond: true}, 0, refusal{}},
+			"another chat":             {alice, chat.Draft{ChatID: other.ID, Text: "x", OncePerSecond: true}, 0, refusal{}},
+			"as often as one likes":    {alice, chat.Draft{ChatID: group.ID, Text: "x"}, 0, refusal{}},
+		} {
+			r.SetClock(func() time.Time { return second.Add(c.at) })
+			m, err := r.Send(t.Context(), c.by, c.draft)
+			if c.want != (refusal{}) {
+				requireRefusal(t, c.want, err)
+				continue
+			}
+			require.NoError(t, err, says)
+			require.Empty(t, chat.KeyOf(m), "nobody is shown the key")
+		}
 	})
 }

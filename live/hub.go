@@ -48,10 +48,14 @@ type Limits struct {
 	Rates *limit.Limiter
 }
 
-// take counts somebody who connects.
+// take counts somebody who connects; 0 is nobody in particular.
 func (l Limits) take(ctx context.Context, userID int64, network string) error {
+	key := ""
+	if userID != 0 {
+		key = strconv.FormatInt(userID, 10)
+	}
 	_, err := l.Rates.Take(ctx,
-		limit.Ask{Limit: limit.Connects, Key: strconv.FormatInt(userID, 10)},
+		limit.Ask{Limit: limit.Connects, Key: key},
 		limit.Ask{Limit: limit.ConnectsAddress, Key: network})
 	return chat.Limited(err)
 }

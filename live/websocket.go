@@ -20,6 +20,8 @@ import (
 
 	"github.com/coder/websocket"
 	"golang.org/x/time/rate"
+
+	"github.com/caddymsg/messaging/limit"
 )
 
 const (
@@ -145,11 +147,16 @@ func (h *Hub) ServeWebSocket(w http.ResponseWriter, r *http.Request, o Opening) 
 }
 
 // RefuseWebSocket makes a request a WebSocket, and closes it: for those who are to be
-// told only then that it is none for them. Of the Opening, Secure and AnyOrigin count. It
-// returns the errors of [Hub.ServeWebSocket], but for those of [Hub.Join].
+// told only then that it is none for them. It counts as a connection that they open. Of the
+// Opening, Limits, Secure and AnyOrigin count, and of who connects, the user, if it is
+// known who, and the address. It returns the errors of [Hub.ServeWebSocket], but of those
+// of [Hub.Join] only TooMany, if they come too often.
 func RefuseWebSocket(w http.ResponseWriter, r *http.Request, o Opening, code int, text string) error {
 	hijacker, err := checkHandshake(w, r, o)
 	if err != nil {
+		return err
+	}
+	if err := o.Limits.take(r.Context(), o.Caller.UserID, limit.Network(o.Address.String())); err != nil {
 		return err
 	}
 	var l line

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +24,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/live"
 	"github.com/caddymsg/messaging/store"
 )
@@ -696,6 +698,27 @@ func TestRefuseWebSocket(t *testing.T) {
 		w := httptest.NewRecorder()
 		require.ErrorIs(t, live.RefuseWebSocket(w, request, live.Opening{}, 1008, ""), live.ErrUpgradeRequired)
 		require.False(t, w.Flushed)
+
+		// It counts as a connection of who asks, and of their network.
+		for says, of := range map[string][2]live.Joining{
+			"the user's":    {{Caller: chat.Caller{UserID: 7}}, {Caller: chat.Caller{UserID: 7}}},
+			"the network's": {{Address: netip.MustParseAddr("2001:db8::1")}, {Address: netip.MustParseAddr("2001:db8::2")}},
+		} {
+			rates := limit.New(nil, nil)
+			once := limit.Rate{Events: 1, Per: time.Hour, Burst: 1}
+			rates.Configure(map[limit.Name]limit.Rate{limit.Connects: once, limit.ConnectsAddress: once})
+			refuse := func(j live.Joining) error {
+				server, end := net.Pipe()
+				defer end.Close()
+				go func() { _, _ = io.Copy(io.Discard, end) }()
+				return live.RefuseWebSocket(&takeable{httptest.NewRecorder(), server, nil, nil}, upgradeRequest(),
+					live.Opening{Joining: j, Limits: live.Limits{Rates: rates}}, 1008, "")
+			}
+			require.NoError(t, refuse(of[0]), says)
+			require.Equal(t, chat.TooMany, chat.AsError(refuse(of[1])).Kind, says)
+			require.NoError(t, refuse(live.Joining{}), "others have their own")
+			require.NoError(t, refuse(live.Joining{}), "and who is not known has none")
+		}
 	})
 }
 

@@ -48,6 +48,17 @@ func (tx *Tx) FindBlock(blockerID, blockedID int64) (Block, error) {
 	return b, nil
 }
 
+// IsBlockedByAny tells whether one of some users has blocked a user.
+func (tx *Tx) IsBlockedByAny(blockedID int64, blockerIDs []int64) (blocked bool, err error) {
+	args := arguments{blockedID}
+	var n int
+	err = tx.one(`SELECT count(*) FROM blocks WHERE blocked_id = ?1 AND blocker_id IN (`+among(&args, blockerIDs)+`)`, args, &n)
+	if err != nil {
+		return false, fmt.Errorf("find block: %w", err)
+	}
+	return n > 0, nil
+}
+
 // ListBlocks lists up to limit blocks that a user has made, by the ids of the
 // blocked, the first of them left out.
 func (tx *Tx) ListBlocks(blockerID int64, limit, offset int) ([]Block, error) {

@@ -358,6 +358,29 @@ func (tx *Tx) FindMessageIDNearEnd(c Chat, seq int64) (id int64, err error) {
 	return tx.FindMessageIDBySeq(c.ID, seq)
 }
 
+// maxPassed is how many messages [Tx.FindLastOfOthers] looks at.
+const maxPassed = 1000
+
+// FindLastOfOthers finds the last message of a chat that somebody else than a user has
+// written, behind one and up to another, by their numbers, and that has not been deleted;
+// or ErrNotFound.
+func (tx *Tx) FindLastOfOthers(c Chat, userID, behind, upTo int64) (id int64, err error) {
+	last, err := tx.FindMessageIDNearEnd(c, upTo)
+	if err != nil {
+		return 0, err
+	}
+	err = tx.one(`
+		SELECT id FROM messages
+		WHERE chat_id = ?1 AND id <= ?2 AND seq > ?4 AND sender_id <> ?5 AND deleted_at IS NULL AND id >= coalesce((
+			SELECT id FROM messages WHERE chat_id = ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3
+		), 0)
+		ORDER BY id DESC LIMIT 1`, []any{c.ID, last, min(upTo-behind, maxPassed) - 1, behind, userID}, &id)
+	if err != nil {
+		return 0, fmt.Errorf("find last message of others: %w", err)
+	}
+	return id, nil
+}
+
 func (tx *Tx) listMessages(query string, in Span, limit int, userID int64, more ...any) ([]Message, error) {
 	found, err := list(tx, min(limit, 64), scanMessage, query, append([]any{userID, in.After, in.Before, limit}, more...)...)
 	if in.FromEnd {

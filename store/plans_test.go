@@ -245,6 +245,18 @@ func plans(t *testing.T, prepare string) {
 			_, err := tx.FindMessageIDNearEnd(store.Chat{ID: group.ID, LastSeq: 1}, 1)
 			return err
 		}, want: []string{"SEARCH messages USING INDEX messages_chat (chat_id=?)"}},
+		{name: "CountAccounts", fn: func(tx *store.Tx) error {
+			_, err := tx.CountAccounts([]int64{ada.ID, bob.ID, 99})
+			return err
+		}, want: []string{"SEARCH users USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{name: "IsBlockedByAny", fn: func(tx *store.Tx) error {
+			_, err := tx.IsBlockedByAny(ada.ID, []int64{bob.ID, 99})
+			return err
+		}, want: []string{"SEARCH blocks USING COVERING INDEX blocks_blocked (blocked_id=? AND blocker_id=?)"}},
+		{name: "FindLastOfOthers", fn: func(tx *store.Tx) error {
+			_, err := tx.FindLastOfOthers(store.Chat{ID: group.ID, LastSeq: 1}, bob.ID, 0, 1)
+			return err
+		}, want: []string{"SEARCH messages USING INDEX messages_chat (chat_id=? AND id>? AND id<?)"}},
 		{name: "ListThread", fn: func(tx *store.Tx) error {
 			_, err := tx.ListThread(ada.ID, 1, span, 10)
 			return err

@@ -291,6 +291,18 @@ func TestPostgresPlans(t *testing.T) {
 			_, err := tx.FindMessageIDNearEnd(store.Chat{ID: another, LastSeq: 100}, 40)
 			return err
 		}, 61, 80},
+		{"CountAccounts", func(tx *store.Tx) error {
+			n, err := tx.CountAccounts([]int64{one, another, -1})
+			return counted(2, n, err)
+		}, 2, 20},
+		{"IsBlockedByAny", func(tx *store.Tx) error {
+			_, err := tx.IsBlockedByAny(one, []int64{another, one, -1})
+			return err
+		}, 2, 20},
+		{"FindLastOfOthers", func(tx *store.Tx) error {
+			_, err := tx.FindLastOfOthers(store.Chat{ID: another, LastSeq: 100}, 1, 0, 100)
+			return err
+		}, 200, 40},
 		{"ListThread", func(tx *store.Tx) error {
 			found, err := tx.ListThread(one, 7, all, 20)
 			return counted(0, len(found), err)

@@ -198,6 +198,17 @@ func (tx *Tx) FindUserByID(id int64) (User, error) {
 	return tx.user(`WHERE id = ?1`, id)
 }
 
+// CountAccounts counts those of some users, none of them twice, that are there and have
+// not been deleted.
+func (tx *Tx) CountAccounts(ids []int64) (n int, err error) {
+	var args arguments
+	err = tx.one(`SELECT count(*) FROM users WHERE id IN (`+among(&args, ids)+`) AND deleted_at IS NULL`, args, &n)
+	if err != nil {
+		return 0, fmt.Errorf("count accounts: %w", err)
+	}
+	return n, nil
+}
+
 // LockUser finds a user, and keeps all other Updates from changing it until this
 // one has ended; ErrNotFound if there is no such user, or it has been deleted.
 func (tx *Tx) LockUser(id int64) (User, error) {

@@ -85,7 +85,10 @@ type System struct {
 	Routes []Route
 	// Identify finds out who sends a request.
 	Identify func(*http.Request) (chat.Caller, error)
-	Tell     func(Refusal) Answer
+	// IdentifyBrowser is in place of Identify where a cookie may say who it is: it may
+	// return one that is to be set.
+	IdentifyBrowser func(*http.Request) (chat.Caller, *http.Cookie, error)
+	Tell            func(Refusal) Answer
 	// AnyOrigin lets pages of all sites use it: where no cookie of theirs says who asks.
 	AnyOrigin bool
 	// Slashes takes each path with a slash at its end, too.
@@ -204,7 +207,7 @@ func (a *API) admit(route Route, call *Call) (err error) {
 	if route.Access == Anybody {
 		return nil
 	}
-	if call.Caller, err = a.system.Identify(call.Request); err != nil {
+	if call.Caller, err = a.identify(call); err != nil {
 		return err
 	}
 	reads := route.Method == http.MethodGet && !route.Changes
@@ -221,6 +224,17 @@ func (a *API) admit(route Route, call *Call) (err error) {
 		return err
 	}
 	return a.options.Chat.CountChange(call.Context(), call.Caller)
+}
+
+func (a *API) identify(call *Call) (chat.Caller, error) {
+	if a.system.IdentifyBrowser == nil {
+		return a.system.Identify(call.Request)
+	}
+	caller, cookie, err := a.system.IdentifyBrowser(call.Request)
+	if err == nil && cookie != nil {
+		http.SetCookie(call.W, cookie)
+	}
+	return caller, err
 }
 
 // fail answers with an error. Nothing else does.

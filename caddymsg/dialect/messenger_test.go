@@ -166,6 +166,11 @@ func TestMessengerUsers(t *testing.T) {
 		t.Run("no secret is told", func(t *testing.T) {
 			answer := c.Post("/users/", `{"name":"a","password":"hush, hush"}`).Want(422)
 			require.NotContains(t, answer.Text, "hush")
+			for _, password := range []string{`987654321`, `["987654321"]`, `{"x":"987654321"}`} {
+				answer = c.Post("/users/", `{"name":"a","email":"c@example.com","password":`+password+`}`).Want(422)
+				require.Equal(t, "string_type [body password]", told(t, answer.Text))
+				require.NotContains(t, answer.Text, "987654321")
+			}
 			require.NotContains(t, s.Log(), "hush")
 		})
 		t.Run("slashes", func(t *testing.T) {
@@ -217,6 +222,7 @@ func TestMessengerChats(t *testing.T) {
 			post("personal, of three", "Three", "personal", []string{dan, alice, cora}, 200, shown(5, "Three", "group", dan, alice, cora)),
 			post("somebody twice", "x", "group", []string{alice, bob, alice}, 409, "Conflict"),
 			post("somebody who is not there", "x", "group", []string{alice, foreignUUID}, 400, "Database error"),
+			post("two who are not there", "x", "group", []string{alice, foreignUUID, "f2abadb9-6a60-44c4-8c74-01aa2f520bf9"}, 400, "Database error"),
 			post("first", "x", "group", []string{userUUID(99), alice}, 400, "Database error"),
 			post("a chat in place of a user", "x", "group", []string{alice, chatUUID(1)}, 400, "Database error"),
 			post("no UUID", "x", "group", []string{alice, "bob"}, 422, "uuid_parsing [body participantIds 1]"),
@@ -419,6 +425,7 @@ func TestMessengerWebSocket(t *testing.T) {
 			// What is closed, the others do without.
 			phone.Close()
 			of.Send(say("still there"))
+			require.Equal(t, "Hey by "+alice+" read true", frameOf(t, laptop), "who answers has read")
 			require.Equal(t, "still there by "+bob+" read false", frameOf(t, laptop))
 			var history []struct{ Text string }
 			c.Get("/messages/history/" + chat).Want(200).Decode(&history)
@@ -445,6 +452,12 @@ func TestMessengerWebSocket(t *testing.T) {
 			require.Equal(t, "one by "+alice+" read true", frameOf(t, to))
 			to.Send(say("two"))
 			require.Equal(t, "two by "+bob+" read false", frameOf(t, from))
+			require.Equal(t, "two by "+bob+" read false", frameOf(t, to))
+			from.Send(say("three"))
+			for _, socket := range []*frontdoor.Socket{from, to} {
+				require.Equal(t, "two by "+bob+" read true", frameOf(t, socket), "who answers has read")
+				require.Equal(t, "three by "+alice+" read false", frameOf(t, socket))
+			}
 			stranger := connect(t, newMessengerChat(t, c, "group", cora), cora)
 			stranger.Send(reads("message_id", id))
 			require.Equal(t, "Invalid data", frameOf(t, stranger), "of another chat")
@@ -456,16 +469,18 @@ func TestMessengerWebSocket(t *testing.T) {
 			chat := newChat(t)
 			from, to := connect(t, chat, alice), connect(t, chat, bob)
 			answers := map[string]int{}
-			for answers["Invalid data"] == 0 { // two may straddle the end of a second
+			for range 10 { // some may straddle the end of a second
 				from.Send(say("twice"))
 				answers[frameOf(t, from)]++
 			}
+			require.Positive(t, answers["Invalid data"])
 			require.Positive(t, answers["twice by "+alice+" read false"])
 			require.Len(t, answers, 2)
 			to.Send(say("twice"))
 			for range answers["twice by "+alice+" read false"] {
 				require.Equal(t, "twice by "+alice+" read false", frameOf(t, to))
 			}
+			require.Equal(t, "twice by "+alice+" read true", frameOf(t, to))
 			require.Equal(t, "twice by "+bob+" read false", frameOf(t, to), "somebody else may say it")
 		})
 		t.Run("frames that are none", func(t *testing.T) {
@@ -606,9 +621,13 @@ func TestMessengerSignedIn(t *testing.T) {
 			v1 := frontdoor.NewClient(t, s.URL2)
 			v1.Post("/v1/auth/login", `{"username":"bob","password":"open sesame"}`).Want(200)
 			browser.HTTP.Jar = v1.HTTP.Jar // cookies know no ports
-			browser.Get("/messages/history/" + chat).Want(200)
+			_, err := frontdoor.OpenDatabase(t, s.Database).Exec(`UPDATE sessions SET expires_at = expires_at - 432000000000 WHERE kind = 'cookie'`)
+			require.NoError(t, err)
+			r := browser.Get("/messages/history/" + chat).Want(200)
+			require.Len(t, r.Cookies(), 1, "its use extends the session, which is old")
+			require.Empty(t, browser.Get("/messages/history/"+chat).Want(200).Cookies())
 			browser.Do("POST", "/chats/", group(bob), "Sec-Fetch-Site", "same-origin").Want(200)
-			r := browser.Do("POST", "/chats/", group(bob), "Origin", "https://elsewhere.example", "Sec-Fetch-Site", "cross-site").Want(403)
+			r = browser.Do("POST", "/chats/", group(bob), "Origin", "https://elsewhere.example", "Sec-Fetch-Site", "cross-site").Want(403)
 			require.Empty(t, r.Header.Get("Access-Control-Allow-Origin"))
 			browser.Do("POST", "/users/", `{}`, "Sec-Fetch-Site", "cross-site").Want(403)
 			r, _ = browser.Handshake("/messages/ws/"+chat+"/"+bob, "Origin", "https://elsewhere.example")
@@ -634,6 +653,59 @@ func TestMessengerSignedIn(t *testing.T) {
 			require.Equal(t, "Invalid data", frameOf(t, socket))
 		})
 		require.NotContains(t, s.Log(), "insecure_trust_user_ids")
+	})
+}
+
+// What changes something is limited, and so is to connect.
+func TestMessengerTooOften(t *testing.T) {
+	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
+		s := frontdoor.Start(t, frontdoor.Options{Database: engine.NewDatabase(t), Caddyfile: strings.Replace(caddyfile(trusting, ""), "rate_limits off", `rate_limits {
+			registration_address 2/1h
+			changes 2/1h
+			sends 2/1h
+			connects 3/1h
+			connects_address 6/1h
+		}`, 2)})
+		c := messengerClient(t, s.URL)
+		ids := joins(t, c, "alice", "bob")
+		alice, bob := ids[0], ids[1]
+		group := func(ids ...string) string {
+			return frontdoor.JSON(t, map[string]any{"type": "group", "participantIds": append([]string{}, ids...)})
+		}
+		chat := newMessengerChat(t, c, "group", alice)
+		c.Post("/chats/"+chat+"/users/"+bob, "").Want(200)
+		newMessengerChat(t, c, "group")
+		newMessengerChat(t, c, "group")
+		socket := c.Socket("/messages/ws/" + chat + "/" + alice)
+		for i, want := range []string{"0 by " + alice + " read false", "1 by " + alice + " read false", "Invalid data"} {
+			socket.Send(fmt.Sprintf(`{"event":"message","data":{"text":"%d"}}`, i))
+			require.Equal(t, want, frameOf(t, socket))
+		}
+		for range 2 { // of hers, who is in the chat, and who is not in that
+			c.Socket("/messages/ws/" + chat + "/" + alice)
+		}
+		for range 2 { // of the network's
+			require.Equal(t, "Invalid connection", c.Socket("/messages/ws/"+foreignUUID+"/"+bob).WantClose(1008))
+		}
+		require.Equal(t, "Invalid connection", c.Socket("/messages/ws/"+chat+"/"+foreignUUID).WantClose(1008))
+		upgrade := []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="}
+		for _, r := range []row{
+			{"an account", "POST", "/users/", `{"name":"x","email":"x@example.com","password":""}`, 429, "", nil},
+			{"a chat", "POST", "/chats/", group(alice), 429, "", nil},
+			{"a chat of nobody", "POST", "/chats/", group(), 429, "", nil},
+			{"to add somebody", "POST", "/chats/" + chat + "/users/" + bob, "", 429, "", nil},
+			{"to connect", "GET", "/messages/ws/" + chat + "/" + alice, "", 429, "", upgrade},
+			{"to connect to no chat", "GET", "/messages/ws/" + foreignUUID + "/" + bob, "", 429, "", upgrade},
+		} {
+			t.Run(r.says, func(t *testing.T) {
+				answer := c.Do(r.method, r.path, r.body, r.header...).Want(r.status)
+				require.Empty(t, told(t, answer.Text))
+				wait, err := strconv.Atoi(answer.Header.Get("Retry-After"))
+				require.NoError(t, err)
+				require.Positive(t, wait)
+			})
+		}
+		c.Get("/messages/history/" + chat).Want(200)
 	})
 }
 

@@ -23,7 +23,7 @@ type roll struct {
 
 func newRoll(r chat.Roll) roll {
 	shown := roll{ID: uuid(chatKind, r.ID), Type: personal, ParticipantIDs: make([]string, len(r.UserIDs))}
-	if r.Kind == group { // as the rules say, too
+	if r.Kind == chat.GroupChat {
 		shown.Type = group
 	}
 	if r.Title != "" {
@@ -47,14 +47,16 @@ func (a *api) createChat(c *dialect.Call) error {
 		return err
 	}
 	var made chat.Roll
-	if a.TrustUserIDs && len(wanted.UserIDs) == 0 {
-		made, err = a.Chat.CreateEmptyGroup(c.Context(), wanted.Title)
-	} else {
-		caller := c.Caller
-		if a.TrustUserIDs {
-			caller, err = a.as(c, wanted.UserIDs[0])
+	caller := c.Caller
+	switch {
+	case !a.TrustUserIDs:
+		made, err = a.Chat.CreateRoll(c.Context(), caller, wanted)
+	case len(wanted.UserIDs) == 0:
+		if caller, err = a.Auth.TrustNobody(c.Context()); err == nil {
+			made, err = a.Chat.CreateEmptyGroup(c.Context(), caller, wanted.Title)
 		}
-		if err == nil {
+	default:
+		if caller, err = a.as(c, wanted.UserIDs[0]); err == nil {
 			made, err = a.Chat.CreateRoll(c.Context(), caller, wanted)
 		}
 	}

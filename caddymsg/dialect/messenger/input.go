@@ -53,6 +53,9 @@ func (in *input) fault(kind, msg string, value any, loc ...any) {
 	in.faults = append(in.faults, fault{Type: kind, Loc: loc, Msg: msg, Input: value})
 }
 
+// secret is the field that no answer shows: it would be in logs.
+const secret = "password"
+
 // field finds a field by the first of its names that is there.
 func (in *input) field(required bool, names ...string) (value any, there bool) {
 	for _, name := range names {
@@ -62,7 +65,7 @@ func (in *input) field(required bool, names ...string) (value any, there bool) {
 	}
 	if required {
 		told := maps.Clone(in.body)
-		delete(told, "password") // it would be in logs
+		delete(told, secret)
 		in.fault("missing", "This field is required.", told, "body", names[0])
 	}
 	return nil, false
@@ -73,6 +76,9 @@ func (in *input) text(name string) string {
 	value, there := in.field(true, name)
 	text, ok := value.(string)
 	if there && !ok {
+		if name == secret {
+			value = nil
+		}
 		in.fault("string_type", "This is no text.", value, "body", name)
 	}
 	return strings.TrimSpace(text)

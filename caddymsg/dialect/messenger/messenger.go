@@ -68,7 +68,7 @@ func open(opts dialect.Options) (*dialect.API, error) {
 		opts.Log.Warn("insecure_trust_user_ids is on: whoever reaches this site can read and write as any user, administrators too")
 	}
 	return dialect.New(opts, dialect.System{
-		Routes: a.routes(), Identify: a.identify, Tell: tell, AnyOrigin: opts.TrustUserIDs,
+		Routes: a.routes(), IdentifyBrowser: a.identify, Tell: tell, AnyOrigin: opts.TrustUserIDs,
 		Page: "/docs", DocumentPath: "/openapi.json", Document: document,
 	})
 }
@@ -83,12 +83,11 @@ func to(place string) func(*dialect.Call) error {
 	}
 }
 
-func (a *api) identify(r *http.Request) (chat.Caller, error) {
+func (a *api) identify(r *http.Request) (chat.Caller, *http.Cookie, error) {
 	if err := a.sameSite(r); err != nil {
-		return chat.Caller{}, err
+		return chat.Caller{}, nil, err
 	}
-	caller, _, err := a.Auth.Identify(r)
-	return caller, err
+	return a.Auth.Identify(r)
 }
 
 // sameSite refuses pages of other sites: browsers send the session cookie for them, too.
@@ -123,7 +122,11 @@ func (a *api) in(c *dialect.Call, chatID int64) (chat.Caller, error) {
 	if !a.TrustUserIDs {
 		return c.Caller, nil
 	}
-	userID, err := a.Chat.LongestIn(c.Context(), chatID)
+	nobody, err := a.Auth.TrustNobody(c.Context())
+	if err != nil {
+		return chat.Caller{}, err
+	}
+	userID, err := a.Chat.LongestIn(c.Context(), nobody, chatID)
 	if err != nil {
 		return chat.Caller{}, err
 	}

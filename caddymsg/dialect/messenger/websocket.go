@@ -3,13 +3,11 @@ package messenger
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/caddymsg/messaging/auth"
@@ -42,8 +40,8 @@ func (a *api) openSocket(c *dialect.Call) error {
 		Context: auth.WithRequest(context.Background(), request), RequestID: request.ID,
 	}
 	caller, err := a.as(c, userID)
+	opening.Joining = live.Joining{Caller: caller, Address: request.ClientIP, ChatID: chatID}
 	if err == nil {
-		opening.Joining = live.Joining{Caller: caller, Address: request.ClientIP, ChatID: chatID}
 		err = a.Chat.RequireParticipant(c.Context(), caller, chatID)
 	}
 	refusal := chat.AsError(err)
@@ -180,8 +178,7 @@ func (s socket) Run(ctx context.Context, c *live.Connection, frame []byte) (answ
 
 // send stores a message. The same text is taken once a second (contract 2, 4.3).
 func (s socket) send(ctx context.Context, caller chat.Caller, text string) error {
-	key := fmt.Sprintf("messenger %d %d %x", s.chatID, time.Now().Unix(), sha256.Sum256([]byte(text)))
-	_, err := s.chat.Send(ctx, caller, chat.Draft{ChatID: s.chatID, Text: text, ClientID: key, Once: true})
+	_, err := s.chat.Send(ctx, caller, chat.Draft{ChatID: s.chatID, Text: text, OncePerSecond: true, TellsReading: true})
 	return err
 }
 

@@ -34,7 +34,7 @@ func (a *api) routes() []dialect.Route {
 		{Method: "DELETE", Path: "/api/groups/{group_id}", Handle: a.deleteGroup},
 		{Method: "POST", Path: "/api/groups/{group_id}/members", Handle: a.addMember},
 
-		{Method: "POST", Path: "/api/groups/{group_id}/messages", Sends: true, Handle: a.sendMessage},
+		{Method: "POST", Path: "/api/groups/{group_id}/messages", Sends: true, MaxBody: dialect.MaxText, Handle: a.sendMessage},
 		{Method: "GET", Path: "/api/groups/{group_id}/messages", Handle: a.listMessages},
 		{Method: "PUT", Path: "/api/groups/{group_id}/messages/{message_id}/like", Handle: a.like},
 		{Method: "POST", Path: "/api/groups/{group_id}/messages/{message_id}/like", Handle: a.like},

@@ -1,7 +1,6 @@
 package groupchat
 
 import (
-	"iter"
 	"net/http"
 
 	"github.com/caddymsg/messaging/caddymsg/dialect"
@@ -66,18 +65,7 @@ func (a *api) listMessages(c *dialect.Call) error {
 	if err != nil {
 		return err
 	}
-	return dialect.Stream(c, `{"messages":[`, shown(found), "]}\n")
-}
-
-// shown are messages as this API shows them.
-func shown(found iter.Seq2[chat.LikedMessage, error]) iter.Seq2[message, error] {
-	return func(yield func(message, error) bool) {
-		for m, err := range found {
-			if !yield(newMessage(m), err) {
-				return
-			}
-		}
-	}
+	return dialect.Stream(c, `{"messages":[`, found, newMessage, "]}\n")
 }
 
 func (a *api) like(c *dialect.Call) error {

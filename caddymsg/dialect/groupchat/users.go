@@ -112,15 +112,7 @@ func readUser(c *dialect.Call) (fields userFields, err error) {
 }
 
 func (a *api) listUsers(c *dialect.Call) error {
-	found, err := a.Chat.Users(c.Context(), c.Caller, chat.Filter{})
-	if err != nil {
-		return err
-	}
-	users := make([]user, len(found))
-	for i, u := range found {
-		users[i] = newUser(u)
-	}
-	return c.JSON(http.StatusOK, users)
+	return dialect.Stream(c, "[", a.Chat.AllUsers(c.Context(), c.Caller, chat.Filter{}), newUser, "]\n")
 }
 
 func (a *api) getUser(c *dialect.Call) error {

@@ -38,7 +38,7 @@ func (a *api) routes() []dialect.Route {
 		{Method: "POST", Path: "/api/chats/{chat_id}/messages", Handle: a.send, Sends: true, MaxBody: maxTextsBytes},
 		{Method: "GET", Path: "/api/chats/{chat_id}/messages/{message_id}", Handle: a.message},
 		{Method: "DELETE", Path: "/api/chats/{chat_id}/messages/{message_id}", Handle: a.deleteMessage},
-		{Method: "PUT", Path: "/api/chats/{chat_id}/messages/{message_id}", Handle: a.editMessage},
+		{Method: "PUT", Path: "/api/chats/{chat_id}/messages/{message_id}", Handle: a.editMessage, MaxBody: dialect.MaxText},
 	}
 }
 

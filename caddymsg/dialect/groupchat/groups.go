@@ -33,14 +33,8 @@ func (a *api) createGroup(c *dialect.Call) error {
 }
 
 func (a *api) listGroups(c *dialect.Call) error {
-	names, err := a.Chat.GroupTitles(c.Context(), c.Caller, c.URL.Query().Get("q"))
-	if err != nil {
-		return err
-	}
-	if names == nil {
-		names = []string{}
-	}
-	return c.JSON(http.StatusOK, map[string][]string{"groups": names})
+	names := a.Chat.GroupTitles(c.Context(), c.Caller, c.URL.Query().Get("q"))
+	return dialect.Stream(c, `{"groups":[`, names, func(name string) string { return name }, "]}\n")
 }
 
 func (a *api) getGroup(c *dialect.Call) error {

@@ -61,10 +61,7 @@ func (a *api) listMessages(c *dialect.Call) error {
 	if err != nil {
 		return err
 	}
-	found, err := a.Chat.GroupMessages(c.Context(), c.Caller, id)
-	if err != nil {
-		return err
-	}
+	found := a.Chat.GroupMessages(c.Context(), c.Caller, id)
 	return dialect.Stream(c, `{"messages":[`, found, newMessage, "]}\n")
 }
 

@@ -69,7 +69,7 @@ func (a *api) send(c *dialect.Call) error {
 		list = []any{value} // one text will do
 	}
 	if len(list) == 0 {
-		return faults{"texts": missing}.refusal()
+		return faults{"texts": missing("texts")}.refusal()
 	}
 	texts := make([]string, len(list))
 	for i, value := range list {

@@ -52,7 +52,7 @@ func WriteList[T any](l *ListWriter, items iter.Seq2[T, error], add func([]byte,
 		if len(text) >= StreamedAtOnce {
 			l.Begun = true
 			if _, err := l.W.Write(text); err != nil {
-				return nil //nolint:nilerr // nobody reads on
+				return nil // nobody reads on
 			}
 			text = text[:0]
 		}

@@ -28,16 +28,8 @@ func newMessage(m chat.LikedMessage) message {
 	return shown
 }
 
-func (a *api) sendMessage(c *dialect.Call) error {
-	id, err := c.PathID("group_id")
-	if err != nil {
-		return err
-	}
-	body, err := c.Object(dialect.JSON)
-	if err != nil {
-		return err
-	}
-	said, err := text(body, "text")
+func (a *api) sendMessage(c *dialect.Call, id int64) error {
+	said, err := readText(c, "text")
 	if err != nil {
 		return err
 	}
@@ -56,11 +48,7 @@ func (a *api) sendMessage(c *dialect.Call) error {
 	return c.JSON(http.StatusCreated, succeeded{Success: "Your message is in the group " + group.Title + ".", ID: sent.ID})
 }
 
-func (a *api) listMessages(c *dialect.Call) error {
-	id, err := c.PathID("group_id")
-	if err != nil {
-		return err
-	}
+func (a *api) listMessages(c *dialect.Call, id int64) error {
 	found := a.Chat.GroupMessages(c.Context(), c.Caller, id)
 	return dialect.Stream(c, `{"messages":[`, found, newMessage, "]}\n")
 }

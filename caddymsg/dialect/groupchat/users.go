@@ -115,11 +115,7 @@ func (a *api) listUsers(c *dialect.Call) error {
 	return dialect.Stream(c, "[", a.Chat.AllUsers(c.Context(), c.Caller, chat.Filter{}), newUser, "]\n")
 }
 
-func (a *api) getUser(c *dialect.Call) error {
-	id, err := c.PathID("user_id")
-	if err != nil {
-		return err
-	}
+func (a *api) getUser(c *dialect.Call, id int64) error {
 	found, err := a.Chat.UsersByID(c.Context(), []int64{id})
 	if err != nil {
 		return err
@@ -133,11 +129,7 @@ func (a *api) getUser(c *dialect.Call) error {
 	return c.JSON(http.StatusOK, newUser(u))
 }
 
-func (a *api) updateUser(c *dialect.Call) error {
-	id, err := c.PathID("user_id")
-	if err != nil {
-		return err
-	}
+func (a *api) updateUser(c *dialect.Call, id int64) error {
 	fields, err := readUser(c)
 	if err != nil {
 		return err
@@ -149,11 +141,7 @@ func (a *api) updateUser(c *dialect.Call) error {
 	return c.JSON(http.StatusOK, done{Message: "The user has been updated.", ID: id})
 }
 
-func (a *api) deleteUser(c *dialect.Call) error {
-	id, err := c.PathID("user_id")
-	if err != nil {
-		return err
-	}
+func (a *api) deleteUser(c *dialect.Call, id int64) error {
 	if err := a.Chat.DeleteAccount(c.Context(), c.Caller, id); err != nil {
 		return err
 	}

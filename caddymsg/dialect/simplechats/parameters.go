@@ -21,17 +21,9 @@ func parameters(c *dialect.Call) (dialect.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, values := range c.URL.Query() {
-		if _, given := object[name]; given || slices.Contains(secrets, name) {
-			continue
-		}
-		object[name] = values[0]
-		if len(values) > 1 {
-			list := make([]any, len(values))
-			for i, value := range values {
-				list[i] = value
-			}
-			object[name] = list
+	for name, value := range dialect.ObjectOf(c.URL.Query()) {
+		if _, given := object[name]; !given && !slices.Contains(secrets, name) {
+			object[name] = value
 		}
 	}
 	return object, nil

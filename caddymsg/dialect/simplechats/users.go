@@ -44,11 +44,7 @@ func (a *api) users(c *dialect.Call) error {
 	})), newUser)
 }
 
-func (a *api) user(c *dialect.Call) error {
-	id, err := c.PathID("user_id")
-	if err != nil {
-		return err
-	}
+func (a *api) user(c *dialect.Call, id int64) error {
 	found, err := a.Chat.UserByID(c.Context(), id)
 	if err != nil {
 		return err

@@ -16,28 +16,13 @@ import (
 // DirectChats lists the caller's chats that are no groups, by their ids. It ends after an
 // error.
 func (s *Service) DirectChats(ctx context.Context, caller Caller) iter.Seq2[Chat, error] {
-	return func(yield func(Chat, error) bool) {
-		for after := int64(0); ; {
-			var piece []Chat
-			err := s.store.ViewOne(ctx, func(tx *store.Tx) (err error) {
-				piece, err = tx.ListDirectChatsOf(caller.UserID, after, MaxListLimit)
-				return err
-			})
-			if err != nil {
-				yield(Chat{}, err)
-				return
-			}
-			for _, c := range piece {
-				if !yield(c, nil) {
-					return
-				}
-			}
-			if len(piece) < MaxListLimit {
-				return
-			}
-			after = piece[len(piece)-1].ID
-		}
-	}
+	return byID(func(c Chat) int64 { return c.ID }, MaxListLimit, func(after int64) (piece []Chat, err error) {
+		err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+			piece, err = tx.ListDirectChatsOf(caller.UserID, after, MaxListLimit)
+			return err
+		})
+		return piece, err
+	})
 }
 
 // DirectChat finds a chat of the caller's that is no group. It returns NotFound if there

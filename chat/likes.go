@@ -3,8 +3,6 @@ package chat
 import (
 	"context"
 	"iter"
-	"math"
-	"slices"
 
 	"github.com/caddymsg/messaging/store"
 )
@@ -58,66 +56,45 @@ type LikedMessage struct {
 	Likes []int64
 }
 
-// GroupMessages opens the messages of a group, newest first, but for those deleted. It
-// returns Forbidden for a public group that the caller is not in, and NotFound for any
-// other that is not theirs. The messages are handed on as those of [History.All].
-func (s *Service) GroupMessages(ctx context.Context, caller Caller, chatID int64) (iter.Seq2[LikedMessage, error], error) {
-	batch, before, err := s.readLiked(ctx, caller, chatID, math.MaxInt64)
+// GroupMessages lists the messages of a group, newest first, however many, but for those
+// deleted. It returns Forbidden for a public group that the caller is not in, and NotFound
+// for any other that is not theirs, also if that becomes so meanwhile. It ends after an
+// error.
+func (s *Service) GroupMessages(ctx context.Context, caller Caller, chatID int64) iter.Seq2[LikedMessage, error] {
+	f := Filter{
+		Where: []store.Condition{{Field: store.MessageDeletedAt, Match: store.Missing}},
+		Order: []store.Order{{Field: MessageID, Descending: true}},
+	}
+	return inPieces(f, MessageID, func(m LikedMessage) int64 { return m.ID }, func(f Filter) (piece []LikedMessage, err error) {
+		err = s.store.View(ctx, func(tx *store.Tx) error {
+			piece, err = likedMessages(tx, caller, chatID, f)
+			return err
+		})
+		return piece, err
+	})
+}
+
+func likedMessages(tx *store.Tx, caller Caller, chatID int64, f Filter) ([]LikedMessage, error) {
+	if _, err := memberGroup(tx, caller, chatID); err != nil {
+		return nil, err
+	}
+	found, err := tx.FilterMessages(caller.UserID, chatID, f)
 	if err != nil {
 		return nil, err
 	}
-	return func(yield func(LikedMessage, error) bool) {
-		batch, before := batch, before // it may be asked for again
-		for {
-			for _, m := range batch {
-				if !yield(m, nil) {
-					return
-				}
-			}
-			if before == 0 {
-				return
-			}
-			var err error
-			if batch, before, err = s.readLiked(ctx, caller, chatID, before); err != nil {
-				yield(LikedMessage{}, err)
-				return
-			}
+	var reacted []int64
+	for _, m := range found {
+		if m.HasReactions {
+			reacted = append(reacted, m.ID)
 		}
-	}, nil
-}
-
-// readLiked reads the last messages of a group that are before an id, newest first, and
-// returns what to read before then; 0, if that is all there are.
-func (s *Service) readLiked(ctx context.Context, caller Caller, chatID, before int64) (batch []LikedMessage, next int64, err error) {
-	err = s.store.View(ctx, func(tx *store.Tx) error {
-		if _, err := memberGroup(tx, caller, chatID); err != nil {
-			return err
-		}
-		found, err := tx.ListChatMessages(caller.UserID, chatID, store.Span{Before: before, FromEnd: true}, readAtOnce)
-		if err != nil {
-			return err
-		}
-		if len(found) == readAtOnce {
-			next = found[0].ID
-		}
-		var reacted []int64
-		for _, m := range slices.Backward(found) {
-			if !m.DeletedAt.IsZero() {
-				continue
-			}
-			batch = append(batch, LikedMessage{Message: m})
-			if m.HasReactions {
-				reacted = append(reacted, m.ID)
-			}
-		}
-		if len(reacted) == 0 {
-			return nil
-		}
-		likes, err := tx.ListReactors(Like, reacted)
-		for i := range batch {
-			batch[i].Likes = likes[batch[i].ID]
-		}
-		return err
-	})
-	return batch, next, err
+	}
+	var likes map[int64][]int64
+	if len(reacted) > 0 {
+		likes, err = tx.ListReactors(Like, reacted)
+	}
+	messages := make([]LikedMessage, len(found))
+	for i, m := range found {
+		messages[i] = LikedMessage{m, likes[m.ID]}
+	}
+	return messages, err
 }

@@ -135,8 +135,12 @@ func (s *Service) FindMessages(ctx context.Context, caller Caller, q MessageQuer
 }
 
 // CountMessages counts what FindMessages lists, whatever limit and offset the filter
-// has. It returns the same errors. It looks at each of these messages.
+// has. It returns the same errors. As it looks at each of these messages, it is a search,
+// and TooMany for one too many.
 func (s *Service) CountMessages(ctx context.Context, caller Caller, q MessageQuery) (n int, err error) {
+	if err := s.takeSearch(ctx, caller); err != nil {
+		return 0, err
+	}
 	err = s.store.View(ctx, func(tx *store.Tx) error {
 		n = 0
 		chatID, f, err := q.resolve(tx, caller)

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"iter"
 	"strings"
 
 	"golang.org/x/text/cases"
@@ -41,34 +42,29 @@ func (s *Service) GroupMembers(ctx context.Context, caller Caller, chatID int64)
 const titlesAtOnce = 500
 
 // GroupTitles lists how the public groups and the caller's own are called, by their ids:
-// those whose title contains a text, upper and lower case being the same. To look for a
-// text is a search, and TooMany for one too many.
-func (s *Service) GroupTitles(ctx context.Context, caller Caller, contained string) ([]string, error) {
-	if contained != "" {
-		if err := s.takeSearch(ctx, caller); err != nil {
-			return nil, err
-		}
-	}
-	folded := cases.Fold().String(contained)
-	var titles []string
-	for after, more := int64(0), true; more; {
-		var part []store.GroupTitle
-		err := s.store.ViewOne(ctx, func(tx *store.Tx) (err error) {
-			part, err = tx.ListGroupTitles(caller.UserID, after, titlesAtOnce)
+// those that have a title, and whose title contains a text, upper and lower case being
+// the same. It is a search, and TooMany for one too many. It ends after an error.
+func (s *Service) GroupTitles(ctx context.Context, caller Caller, contained string) iter.Seq2[string, error] {
+	groups := byID(func(g store.GroupTitle) int64 { return g.ID }, titlesAtOnce, func(after int64) (piece []store.GroupTitle, err error) {
+		err = s.store.ViewOne(ctx, func(tx *store.Tx) error {
+			piece, err = tx.ListGroupTitles(caller.UserID, after, titlesAtOnce)
 			return err
 		})
-		if err != nil {
-			return nil, err
+		return piece, err
+	})
+	folded := cases.Fold().String(contained)
+	return func(yield func(string, error) bool) {
+		if err := s.takeSearch(ctx, caller); err != nil {
+			yield("", err)
+			return
 		}
-		for _, g := range part {
-			after = g.ID
-			if strings.Contains(cases.Fold().String(g.Title), folded) {
-				titles = append(titles, g.Title)
+		for g, err := range groups {
+			named := g.Title != "" && strings.Contains(cases.Fold().String(g.Title), folded)
+			if (named || err != nil) && !yield(g.Title, err) {
+				return
 			}
 		}
-		more = len(part) == titlesAtOnce
 	}
-	return titles, nil
 }
 
 // MemberGroup finds a group that the caller is in. It returns Forbidden for a public one

@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"fmt"
+	"iter"
 	"sync"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/limit"
 	"github.com/caddymsg/messaging/store"
 )
 
@@ -17,6 +19,14 @@ var (
 	inAlready  = refusal{chat.Conflict, "already_a_participant", "username"}
 	titleTaken = refusal{chat.Conflict, "title_taken", "title"}
 )
+
+// failure is what a list begins with, if it is no item.
+func failure[T any](items iter.Seq2[T, error]) error {
+	for _, err := range items {
+		return err
+	}
+	return nil
+}
 
 // titled is a group with a title, that all may find or none.
 func (r *rules) titled(tb testing.TB, creator chat.Caller, title, visibility string, others ...chat.Caller) chat.Chat {
@@ -68,8 +78,7 @@ func TestMembers(t *testing.T) {
 				requireRefusal(t, noSuchGroup, err)
 				_, _, err = r.AddMember(t.Context(), c.caller, c.chatID, c.caller.Username)
 				requireRefusal(t, noSuchGroup, err)
-				_, err = r.GroupMessages(t.Context(), c.caller, c.chatID)
-				requireRefusal(t, noSuchGroup, err)
+				requireRefusal(t, noSuchGroup, failure(r.GroupMessages(t.Context(), c.caller, c.chatID)))
 			})
 		}
 		require.NoError(t, r.DeleteGroup(t.Context(), alice, public.ID))
@@ -134,6 +143,7 @@ func TestGroupTitles(t *testing.T) {
 		}
 		r.titled(t, alice, "Alpha, secret", store.Private)
 		r.titled(t, eve, "Hers", store.Private)
+		r.titled(t, alice, "", store.Public) // which has nothing to be listed by
 		r.send(t, alice, chat.Draft{To: "eve", Text: "Alpha"})
 		public := []string{"Alpha", "alpha two", "100%", "a_b", "Größe"}
 		for _, c := range []struct {
@@ -148,14 +158,35 @@ func TestGroupTitles(t *testing.T) {
 			{"beyond ASCII", alice, "GRÖSS", []string{"Größe"}},
 			{"% is a character", alice, "%", []string{"100%"}},
 			{"_ is a character", alice, "_", []string{"a_b"}},
-			{"none", alice, "beta", nil},
+			{"none", alice, "beta", []string{}},
 		} {
 			t.Run(c.name, func(t *testing.T) {
-				titles, err := r.GroupTitles(t.Context(), c.caller, c.q)
-				require.NoError(t, err)
-				require.Equal(t, c.want, titles)
+				require.Equal(t, c.want, all(t, r.GroupTitles(t.Context(), c.caller, c.q)))
 			})
 		}
+	})
+}
+
+// To list groups, or to count messages, may be to look through all that there are: it is a
+// search, whatever is asked for.
+func TestListsThatAreSearches(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		limited := refusal{chat.TooMany, "rate_limited", ""}
+		once := func() {
+			searches := limit.New(nil, nil)
+			searches.Configure(map[limit.Name]limit.Rate{limit.Search: {Events: 1, Per: time.Hour, Burst: 1}})
+			r.Limit(searches)
+		}
+		alice := r.user(t, "alice")
+		r.titled(t, alice, "Alpha", store.Public)
+		once()
+		require.Equal(t, []string{"Alpha"}, all(t, r.GroupTitles(t.Context(), alice, "")))
+		requireRefusal(t, limited, failure(r.GroupTitles(t.Context(), alice, "")))
+		once()
+		_, err := r.CountMessages(t.Context(), alice, chat.MessageQuery{})
+		require.NoError(t, err)
+		_, err = r.CountMessages(t.Context(), alice, chat.MessageQuery{})
+		requireRefusal(t, limited, err)
 	})
 }
 
@@ -176,9 +207,7 @@ func TestManyGroupTitles(t *testing.T) {
 			}
 			return nil
 		}))
-		titles, err := r.GroupTitles(t.Context(), alice, "")
-		require.NoError(t, err)
-		require.Equal(t, want, titles)
+		require.Equal(t, want, all(t, r.GroupTitles(t.Context(), alice, "")))
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 // of such a list, there are at most [MaxListLimit]. It ends after an error.
 func inPieces[T any](f Filter, id store.Field, idOf func(T) int64, read func(Filter) ([]T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
+		f := f // it may be asked for again
 		left := math.MaxInt
 		if f.Limited {
 			left = f.Limit
@@ -47,6 +48,27 @@ func inPieces[T any](f Filter, id store.Field, idOf func(T) int64, read func(Fil
 			left -= len(piece)
 			f.Offset = 0
 			f.Where = append(where, store.Condition{Field: id, Match: behind, Value: idOf(piece[len(piece)-1])})
+		}
+	}
+}
+
+// byID hands on a list that is read in pieces of so many, each of which begins behind the
+// last id, as inPieces does.
+func byID[T any](idOf func(T) int64, atOnce int, read func(after int64) ([]T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for after, more := int64(0), true; more; {
+			piece, err := read(after)
+			if err != nil {
+				var none T
+				yield(none, err)
+				return
+			}
+			for _, item := range piece {
+				if after = idOf(item); !yield(item, nil) {
+					return
+				}
+			}
+			more = len(piece) == atOnce
 		}
 	}
 }

@@ -142,27 +142,13 @@ const rollsAtOnce = 16
 
 // Rolls lists the caller's chats, by their ids, however many. It ends after an error.
 func (s *Service) Rolls(ctx context.Context, caller Caller) iter.Seq2[Roll, error] {
-	return func(yield func(Roll, error) bool) {
-		for after := int64(0); ; {
-			var found []Roll
-			err := s.store.View(ctx, func(tx *store.Tx) (err error) {
-				found, err = tx.ListRolls(caller.UserID, after, rollsAtOnce)
-				return err
-			})
-			if err != nil {
-				yield(Roll{}, err)
-				return
-			}
-			for _, roll := range found {
-				if after = roll.ID; !yield(roll, nil) {
-					return
-				}
-			}
-			if len(found) < rollsAtOnce {
-				return
-			}
-		}
-	}
+	return byID(func(r Roll) int64 { return r.ID }, rollsAtOnce, func(after int64) (piece []Roll, err error) {
+		err = s.store.View(ctx, func(tx *store.Tx) error {
+			piece, err = tx.ListRolls(caller.UserID, after, rollsAtOnce)
+			return err
+		})
+		return piece, err
+	})
 }
 
 // MessagesIn lists up to limit messages of a chat of the caller's, by their ids, but for

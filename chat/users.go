@@ -279,19 +279,24 @@ func (s *Service) Me(ctx context.Context, caller Caller) (User, error) {
 // Forbidden to whoever comes by a key, Invalid for the field that won't do, and Conflict
 // for a username that is taken.
 func (s *Service) UpdateMe(ctx context.Context, caller Caller, p Profile) (User, error) {
+	_, after, err := s.ChangeMe(ctx, caller, p)
+	return after, err
+}
+
+// ChangeMe is UpdateMe, and returns what the account was before, too.
+func (s *Service) ChangeMe(ctx context.Context, caller Caller, p Profile) (before, after User, err error) {
 	if err := caller.Require(AccountScope); err != nil {
-		return User{}, err
+		return User{}, User{}, err
 	}
 	change, err := p.prepare()
 	if err != nil {
-		return User{}, err
+		return User{}, User{}, err
 	}
-	var user User
-	err = s.store.Update(ctx, func(tx *store.Tx) (err error) {
-		user, err = s.updateMe(tx, caller, change)
+	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		before, after, err = s.changeMe(tx, caller, change)
 		return err
 	})
-	return user, err
+	return before, after, err
 }
 
 // UpdateMeIn is UpdateMe in an Update of package auth.
@@ -300,15 +305,31 @@ func (s *Service) UpdateMeIn(tx *store.Tx, caller Caller, p Profile) (User, erro
 	if err != nil {
 		return User{}, err
 	}
-	return s.updateMe(tx, caller, change)
+	_, after, err := s.changeMe(tx, caller, change)
+	return after, err
 }
 
-func (s *Service) updateMe(tx *store.Tx, caller Caller, change store.UserChange) (User, error) {
-	old, err := tx.LockUser(caller.UserID)
-	if err != nil {
-		return User{}, refuse(err, store.ErrNotFound, errGone())
+func (s *Service) changeMe(tx *store.Tx, caller Caller, change store.UserChange) (before, after User, err error) {
+	if before, err = tx.LockUser(caller.UserID); err != nil {
+		return User{}, User{}, refuse(err, store.ErrNotFound, errGone())
 	}
-	return ChangeUser(tx, old, change, caller.UserID, s.now())
+	after, err = ChangeUser(tx, before, change, caller.UserID, s.now())
+	return before, after, err
+}
+
+// UsernameFree returns Conflict if somebody else has a username. It is for APIs that tell
+// of that before they look at the name: whoever is quicker may have it in the next moment.
+func (s *Service) UsernameFree(ctx context.Context, caller Caller, username string) error {
+	return s.store.ViewOne(ctx, func(tx *store.Tx) error {
+		user, err := tx.FindUserByKey(UsernameKey(username))
+		if err == nil && user.ID != caller.UserID {
+			err = errUsernameTaken()
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
 }
 
 // prepare checks a profile.

@@ -446,3 +446,25 @@ func TestPrepareEmail(t *testing.T) {
 		requireRefusal(t, refusal{chat.Invalid, "email_invalid", "email"}, err)
 	}
 }
+
+// Whether a change has changed anything is for the rule to say: nobody else is quicker.
+func TestChangeMe(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, r *rules) {
+		alice := r.user(t, "alice")
+		r.user(t, "bob")
+		before, after, err := r.ChangeMe(t.Context(), alice, chat.Profile{DisplayName: new("Alice")})
+		require.NoError(t, err)
+		require.Empty(t, before.DisplayName)
+		require.Equal(t, "Alice", after.DisplayName)
+		before, after, err = r.ChangeMe(t.Context(), alice, chat.Profile{Username: new("alice"), DisplayName: new("Alice")})
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+		_, _, err = r.ChangeMe(t.Context(), alice, chat.Profile{Username: new("BOB")})
+		requireRefusal(t, refusal{chat.Conflict, "username_taken", "username"}, err)
+
+		for _, free := range []string{"Alice", "carl", "", "no name"} {
+			require.NoError(t, r.UsernameFree(t.Context(), alice, free), free)
+		}
+		requireRefusal(t, refusal{chat.Conflict, "username_taken", "username"}, r.UsernameFree(t.Context(), alice, "Bob"))
+	})
+}

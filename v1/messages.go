@@ -3,18 +3,17 @@ package v1
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"reflect"
-	"runtime/debug"
 	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/caddymsg/messaging/chat"
+	"github.com/caddymsg/messaging/httpapi"
 )
 
 // Message is what somebody said in a chat.
@@ -534,10 +533,6 @@ func (a *API) listDirectMessages(ctx context.Context, in *directMessagesInput) (
 	return a.stream(a.chat.DirectMessages(ctx, callerOf(ctx), in.DestUsername, in.page()))
 }
 
-// chunk is about how much of a history is written at once. A history that fits
-// is sent with its length.
-const chunk = 32 << 10
-
 // whole answers with a list that has been read.
 func whole(messages []chat.Message, err error) (*huma.StreamResponse, error) {
 	if err != nil {
@@ -569,39 +564,14 @@ func (a *API) stream(history *chat.History, err error) (*huma.StreamResponse, er
 		return nil, err
 	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
-		ctx.SetHeader("Content-Type", "application/json")
-		w := ctx.BodyWriter()
-		buf, sent := []byte{'['}, false
-		defer func() {
-			if p := recover(); p != nil {
-				err, _ := p.(error)
-				if sent && !errors.Is(err, http.ErrAbortHandler) { // an error document can't follow
-					_ = a.problem(ctx.Context(), fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
-					p = http.ErrAbortHandler
-				}
-				panic(p)
-			}
-		}()
-		for m, err := range history.All(ctx.Context()) {
-			if err != nil {
-				_ = a.problem(ctx.Context(), fmt.Errorf("stream messages: %w", err)) // for the log
-				panic(http.ErrAbortHandler)
-			}
-			if sent || len(buf) > 1 {
-				buf = append(buf, ",\n"...)
-			}
-			if buf = newMessage(m).appendJSON(buf); len(buf) >= chunk {
-				if _, err := w.Write(buf); err != nil {
-					return // the client has gone
-				}
-				buf, sent = buf[:0], true
-			}
+		l := httpapi.ListWriter{W: ctx.BodyWriter(), Header: ctx.SetHeader, Before: "[", After: "]\n"}
+		err := httpapi.WriteList(&l, history.All(ctx.Context()), func(text []byte, m chat.Message) ([]byte, error) {
+			return newMessage(m).appendJSON(text), nil
+		})
+		if err != nil {
+			_ = a.problem(ctx.Context(), fmt.Errorf("stream messages: %w", err)) // for the log
+			panic(http.ErrAbortHandler)
 		}
-		buf = append(buf, "]\n"...)
-		if !sent {
-			ctx.SetHeader("Content-Length", strconv.Itoa(len(buf)))
-		}
-		_, _ = w.Write(buf)
 	}}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -39,6 +40,17 @@ func (c *Call) PathID(name string) (int64, error) {
 	}
 	id, _ := strconv.ParseInt(s, 10, 64) // the largest there is, if the number is larger
 	return id, nil
+}
+
+// ByID is a controller of what a path names by an id.
+func ByID(name string, handle func(c *Call, id int64) error) func(*Call) error {
+	return func(c *Call) error {
+		id, err := c.PathID(name)
+		if err != nil {
+			return err
+		}
+		return handle(c, id)
+	}
 }
 
 // Forms are the kinds of body that a dialect takes.
@@ -102,7 +114,7 @@ func malformed(message string) error {
 	return &Refusal{Status: http.StatusBadRequest, Code: "malformed_body", Message: message}
 }
 
-// form reads a form. A field that is there several times is a list.
+// form reads a form.
 func (c *Call) form(contentType string) (Object, error) {
 	parse := c.ParseForm
 	if contentType == "multipart/form-data" {
@@ -111,13 +123,20 @@ func (c *Call) form(contentType string) (Object, error) {
 	if err := parse(); err != nil {
 		return nil, c.unreadable(err)
 	}
-	object := Object{}
-	for name, values := range c.PostForm {
+	for _, values := range c.PostForm {
 		for _, value := range values {
 			if !utf8.ValidString(value) {
 				return nil, malformed("The body is not UTF-8.")
 			}
 		}
+	}
+	return ObjectOf(c.PostForm), nil
+}
+
+// ObjectOf has what a form or a query has. What is there several times is a list.
+func ObjectOf(form url.Values) Object {
+	object := Object{}
+	for name, values := range form {
 		object[name] = values[0]
 		if len(values) > 1 {
 			list := make([]any, len(values))
@@ -127,7 +146,7 @@ func (c *Call) form(contentType string) (Object, error) {
 			object[name] = list
 		}
 	}
-	return object, nil
+	return object
 }
 
 func (c *Call) unreadable(err error) error {

@@ -77,8 +77,13 @@ type Route struct {
 	MaxBody int64
 }
 
-// standardMaxBody bounds a request's body where its route does not say otherwise.
-const standardMaxBody = 64 << 10
+const (
+	// standardMaxBody bounds a request's body where its route does not say otherwise.
+	standardMaxBody = 64 << 10
+	// MaxText bounds a body that brings the text of a message: in JSON, a character may
+	// have twelve bytes.
+	MaxText = 12*chat.MaxTextLength + 4<<10
+)
 
 // System is what New makes an API of.
 type System struct {

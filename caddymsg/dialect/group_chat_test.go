@@ -395,6 +395,7 @@ func TestGroupChatMessages(t *testing.T) {
 			{name: "POST, an empty text", as: "bob", method: "POST", path: messages, body: `{"text": ""}`, status: 400, want: "error"},
 			{name: "POST, a list", as: "bob", method: "POST", path: messages, body: `{"text": ["a"]}`, status: 400, want: "error"},
 			{name: "POST, too long", as: "bob", method: "POST", path: messages, body: `{"text": "` + strings.Repeat("x", 10_001) + `"}`, status: 400, want: "error"},
+			{name: "POST, the longest there is, escaped", as: "bob", method: "POST", path: "/api/groups/{beta}/messages", body: `{"text": "` + strings.Repeat(`\ud83d\udc4d`, 10_000) + `"}`, status: 201, want: "success", id: "longest"},
 			{name: "POST, no such group", as: "bob", method: "POST", path: "/api/groups/9999/messages", body: `{"text": "hi"}`, status: 404, want: "error"},
 			{name: "POST from outside", as: "admin", method: "POST", path: messages, body: `{"text": "hi"}`, status: 400, want: "error"},
 			{name: "GET, no such group", as: "bob", method: "GET", path: "/api/groups/9999/messages", status: 404, want: "error"},
@@ -450,8 +451,8 @@ func TestGroupChatMessages(t *testing.T) {
 			}
 			var got groupChatMessages
 			g.do("bob", "GET", beta, "").Want(200).Decode(&got)
-			require.Len(t, got.Messages, many)
-			for i, m := range got.Messages {
+			require.Len(t, got.Messages, many+1)
+			for i, m := range got.Messages[:many] {
 				require.True(t, strings.HasPrefix(m.Text, fmt.Sprint(many-1-i, " ")), m.Text)
 			}
 		})

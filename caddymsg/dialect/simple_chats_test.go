@@ -219,6 +219,8 @@ func TestSimpleChatsAuthorization(t *testing.T) {
 func TestSimpleChatsAccounts(t *testing.T) {
 	frontdoor.OnEachEngine(t, func(t *testing.T, engine frontdoor.Engine) {
 		s := startSimpleChats(t, engine, "", "ann", "bob")
+		frontdoor.SignUp(t, s.URL2, "v1") // shorter than names are here
+		s.named["v1"] = "v1"
 		register := func(name, body string, status int, want string) simpleRow {
 			return simpleRow{"register: " + name, "", "POST", "/api/register", body, status, want}
 		}
@@ -262,6 +264,9 @@ func TestSimpleChatsAccounts(t *testing.T) {
 			{"update: null", "bob", "POST", "/api/update", `{"name": null}`, 400, `{"message": {"name": "…"}}`},
 			{"update: taken username", "bob", "POST", "/api/update", `{"username": "ANN", "name": "another"}`, 400, ""},
 			{"update: short username", "bob", "POST", "/api/update", `{"username": "bo"}`, 400, `{"message": "username: It has from 3 to 25 characters."}`},
+			{"update: busy comes before length", "bob", "POST", "/api/update", `{"name": "x", "username": "{v1}"}`, 400, `{"message": "This username is taken."}`},
+			{"update: short username before short name", "bob", "POST", "/api/update", `{"name": "x", "username": "zz"}`, 400, `{"message": "username: It has from 3 to 25 characters."}`},
+			{"update: username before name", "bob", "POST", "/api/update", `{"name": null, "username": null}`, 400, `{"message": {"username": "…"}}`},
 			{"update: long name", "bob", "POST", "/api/update", `{"name": "` + long + `"}`, 400, `{"message": "name: It has from 3 to 25 characters."}`},
 			{"update: nobody", "", "POST", "/api/update", `{"name": "another"}`, 403, ""},
 			{"none of it has changed anything", "bob", "GET", "/api/users/{bob}", "", 200, `{"user_id": {bob}, "data": {"user_id": {bob}, "username": "bob", "name": "bob the user", "date_joined": "…"}}`},
@@ -273,10 +278,17 @@ func TestSimpleChatsAccounts(t *testing.T) {
 		})
 		s.part(t, "parameters in a form, and in the query string", func(*testing.T) {
 			c := s.client
-			c.Do("POST", "/api/register?email=q@example.com&username=query&name=Query&password=12345678", "").Want(201)
+			c.Do("POST", "/api/register?email=q@example.com&username=query&name=Query", `{"password": "12345678"}`).Want(201)
 			c.Do("POST", "/api/register?name=Form&email=x", "email=f%40example.com&username=form&password=12345678",
 				"Content-Type", "application/x-www-form-urlencoded").Want(201)
 			c.Do("GET", "/api/token", "", "Authorization", basic("f@example.com", "12345678")).Want(200)
+		})
+		s.part(t, "but for secrets, which would get into logs", func(t *testing.T) {
+			c := s.client
+			requireLike(t, `{"message": {"password": "…"}}`,
+				c.Do("POST", "/api/register?email=s@example.com&username=secret&name=Secret&password=12345678", "").Want(400))
+			requireLike(t, `{"message": {"token": "…", "password": "…"}}`,
+				c.Do("POST", "/api/reset-password?token=x&password=12345678", "").Want(400))
 		})
 		s.part(t, "token", func(t *testing.T) {
 			c := s.client
@@ -466,6 +478,7 @@ func TestSimpleChatsMessages(t *testing.T) {
 		require.Equal(t, s.filled("{ann} to {bob}: Hello\n{ann} to {bob}: How are you?\n{bob} to {ann}: Fine\n{bob} to {ann}: And you?\n{ann} to {bob}: 42\n{ann} to {bob}:   \n"), said)
 		require.Regexp(t, `^\{"user_id":\d+,"chat_id":\d+,"data":\[\{"message_id":\d+,"datetime_writing":"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d -0000","text":"Hello","sender_id":\d+,"receiver_id":\d+\}`, listed.Text)
 		s.named["hello"], s.named["fine"] = strconv.FormatInt(list.Data[0].ID, 10), strconv.FormatInt(list.Data[2].ID, 10)
+		s.named["escaped"] = strconv.FormatInt(list.Data[4].ID, 10)
 		s.send("hers", "ann", "ac", "to cid")
 		s.send("secret", "cid", "ce", "to eve")
 
@@ -495,6 +508,7 @@ func TestSimpleChatsMessages(t *testing.T) {
 			{"DELETE", "ann", "DELETE", "/api/chats/{ab}/messages/{hello}", "", 200, `{` + about + `, "message_id": {hello}, "message": "Message {hello} was successfully deleted"}`},
 			{"DELETE: again", "ann", "DELETE", "/api/chats/{ab}/messages/{hello}", "", 404, ""},
 			{"GET: deleted", "bob", "GET", "/api/chats/{ab}/messages/{hello}", "", 404, ""},
+			{"PUT: the longest there is, escaped", "ann", "PUT", "/api/chats/{ab}/messages/{escaped}", `{"text": "` + strings.Repeat(`\ud83d\udc4d`, 10_000) + `"}`, 200, `{` + about + `, "message_id": {escaped}, "text": "…", "message": "…"}`},
 			{"PUT: deleted", "ann", "PUT", "/api/chats/{ab}/messages/{hello}", `{"text": "another"}`, 404, ""},
 			{"list: nobody", "", "GET", "/api/chats/{ab}/messages", "", 403, ""},
 			{"list: unknown chat", "ann", "GET", "/api/chats/" + none + "/messages", "", 404, ""},

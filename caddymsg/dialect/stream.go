@@ -3,14 +3,10 @@ package dialect
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"iter"
-	"net/http"
-	"runtime/debug"
-)
 
-// streamedAtOnce is how much of a list is written at once, in bytes.
-const streamedAtOnce = 16 << 10
+	"github.com/caddymsg/messaging/httpapi"
+)
 
 // brokenOffError says why an answer that has begun does not go on. The connection is
 // broken off then: the client must not take a part for the whole.
@@ -20,51 +16,20 @@ func (e *brokenOffError) Error() string { return "answer broken off: " + e.cause
 func (e *brokenOffError) Unwrap() error { return e.cause }
 
 // Stream answers with a list of which there may be more than memory should hold: what
-// comes before the items in the body, the items in JSON with commas between them, and what
-// comes after them.
-func Stream[T any](c *Call, before string, items iter.Seq2[T, error], after string) (err error) {
-	body := bytes.NewBufferString(before)
-	begun := false
-	defer func() {
-		p := recover()
-		if p != nil && !begun {
-			panic(p)
-		}
-		if p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-		if err != nil && begun {
-			err = &brokenOffError{err}
-		}
-	}()
-	write := func() bool {
-		if !begun {
-			c.W.Header().Set("Content-Type", "application/json")
-			c.W.WriteHeader(http.StatusOK)
-			begun = true
-		}
-		_, err := c.W.Write(body.Bytes())
-		body.Reset()
-		return err == nil // or the client has gone
-	}
-	enc := json.NewEncoder(body)
+// comes before the items in the body, the items as show has them, in JSON with commas
+// between them, and what comes after them.
+func Stream[T, Shown any](c *Call, before string, items iter.Seq2[T, error], show func(T) Shown, after string) error {
+	l := httpapi.ListWriter{W: c.W, Header: c.W.Header().Set, Before: before, After: after}
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
 	enc.SetEscapeHTML(false)
-	comma := ""
-	for item, err := range items {
-		if err != nil {
-			return err
-		}
-		body.WriteString(comma)
-		comma = ",\n"
-		if err := enc.Encode(item); err != nil {
-			return err
-		}
-		body.Truncate(body.Len() - 1) // the end of the line
-		if body.Len() >= streamedAtOnce && !write() {
-			return nil
-		}
+	err := httpapi.WriteList(&l, items, func(text []byte, item T) ([]byte, error) {
+		line.Reset()
+		err := enc.Encode(show(item))
+		return append(text, bytes.TrimSuffix(line.Bytes(), []byte("\n"))...), err
+	})
+	if err != nil && l.Begun {
+		return &brokenOffError{err}
 	}
-	body.WriteString(after)
-	write()
-	return nil
+	return err
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/caddymsg/messaging/httpapi"
 )
 
 // streaming answers with a list of so many texts, and then goes on as the end says.
@@ -18,7 +20,7 @@ func streaming(t *testing.T, texts int, end func(yield func(string, error) bool)
 	t.Helper()
 	items := func(yield func(string, error) bool) {
 		for range texts {
-			if !yield("<text>", nil) {
+			if !yield("<TEXT>", nil) {
 				return
 			}
 		}
@@ -26,7 +28,7 @@ func streaming(t *testing.T, texts int, end func(yield func(string, error) bool)
 	}
 	api, err := New(Options{Log: slog.New(slog.DiscardHandler)}, System{
 		Routes: []Route{{Method: "GET", Path: "/list", Access: Anybody, Handle: func(c *Call) error {
-			return Stream(c, `{"list":[`, iter.Seq2[string, error](items), "]}\n")
+			return Stream(c, `{"list":[`, iter.Seq2[string, error](items), strings.ToLower, "]}\n")
 		}}},
 		Tell: func(r Refusal) Answer { return Answer{Status: r.Status, Body: r.Code} },
 	})
@@ -48,7 +50,7 @@ type answered struct {
 }
 
 // More than is written at once.
-const manyTexts = 3 * streamedAtOnce / 8
+const manyTexts = 3 * httpapi.StreamedAtOnce / 8
 
 func TestStream(t *testing.T) {
 	t.Parallel()

@@ -23,19 +23,19 @@ func (a *api) routes() []dialect.Route {
 
 		{Method: "POST", Path: "/api/users", Access: dialect.Admin, Handle: a.createUser},
 		{Method: "GET", Path: "/api/users", Handle: a.listUsers},
-		{Method: "GET", Path: "/api/users/{user_id}", Handle: a.getUser},
-		{Method: "PUT", Path: "/api/users/{user_id}", Access: dialect.Admin, Handle: a.updateUser},
-		{Method: "DELETE", Path: "/api/users/{user_id}", Access: dialect.Admin, Handle: a.deleteUser},
+		{Method: "GET", Path: "/api/users/{user_id}", Handle: dialect.ByID("user_id", a.getUser)},
+		{Method: "PUT", Path: "/api/users/{user_id}", Access: dialect.Admin, Handle: dialect.ByID("user_id", a.updateUser)},
+		{Method: "DELETE", Path: "/api/users/{user_id}", Access: dialect.Admin, Handle: dialect.ByID("user_id", a.deleteUser)},
 
 		{Method: "POST", Path: "/api/groups", Handle: a.createGroup},
 		{Method: "GET", Path: "/api/groups", Handle: a.listGroups},
-		{Method: "GET", Path: "/api/groups/{group_id}", Handle: a.getGroup},
-		{Method: "PUT", Path: "/api/groups/{group_id}", Handle: a.updateGroup},
-		{Method: "DELETE", Path: "/api/groups/{group_id}", Handle: a.deleteGroup},
-		{Method: "POST", Path: "/api/groups/{group_id}/members", Handle: a.addMember},
+		{Method: "GET", Path: "/api/groups/{group_id}", Handle: dialect.ByID("group_id", a.getGroup)},
+		{Method: "PUT", Path: "/api/groups/{group_id}", Handle: dialect.ByID("group_id", a.updateGroup)},
+		{Method: "DELETE", Path: "/api/groups/{group_id}", Handle: dialect.ByID("group_id", a.deleteGroup)},
+		{Method: "POST", Path: "/api/groups/{group_id}/members", Handle: dialect.ByID("group_id", a.addMember)},
 
-		{Method: "POST", Path: "/api/groups/{group_id}/messages", Sends: true, Handle: a.sendMessage},
-		{Method: "GET", Path: "/api/groups/{group_id}/messages", Handle: a.listMessages},
+		{Method: "POST", Path: "/api/groups/{group_id}/messages", Sends: true, MaxBody: dialect.MaxText, Handle: dialect.ByID("group_id", a.sendMessage)},
+		{Method: "GET", Path: "/api/groups/{group_id}/messages", Handle: dialect.ByID("group_id", a.listMessages)},
 		{Method: "PUT", Path: "/api/groups/{group_id}/messages/{message_id}/like", Handle: a.like},
 		{Method: "POST", Path: "/api/groups/{group_id}/messages/{message_id}/like", Handle: a.like},
 		{Method: "DELETE", Path: "/api/groups/{group_id}/messages/{message_id}/like", Handle: a.unlike},
@@ -162,6 +162,15 @@ func text(body dialect.Object, field string) (string, error) {
 		return "", invalid(field, field+"_missing", "The body has no "+field+".")
 	}
 	return "", invalid(field, field+"_invalid", "The "+field+" is a text.")
+}
+
+// readText reads a body with one text.
+func readText(c *dialect.Call, field string) (string, error) {
+	body, err := c.Object(dialect.JSON)
+	if err != nil {
+		return "", err
+	}
+	return text(body, field)
 }
 
 // optionalText is text for what may be left out, and is nil then.

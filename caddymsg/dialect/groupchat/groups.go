@@ -15,11 +15,7 @@ type succeeded struct {
 
 // A group that is made here can be found by all, and is managed by all who are in it.
 func (a *api) createGroup(c *dialect.Call) error {
-	body, err := c.Object(dialect.JSON)
-	if err != nil {
-		return err
-	}
-	name, err := text(body, "name")
+	name, err := readText(c, "name")
 	if err != nil {
 		return err
 	}
@@ -33,21 +29,11 @@ func (a *api) createGroup(c *dialect.Call) error {
 }
 
 func (a *api) listGroups(c *dialect.Call) error {
-	names, err := a.Chat.GroupTitles(c.Context(), c.Caller, c.URL.Query().Get("q"))
-	if err != nil {
-		return err
-	}
-	if names == nil {
-		names = []string{}
-	}
-	return c.JSON(http.StatusOK, map[string][]string{"groups": names})
+	names := a.Chat.GroupTitles(c.Context(), c.Caller, c.URL.Query().Get("q"))
+	return dialect.Stream(c, `{"groups":[`, names, func(name string) string { return name }, "]}\n")
 }
 
-func (a *api) getGroup(c *dialect.Call) error {
-	id, err := c.PathID("group_id")
-	if err != nil {
-		return err
-	}
+func (a *api) getGroup(c *dialect.Call, id int64) error {
 	found, members, err := a.Chat.GroupMembers(c.Context(), c.Caller, id)
 	if err != nil {
 		return err
@@ -67,16 +53,8 @@ func (a *api) getGroup(c *dialect.Call) error {
 	return c.JSON(http.StatusOK, group)
 }
 
-func (a *api) updateGroup(c *dialect.Call) error {
-	id, err := c.PathID("group_id")
-	if err != nil {
-		return err
-	}
-	body, err := c.Object(dialect.JSON)
-	if err != nil {
-		return err
-	}
-	name, err := text(body, "name")
+func (a *api) updateGroup(c *dialect.Call, id int64) error {
+	name, err := readText(c, "name")
 	if err != nil {
 		return err
 	}
@@ -87,27 +65,15 @@ func (a *api) updateGroup(c *dialect.Call) error {
 	return c.JSON(http.StatusOK, succeeded{Success: "The group is called " + group.Title + "."})
 }
 
-func (a *api) deleteGroup(c *dialect.Call) error {
-	id, err := c.PathID("group_id")
-	if err != nil {
-		return err
-	}
+func (a *api) deleteGroup(c *dialect.Call, id int64) error {
 	if err := a.Chat.DeleteGroup(c.Context(), c.Caller, id); err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, succeeded{Success: "The group has been deleted."})
 }
 
-func (a *api) addMember(c *dialect.Call) error {
-	id, err := c.PathID("group_id")
-	if err != nil {
-		return err
-	}
-	body, err := c.Object(dialect.JSON)
-	if err != nil {
-		return err
-	}
-	username, err := text(body, "username")
+func (a *api) addMember(c *dialect.Call, id int64) error {
+	username, err := readText(c, "username")
 	if err != nil {
 		return err
 	}

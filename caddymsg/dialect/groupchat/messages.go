@@ -1,7 +1,6 @@
 package groupchat
 
 import (
-	"iter"
 	"net/http"
 
 	"github.com/caddymsg/messaging/caddymsg/dialect"
@@ -29,16 +28,8 @@ func newMessage(m chat.LikedMessage) message {
 	return shown
 }
 
-func (a *api) sendMessage(c *dialect.Call) error {
-	id, err := c.PathID("group_id")
-	if err != nil {
-		return err
-	}
-	body, err := c.Object(dialect.JSON)
-	if err != nil {
-		return err
-	}
-	said, err := text(body, "text")
+func (a *api) sendMessage(c *dialect.Call, id int64) error {
+	said, err := readText(c, "text")
 	if err != nil {
 		return err
 	}
@@ -57,27 +48,9 @@ func (a *api) sendMessage(c *dialect.Call) error {
 	return c.JSON(http.StatusCreated, succeeded{Success: "Your message is in the group " + group.Title + ".", ID: sent.ID})
 }
 
-func (a *api) listMessages(c *dialect.Call) error {
-	id, err := c.PathID("group_id")
-	if err != nil {
-		return err
-	}
-	found, err := a.Chat.GroupMessages(c.Context(), c.Caller, id)
-	if err != nil {
-		return err
-	}
-	return dialect.Stream(c, `{"messages":[`, shown(found), "]}\n")
-}
-
-// shown are messages as this API shows them.
-func shown(found iter.Seq2[chat.LikedMessage, error]) iter.Seq2[message, error] {
-	return func(yield func(message, error) bool) {
-		for m, err := range found {
-			if !yield(newMessage(m), err) {
-				return
-			}
-		}
-	}
+func (a *api) listMessages(c *dialect.Call, id int64) error {
+	found := a.Chat.GroupMessages(c.Context(), c.Caller, id)
+	return dialect.Stream(c, `{"messages":[`, found, newMessage, "]}\n")
 }
 
 func (a *api) like(c *dialect.Call) error {

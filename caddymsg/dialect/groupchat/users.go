@@ -112,22 +112,10 @@ func readUser(c *dialect.Call) (fields userFields, err error) {
 }
 
 func (a *api) listUsers(c *dialect.Call) error {
-	found, err := a.Chat.Users(c.Context(), c.Caller, chat.Filter{})
-	if err != nil {
-		return err
-	}
-	users := make([]user, len(found))
-	for i, u := range found {
-		users[i] = newUser(u)
-	}
-	return c.JSON(http.StatusOK, users)
+	return dialect.Stream(c, "[", a.Chat.AllUsers(c.Context(), c.Caller, chat.Filter{}), newUser, "]\n")
 }
 
-func (a *api) getUser(c *dialect.Call) error {
-	id, err := c.PathID("user_id")
-	if err != nil {
-		return err
-	}
+func (a *api) getUser(c *dialect.Call, id int64) error {
 	found, err := a.Chat.UserByID(c.Context(), id)
 	if err != nil {
 		return err
@@ -135,11 +123,7 @@ func (a *api) getUser(c *dialect.Call) error {
 	return c.JSON(http.StatusOK, newUser(found))
 }
 
-func (a *api) updateUser(c *dialect.Call) error {
-	id, err := c.PathID("user_id")
-	if err != nil {
-		return err
-	}
+func (a *api) updateUser(c *dialect.Call, id int64) error {
 	fields, err := readUser(c)
 	if err != nil {
 		return err
@@ -151,11 +135,7 @@ func (a *api) updateUser(c *dialect.Call) error {
 	return c.JSON(http.StatusOK, done{Message: "The user has been updated.", ID: id})
 }
 
-func (a *api) deleteUser(c *dialect.Call) error {
-	id, err := c.PathID("user_id")
-	if err != nil {
-		return err
-	}
+func (a *api) deleteUser(c *dialect.Call, id int64) error {
 	if err := a.Chat.DeleteAccount(c.Context(), c.Caller, id); err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (a *api) routes() []dialect.Route {
 		{Method: http.MethodPost, Path: "/api/auth/login", Access: dialect.Anybody, Handle: a.login},
 		{Method: http.MethodPost, Path: "/api/auth/logout", Access: dialect.Account, Handle: a.logout},
 
-		{Method: http.MethodPost, Path: "/api/message", Handle: a.send, Sends: true, MaxBody: maxMessage},
+		{Method: http.MethodPost, Path: "/api/message", Handle: a.send, Sends: true, MaxBody: dialect.MaxText},
 		{Method: http.MethodGet, Path: "/api/message", Handle: a.sentAndReceived},
 		{Method: http.MethodGet, Path: "/api/message/sent", Handle: a.sent},
 		{Method: http.MethodGet, Path: "/api/message/received", Handle: a.received},

@@ -9,10 +9,6 @@ import (
 	"github.com/caddymsg/messaging/chat"
 )
 
-// maxMessage bounds the body that brings a message: in JSON, a character may have twelve
-// bytes.
-const maxMessage = 12*chat.MaxTextLength + 4<<10
-
 // message is one from one person to another. Who has deleted their account is left out.
 type message struct {
 	Sender   string `json:"sender,omitempty"`

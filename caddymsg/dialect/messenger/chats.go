@@ -79,7 +79,7 @@ func (a *api) chats(c *dialect.Call) error {
 	if err != nil {
 		return err
 	}
-	return dialect.Stream(c, "[", shown(a.Chat.Rolls(c.Context(), caller), newRoll), "]\n")
+	return dialect.Stream(c, "[", a.Chat.Rolls(c.Context(), caller), newRoll, "]\n")
 }
 
 func (a *api) addUser(c *dialect.Call) error {

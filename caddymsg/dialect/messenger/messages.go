@@ -1,7 +1,6 @@
 package messenger
 
 import (
-	"iter"
 	"net/http"
 	"time"
 
@@ -63,16 +62,5 @@ func (a *api) history(c *dialect.Call) error {
 	if err != nil {
 		return err
 	}
-	return dialect.Stream(c, "[", shown(found, newMessage), "]\n")
-}
-
-// shown is a list as it is shown.
-func shown[T, S any](found iter.Seq2[T, error], show func(T) S) iter.Seq2[S, error] {
-	return func(yield func(S, error) bool) {
-		for element, err := range found {
-			if !yield(show(element), err) {
-				return
-			}
-		}
-	}
+	return dialect.Stream(c, "[", found, newMessage, "]\n")
 }

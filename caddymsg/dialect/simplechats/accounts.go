@@ -75,25 +75,33 @@ func (a *api) update(c *dialect.Call) error {
 		return err
 	}
 	var change chat.Profile
-	for name, into := range map[string]**string{"username": &change.Username, "name": &change.DisplayName} {
-		value, there := given[name]
+	for _, field := range []struct {
+		name string
+		into **string
+	}{{"username", &change.Username}, {"name", &change.DisplayName}} {
+		value, there := given[field.name]
 		text, ok := dialect.TextOf(value)
 		switch {
 		case there && !ok:
-			return faults{name: noText}.refusal()
-		case text == "":
-			continue
+			return faults{field.name: noText}.refusal()
+		case text != "":
+			*field.into = &text
 		}
-		if err := checkLength(name, text); err != nil {
+	}
+	if change.Username != nil { // of which one is told first that it is taken
+		if err := a.Chat.UsernameFree(c.Context(), c.Caller, *change.Username); err != nil {
 			return err
 		}
-		*into = &text
+		if err := checkLength("username", *change.Username); err != nil {
+			return err
+		}
 	}
-	before, err := a.Chat.Me(c.Context(), c.Caller)
-	if err != nil {
-		return err
+	if change.DisplayName != nil {
+		if err := checkLength("name", *change.DisplayName); err != nil {
+			return err
+		}
 	}
-	after, err := a.Chat.UpdateMe(c.Context(), c.Caller, change)
+	before, after, err := a.Chat.ChangeMe(c.Context(), c.Caller, change)
 	if err != nil {
 		return err
 	}

@@ -45,11 +45,7 @@ func (a *api) createChat(c *dialect.Call) error {
 	}{c.Caller.UserID, companion, made.ID, "Chat was successfully created"})
 }
 
-func (a *api) chat(c *dialect.Call) error {
-	id, err := c.PathID("chat_id")
-	if err != nil {
-		return err
-	}
+func (a *api) chat(c *dialect.Call, id int64) error {
 	found, err := a.Chat.DirectChat(c.Context(), c.Caller, id)
 	if err != nil {
 		return err
@@ -57,11 +53,7 @@ func (a *api) chat(c *dialect.Call) error {
 	return c.JSON(http.StatusOK, one[twosome]{c.Caller.UserID, newTwosome(found)})
 }
 
-func (a *api) deleteChat(c *dialect.Call) error {
-	id, err := c.PathID("chat_id")
-	if err != nil {
-		return err
-	}
+func (a *api) deleteChat(c *dialect.Call, id int64) error {
 	if _, err := a.Chat.DirectChat(c.Context(), c.Caller, id); err != nil {
 		return err
 	}

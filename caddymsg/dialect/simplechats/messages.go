@@ -33,11 +33,7 @@ type about struct {
 	Data      *message `json:"data,omitempty"`
 }
 
-func (a *api) messages(c *dialect.Call) error {
-	chatID, err := c.PathID("chat_id")
-	if err != nil {
-		return err
-	}
+func (a *api) messages(c *dialect.Call, chatID int64) error {
 	in, found, err := a.Chat.DirectMessagesIn(c.Context(), c.Caller, chatID, filter(c, map[string]chat.Field{
 		"message_id":       {Column: chat.MessageID, Type: chat.NumberField},
 		"datetime_writing": {Column: chat.MessageCreatedAt, Type: chat.SecondField},
@@ -52,11 +48,7 @@ func (a *api) messages(c *dialect.Call) error {
 	return many(c, fmt.Sprintf(`"chat_id":%d,`, chatID), found, func(m chat.Message) message { return newMessage(m, in) })
 }
 
-func (a *api) send(c *dialect.Call) error {
-	chatID, err := c.PathID("chat_id")
-	if err != nil {
-		return err
-	}
+func (a *api) send(c *dialect.Call, chatID int64) error {
 	if _, err := a.Chat.DirectChat(c.Context(), c.Caller, chatID); err != nil {
 		return err
 	}
@@ -69,7 +61,7 @@ func (a *api) send(c *dialect.Call) error {
 		list = []any{value} // one text will do
 	}
 	if len(list) == 0 {
-		return faults{"texts": missing}.refusal()
+		return faults{"texts": missing("texts")}.refusal()
 	}
 	texts := make([]string, len(list))
 	for i, value := range list {

@@ -3,30 +3,27 @@ package simplechats
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/caddymsg/messaging/caddymsg/dialect"
 	"github.com/caddymsg/messaging/chat"
 )
 
+// secrets are parameters that are read from the body alone.
+var secrets = []string{"password", "token"}
+
 // parameters are those of a request, from wherever they come: its body, in JSON or as a
-// form, and its query string. What is in the body counts.
+// form, and its query string. What is in the body counts. What is secret is nowhere else:
+// the query string is kept in logs.
 func parameters(c *dialect.Call) (dialect.Object, error) {
 	object, err := c.Object(dialect.JSON | dialect.Form | dialect.AnyType)
 	if err != nil {
 		return nil, err
 	}
-	for name, values := range c.URL.Query() {
-		if _, given := object[name]; given {
-			continue
-		}
-		object[name] = values[0]
-		if len(values) > 1 {
-			list := make([]any, len(values))
-			for i, value := range values {
-				list[i] = value
-			}
-			object[name] = list
+	for name, value := range dialect.ObjectOf(c.URL.Query()) {
+		if _, given := object[name]; !given && !slices.Contains(secrets, name) {
+			object[name] = value
 		}
 	}
 	return object, nil
@@ -45,10 +42,15 @@ func (f faults) refusal() error {
 	return &dialect.Refusal{Status: http.StatusBadRequest, Code: "parameter_invalid", Message: "A parameter is missing, or is of no use.", Body: f.body()}
 }
 
-const (
-	missing = "This is required, in the body or in the query string."
-	noText  = "This is a text."
-)
+const noText = "This is a text."
+
+// missing is what is said of a parameter that is not there.
+func missing(name string) string {
+	if slices.Contains(secrets, name) {
+		return "This is required, in the body."
+	}
+	return "This is required, in the body or in the query string."
+}
 
 // texts reads parameters that must be there, and says of all at once what is wrong.
 func texts(c *dialect.Call, names ...string) (map[string]string, error) {
@@ -62,7 +64,7 @@ func texts(c *dialect.Call, names ...string) (map[string]string, error) {
 		text, ok := dialect.TextOf(value)
 		switch {
 		case !given:
-			wrong[name] = missing
+			wrong[name] = missing(name)
 		case !ok:
 			wrong[name] = noText
 		}

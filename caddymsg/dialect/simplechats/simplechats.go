@@ -27,18 +27,18 @@ func (a *api) routes() []dialect.Route {
 		{Method: "POST", Path: resetPath, Access: anybody, Handle: a.resetPassword},
 
 		{Method: "GET", Path: "/api/users", Handle: a.users},
-		{Method: "GET", Path: "/api/users/{user_id}", Handle: a.user},
+		{Method: "GET", Path: "/api/users/{user_id}", Handle: dialect.ByID("user_id", a.user)},
 
 		{Method: "GET", Path: "/api/chats", Handle: a.chats},
 		{Method: "POST", Path: "/api/chats", Handle: a.createChat},
-		{Method: "GET", Path: "/api/chats/{chat_id}", Handle: a.chat},
-		{Method: "DELETE", Path: "/api/chats/{chat_id}", Handle: a.deleteChat},
+		{Method: "GET", Path: "/api/chats/{chat_id}", Handle: dialect.ByID("chat_id", a.chat)},
+		{Method: "DELETE", Path: "/api/chats/{chat_id}", Handle: dialect.ByID("chat_id", a.deleteChat)},
 
-		{Method: "GET", Path: "/api/chats/{chat_id}/messages", Handle: a.messages},
-		{Method: "POST", Path: "/api/chats/{chat_id}/messages", Handle: a.send, Sends: true, MaxBody: maxTextsBytes},
+		{Method: "GET", Path: "/api/chats/{chat_id}/messages", Handle: dialect.ByID("chat_id", a.messages)},
+		{Method: "POST", Path: "/api/chats/{chat_id}/messages", Handle: dialect.ByID("chat_id", a.send), Sends: true, MaxBody: maxTextsBytes},
 		{Method: "GET", Path: "/api/chats/{chat_id}/messages/{message_id}", Handle: a.message},
 		{Method: "DELETE", Path: "/api/chats/{chat_id}/messages/{message_id}", Handle: a.deleteMessage},
-		{Method: "PUT", Path: "/api/chats/{chat_id}/messages/{message_id}", Handle: a.editMessage},
+		{Method: "PUT", Path: "/api/chats/{chat_id}/messages/{message_id}", Handle: a.editMessage, MaxBody: dialect.MaxText},
 	}
 }
 

@@ -32,14 +32,7 @@ type one[T any] struct {
 
 // many answers with a list, and who has asked for it.
 func many[T, Shown any](c *dialect.Call, more string, items iter.Seq2[T, error], show func(T) Shown) error {
-	shown := func(yield func(Shown, error) bool) {
-		for item, err := range items {
-			if !yield(show(item), err) {
-				return
-			}
-		}
-	}
-	return dialect.Stream(c, fmt.Sprintf(`{"user_id":%d,%s"data":[`, c.Caller.UserID, more), shown, "]}\n")
+	return dialect.Stream(c, fmt.Sprintf(`{"user_id":%d,%s"data":[`, c.Caller.UserID, more), items, show, "]}\n")
 }
 
 func (a *api) users(c *dialect.Call) error {
@@ -51,11 +44,7 @@ func (a *api) users(c *dialect.Call) error {
 	})), newUser)
 }
 
-func (a *api) user(c *dialect.Call) error {
-	id, err := c.PathID("user_id")
-	if err != nil {
-		return err
-	}
+func (a *api) user(c *dialect.Call, id int64) error {
 	found, err := a.Chat.UserByID(c.Context(), id)
 	if err != nil {
 		return err

@@ -602,5 +602,5 @@ func TestGroupChatBrokenOff(t *testing.T) {
 	require.NoError(t, err)
 	_, err = c.Try(context.WithoutCancel(t.Context()), "GET", messages, "", "X-API-Key", key)
 	require.Error(t, err)
-	require.Contains(t, s.Log(), "answer broken off")
+	require.Eventually(t, func() bool { return strings.Contains(s.Log(), "answer broken off") }, 10*time.Second, 10*time.Millisecond)
 }

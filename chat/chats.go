@@ -23,7 +23,7 @@ func createChat(tx *store.Tx, c *Chat, creator int64, participants ...int64) err
 	for i, userID := range participants {
 		role, at := store.Member, c.CreatedAt
 		if c.Kind == store.GroupChat {
-			if i == 0 {
+			if userID == creator {
 				role = store.Owner
 			}
 			// They stay in this order, which is that of joining. To store each takes longer

@@ -31,6 +31,9 @@ const (
 const (
 	// SessionEnded: signed out, expired, deactivated or deleted.
 	SessionEnded Reason = "session_ended"
+	// Removed: its user is not in the one chat any more that it hears of, or the chat has
+	// been deleted.
+	Removed Reason = "removed"
 	// TooManyBadFrames: the client does not speak as it should.
 	TooManyBadFrames Reason = "too_many_bad_frames"
 )
@@ -45,7 +48,7 @@ type Closing struct {
 // ComeBack tells whether the client should connect again.
 func (c Closing) ComeBack() bool {
 	switch c.Reason {
-	case SessionEnded, TooManyBadFrames:
+	case SessionEnded, Removed, TooManyBadFrames:
 		return false
 	case Restarting, Slow, Gap, Old, Unavailable:
 	}

@@ -389,8 +389,14 @@ func (h *Hub) dispatch(e chat.Event) {
 	h.deliver(&Event{Event: e, Cursor: formatCursor(h.epoch, e.ID)})
 	switch e.Type {
 	case store.ParticipantRemoved, store.ChatDeleted:
-		if about != nil {
-			h.leaveRoom(about, e.ChatID)
+		if about == nil {
+			break
+		}
+		h.leaveRoom(about, e.ChatID)
+		for _, c := range about.connections {
+			if c.joined.ChatID == e.ChatID {
+				c.Close(Closing{Reason: Removed})
+			}
 		}
 	}
 }

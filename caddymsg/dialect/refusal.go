@@ -29,6 +29,14 @@ type Refusal struct {
 // Error tells the message.
 func (r *Refusal) Error() string { return r.Message }
 
+// ErrKeyUsed refuses what comes with an idempotency key that something else has had.
+func ErrKeyUsed() error {
+	return &Refusal{
+		Kind: chat.Conflict, Status: http.StatusBadRequest, Code: "key_used",
+		Message: "Something else was sent with this idempotency key.",
+	}
+}
+
 // statuses are what most systems answer to each kind of refusal.
 var statuses = map[chat.Kind]int{
 	chat.Invalid:         http.StatusBadRequest,

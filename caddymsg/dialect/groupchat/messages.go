@@ -42,6 +42,9 @@ func (a *api) sendMessage(c *dialect.Call, id int64) error {
 	sent, err := a.Chat.Send(c.Context(), c.Caller, chat.Draft{
 		ChatID: id, Text: said, ClientID: c.Header.Get("Idempotency-Key"),
 	})
+	if err == nil && sent.ChatID != id {
+		err = dialect.ErrKeyUsed() // it was for another group, and is there
+	}
 	if err != nil {
 		return err
 	}

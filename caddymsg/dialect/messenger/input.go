@@ -1,7 +1,6 @@
 package messenger
 
 import (
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -64,9 +63,8 @@ func (in *input) field(required bool, names ...string) (value any, there bool) {
 		}
 	}
 	if required {
-		told := maps.Clone(in.body)
-		delete(told, secret)
-		in.fault("missing", "This field is required.", told, "body", names[0])
+		// Not what is there: a password may be, by another name.
+		in.fault("missing", "This field is required.", nil, "body", names[0])
 	}
 	return nil, false
 }

@@ -55,20 +55,19 @@ func accounts(opts *auth.Options) {
 // api has the controllers.
 type api struct {
 	dialect.Options
-	failures    httpapi.Failures
-	crossOrigin *http.CrossOriginProtection
+	failures httpapi.Failures
 }
 
 //go:embed openapi.json
 var document []byte
 
 func open(opts dialect.Options) (*dialect.API, error) {
-	a := &api{opts, httpapi.NewFailures(opts.Log), http.NewCrossOriginProtection()}
+	a := &api{opts, httpapi.NewFailures(opts.Log)}
 	if opts.TrustUserIDs {
 		opts.Log.Warn("insecure_trust_user_ids is on: whoever reaches this site can read and write as any user, administrators too")
 	}
 	return dialect.New(opts, dialect.System{
-		Routes: a.routes(), IdentifyBrowser: a.identify, Tell: tell, AnyOrigin: opts.TrustUserIDs,
+		Routes: a.routes(), IdentifyBrowser: a.Auth.Identify, Tell: tell, AnyOrigin: opts.TrustUserIDs,
 		Page: "/docs", DocumentPath: "/openapi.json", Document: document,
 	})
 }
@@ -82,23 +81,6 @@ func to(place string) func(*dialect.Call) error {
 		return nil
 	}
 }
-
-func (a *api) identify(r *http.Request) (chat.Caller, *http.Cookie, error) {
-	if err := a.sameSite(r); err != nil {
-		return chat.Caller{}, nil, err
-	}
-	return a.Auth.Identify(r)
-}
-
-// sameSite refuses pages of other sites: browsers send the session cookie for them, too.
-func (a *api) sameSite(r *http.Request) error {
-	if a.TrustUserIDs || a.crossOrigin.Check(r) == nil {
-		return nil
-	}
-	return errCrossSite
-}
-
-var errCrossSite = &dialect.Refusal{Status: http.StatusForbidden, Code: "cross_site", Message: "Another site's page sent this request."}
 
 // as finds the caller who is named by an id. It has to be whoever asks, unless the site
 // trusts ids: then it returns NotFound for a user that there is not.

@@ -15,15 +15,14 @@ type user struct {
 	ID    string `json:"id"`
 	Name  string `json:"name"`
 	Email string `json:"email"`
+	// Username is what they sign in with, where they have to. The system knows no such thing.
+	Username string `json:"username,omitempty"`
 }
 
 // noDomains are top-level domains that no mail goes to (contract 2, POST /users/).
 var noDomains = []string{"arpa", "invalid", "local", "localhost", "onion", "test"}
 
 func (a *api) createUser(c *dialect.Call) error {
-	if err := a.sameSite(c.Request); err != nil {
-		return err
-	}
 	in, err := newInput(c)
 	if err != nil {
 		return err
@@ -46,5 +45,9 @@ func (a *api) createUser(c *dialect.Call) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, user{uuid(userKind, made.ID), made.DisplayName, cmp.Or(made.Email, made.PendingEmail)})
+	shown := user{ID: uuid(userKind, made.ID), Name: made.DisplayName, Email: cmp.Or(made.Email, made.PendingEmail)}
+	if !a.TrustUserIDs {
+		shown.Username = made.Username
+	}
+	return c.JSON(http.StatusOK, shown)
 }

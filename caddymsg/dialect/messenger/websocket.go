@@ -61,7 +61,7 @@ func (a *api) openSocket(c *dialect.Call) error {
 
 // handshakes are what requests are refused with that do not become a WebSocket.
 var handshakes = map[error]*dialect.Refusal{
-	live.ErrOrigin:          errCrossSite,
+	live.ErrOrigin:          {Status: http.StatusForbidden, Code: "cross_site", Message: "Another site's page sent this request."},
 	live.ErrHandshake:       {Status: http.StatusBadRequest, Code: "bad_handshake", Message: "A WebSocket begins with a GET request that has a key, and no body."},
 	live.ErrUpgradeRequired: {Status: http.StatusUpgradeRequired, Code: "upgrade_required", Message: "This path takes requests for a WebSocket of version 13 alone."},
 	live.ErrNoUpgrade:       {Status: http.StatusNotImplemented, Code: "no_upgrade", Message: "A WebSocket begins with HTTP/1.1."},

@@ -1,6 +1,7 @@
 package simplechats
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -30,7 +31,7 @@ func (a *api) createChat(c *dialect.Call) error {
 	}
 	text, _ := given.Text("companion_id")
 	companion, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // beyond what there is, nobody is
 		return faults{"companion_id": "This is required: the id of the user to have a chat with."}.refusal()
 	}
 	made, err := a.Chat.CreateDirectChat(c.Context(), c.Caller, companion)

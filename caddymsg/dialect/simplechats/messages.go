@@ -70,7 +70,11 @@ func (a *api) send(c *dialect.Call, chatID int64) error {
 		}
 	}
 	draft := chat.Draft{ChatID: chatID, ClientID: c.Header.Get("Idempotency-Key")}
-	if _, err := a.Chat.SendAll(c.Context(), c.Caller, draft, texts); err != nil {
+	stored, err := a.Chat.SendAll(c.Context(), c.Caller, draft, texts)
+	if err == nil && (len(stored) != len(texts) || stored[0].ChatID != chatID) {
+		err = dialect.ErrKeyUsed()
+	}
+	if err != nil {
 		return err
 	}
 	sent := about{UserID: c.Caller.UserID, ChatID: chatID, Message: "Your messages were successfully sent"}

@@ -20,8 +20,7 @@ const GroupChat = store.GroupChat
 type NewRoll struct {
 	// Title is that of a group.
 	Title string
-	// UserIDs are those who are in it, the caller among them. The first is the owner of
-	// a group.
+	// UserIDs are those who are in it, the caller among them, who owns a group.
 	UserIDs []int64
 	// Direct asks for the chat between two people, if there are two. They have one:
 	// it is made if they have not talked yet.

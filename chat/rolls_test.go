@@ -66,7 +66,7 @@ func TestCreateRoll(t *testing.T) {
 				require.NoError(t, err)
 				for i, p := range people {
 					require.Equal(t, c.wanted.UserIDs[i], p.UserID, "in this order")
-					require.Equal(t, map[bool]string{true: store.Owner, false: store.Member}[i == 0], p.Role)
+					require.Equal(t, map[bool]string{true: store.Owner, false: store.Member}[p.UserID == c.caller.UserID], p.Role)
 					require.Equal(t, made.CreatedAt.Add(time.Duration(i)*time.Microsecond), p.JoinedAt, "none before there is a chat")
 				}
 				longest, err := r.LongestIn(t.Context(), trustedNobody, made.ID)

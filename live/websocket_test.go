@@ -62,7 +62,7 @@ func (plain) Goodbye(c live.Closing) (code int, text string) {
 	}
 	return map[live.Reason]int{
 		live.Restarting: 1012, live.Slow: 4000, live.Old: 4001, live.Gap: 4002,
-		live.Unavailable: 1013, live.SessionEnded: 4100, live.TooManyBadFrames: 1008,
+		live.Unavailable: 1013, live.SessionEnded: 4100, live.TooManyBadFrames: 1008, live.Removed: 1008,
 	}[c.Reason], string(told)
 }
 
@@ -644,8 +644,9 @@ func TestWebSocketOfAChat(t *testing.T) {
 		of, elsewhere := connect(7), connect(8)
 		o.say("one")
 		of.want("one")
+		o.hub.Committed(o.log.append(chat.Event{Type: store.ParticipantRemoved, ChatID: 7, UserID: 1}))
+		require.JSONEq(t, `{"code":"removed"}`, of.wantClose(1008, true))
 		o.end(5)
-		of.wantClose(4100, true)
 		first, got, err := elsewhere.readFrame()
 		require.NoError(t, err)
 		require.Equal(t, byte(0x88), first, got) // and nothing before

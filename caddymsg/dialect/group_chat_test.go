@@ -441,6 +441,7 @@ func TestGroupChatMessages(t *testing.T) {
 			first := g.do("bob", "POST", g.fill(messages), `{"text": "once"}`, "Idempotency-Key", "k").Want(201)
 			again := g.do("bob", "POST", g.fill(messages), `{"text": "once"}`, "Idempotency-Key", "k").Want(201)
 			require.Equal(t, first.Text, again.Text)
+			require.Contains(t, g.do("bob", "POST", g.fill("/api/groups/{beta}/messages"), `{"text": "once"}`, "Idempotency-Key", "k").Want(400).Text, `"error"`)
 		})
 		t.Run("GET of many", func(t *testing.T) {
 			g := g.on(t)

@@ -43,6 +43,7 @@ var tooOften = map[string]struct {
 			{"POST /api/register", `{"email": "eve@example.com", "username": "eve", "name": "Eve", "password": "open sesame"}`},
 			{"POST /api/forgot-password", `{"email": "bob@example.com"}`},
 			{"POST /api/update", `{"name": "Anna"}`},
+			{"GET /api/token", ""},
 			{"POST /api/chats", `{"companion_id": 1}`},
 			{"DELETE /api/chats/1", ""},
 			{"POST /api/chats/1/messages", `{"texts": "again"}`},

@@ -522,6 +522,9 @@ func TestSimpleChatsMessages(t *testing.T) {
 				s.ask("ann", "POST", "/api/chats/{ac}/messages", `{"texts": ["only", "once"]}`, "Idempotency-Key", "a key").Want(201)
 			}
 			require.Equal(t, 1, strings.Count(s.ask("ann", "GET", "/api/chats/{ac}/messages", "").Text, `"once"`))
+			for path, texts := range map[string]string{"{ac}": `["only", "once", "more"]`, "{ab}": `["only", "once"]`} {
+				s.ask("ann", "POST", "/api/chats/"+path+"/messages", `{"texts": `+texts+`}`, "Idempotency-Key", "a key").Want(400)
+			}
 		})
 		s.part(t, "texts in a form", func(t *testing.T) {
 			s.ask("ann", "POST", "/api/chats/{ac}/messages", "texts=one+more&texts=two+more", "Content-Type", "application/x-www-form-urlencoded").Want(201)

@@ -125,7 +125,7 @@ func (s *Service) DeleteMessage(ctx context.Context, caller Caller, id int64) er
 			return nil
 		}
 		old := m
-		m.DeletedAt = s.now()
+		m.DeletedAt, m.ClientID = s.now(), KeyOf(m)
 		if err := tx.DeleteMessage(&m); err != nil {
 			return err
 		}

@@ -465,6 +465,14 @@ func TestSendOncePerSecond(t *testing.T) {
 			}
 			require.NoError(t, err, says)
 			require.Empty(t, chat.KeyOf(m), "nobody is shown the key")
+			require.NoError(t, r.DeleteMessage(t.Context(), c.by, m.ID))
+			left, err := r.Message(t.Context(), c.by, m.ID)
+			require.NoError(t, err)
+			require.Empty(t, left.ClientID, "it would tell of the text")
 		}
+		key := "its own"
+		m := r.send(t, alice, chat.Draft{ChatID: group.ID, Text: "x", ClientID: key})
+		require.NoError(t, r.DeleteMessage(t.Context(), alice, m.ID))
+		require.Equal(t, m.ID, r.send(t, alice, chat.Draft{ChatID: group.ID, Text: "x", ClientID: key}).ID, "still sent once")
 	})
 }

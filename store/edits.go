@@ -60,7 +60,7 @@ func (tx *Tx) ListEdits(messageID int64) ([]Edit, error) {
 }
 
 // DeleteMessage takes the text of a message away, and all that was added to it,
-// and stores DeletedAt. What is left keeps its place in the chat and in a thread.
+// and stores DeletedAt and ClientID. What is left keeps its place in the chat and in a thread.
 func (tx *Tx) DeleteMessage(m *Message) error {
 	flags := m.flags
 	*m = Message{
@@ -70,8 +70,8 @@ func (tx *Tx) DeleteMessage(m *Message) error {
 		flags: flags&(flagReply|flagReplied) | flagDeleted,
 	}
 	err := tx.execOne(`
-		UPDATE messages SET text = '', mentions = NULL, edited_at = NULL, deleted_at = ?2, flags = (flags & ?3) | ?4
-		WHERE id = ?1`, m.ID, micros(m.DeletedAt), flagReply|flagReplied, flagDeleted)
+		UPDATE messages SET text = '', mentions = NULL, edited_at = NULL, deleted_at = ?2, flags = (flags & ?3) | ?4, client_id = ?5
+		WHERE id = ?1`, m.ID, micros(m.DeletedAt), flagReply|flagReplied, flagDeleted, orNull(m.ClientID))
 	for _, of := range []struct {
 		flag  int64
 		query string

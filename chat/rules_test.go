@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -69,6 +70,8 @@ func (r *rules) committed() []store.Event {
 	defer r.mu.Unlock()
 	events := r.events
 	r.events = nil
+	// On PostgreSQL one may be told of after another that came behind it.
+	slices.SortFunc(events, func(a, b store.Event) int { return cmp.Compare(a.ID, b.ID) })
 	return events
 }
 
